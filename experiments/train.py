@@ -1,0 +1,50 @@
+"""Train one agent and keep its record.
+
+Question: does this network, trained by these workers, learn this environment?
+Command:  python -m experiments.train --env MaskedVelocityCartPole-v1 --core lstm --seed 1 --stop-when-solved
+Time:     about 15 seconds on 2 cores with the defaults.
+Output:   a run folder (config.json, metrics.jsonl, summary.json, checkpoint.pt, wandb/) and its summary on screen.
+"""
+
+from dataclasses import dataclass, field
+
+from rl.config import Config
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the command line says."""
+
+    config: Config = field(default_factory=Config)
+    resume: str = ""
+    """Go on with this run folder, with the run's own config, from its checkpoint; no other option goes with it."""
+
+
+def main() -> None:
+    """Parse the command line, train, print the summary, and exit with its exit code."""
+    import tyro
+
+    from experiments.display import TrainingDisplay, command_line, paragraphs, show_summary, training_progress
+
+    with command_line():
+        command = tyro.cli(
+            Command, description=paragraphs(__doc__), config=(tyro.conf.OmitArgPrefixes, tyro.conf.UseAppendAction)
+        )
+        config = command.config
+        if command.resume and config != Config():
+            raise ValueError(f"--resume {command.resume}: a resumed run keeps its own config; give no other option")
+
+        import envs
+        from rl.tracking import leave
+        from rl.train import new_run, resumed_run
+
+        run = resumed_run(command.resume, envs.make_vector) if command.resume else new_run(config, envs.make_vector)
+        with training_progress() as progress:
+            display = TrainingDisplay(progress, run.config.total_env_steps, f"{run.config.core} on {run.config.env}")
+            summary = run.execute(display.notify, display.row)
+        show_summary(run.run_dir, summary)
+        leave(summary["exit_code"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""The Collector: the one owner of what crosses from one segment to the next."""
+
+from collections.abc import Sequence
+
+import gymnasium
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl.agent import Agent
+from rl.cores import CoreState
+from rl.randomness import ActionNoise
+from rl.segment import Segment
+
+Episode = tuple[float, int]  # episode_return (undiscounted), episode_length
+
+
+def sample_actions(logits: Tensor, noise: Tensor) -> Tensor:
+    """Actions [batch] by inverting the policy's cumulative distribution at the uniform numbers `noise` [batch].
+
+    a = number of k with u ≥ π(0) + … + π(k); one number an action, so every environment keeps to its own stream.
+    """
+    cumulative = logits.softmax(-1).cumsum(-1)[:, :-1]  # without the last: rounding may leave it below 1
+    return (noise.unsqueeze(-1) >= cumulative).sum(-1)
+
+
+class Collector:
+    """Acts in vectorised environments and hands on exact segments.
+
+    Owns the environments, the last observation, `is_first` and the core state. Whatever the learner computes,
+    bootstraps or logs, none of the four moves except by `collect`.
+    """
+
+    def __init__(
+        self,
+        environments: gymnasium.vector.VectorEnv,
+        agent: Agent,
+        noise: ActionNoise,
+        seeds: Sequence[int],
+        segment_length: int,
+        carry_state: bool = True,
+    ) -> None:
+        """Reset the environments and start from a fresh core state.
+
+        Args:
+            environments: a vector environment that resets in the same step and gives final observations.
+            agent: acts with the parameters it has at the time of each `collect`.
+            noise: uniform numbers for the actions, one stream an environment.
+            seeds: one for each environment.
+            segment_length: N.
+            carry_state: False starts every segment from a fresh core state instead (an ablation).
+
+        Raises:
+            ValueError: the environments reset in another way.
+        """
+        mode = environments.metadata.get("autoreset_mode")
+        if mode != gymnasium.vector.AutoresetMode.SAME_STEP:
+            raise ValueError(f"the vector environment resets by {mode}: SAME_STEP, with final observations, is needed")
+        self.environments, self.agent, self.noise = environments, agent, noise
+        self.segment_length, self.carry_state = segment_length, carry_state
+        self.batch = environments.num_envs
+        self.dtype = next(agent.parameters()).dtype
+        observation, _ = environments.reset(seed=list(seeds))
+        self.observation = self._tensor(observation)  # [batch, feature]
+        self.is_first = torch.ones(self.batch, dtype=torch.bool)
+        self.core_state: CoreState = agent.initial_state(self.batch)
+        self._episode_returns = np.zeros(self.batch)
+        self._episode_lengths = np.zeros(self.batch, dtype=np.int64)
+        self._finished: list[Episode] = []
+
+    @torch.no_grad()
+    def collect(self) -> Segment:
+        """Act for N steps and return them.
+
+        Returns:
+            A segment that starts where the last one stopped; its tensors are its own.
+        """
+        steps, batch = self.segment_length, self.batch
+        if not self.carry_state:
+            self.core_state = self.agent.initial_state(batch)
+        observations = self.observation.new_empty(steps + 1, *self.observation.shape)
+        is_first = torch.empty(steps + 1, batch, dtype=torch.bool)
+        actions = torch.empty(steps, batch, dtype=torch.int64)
+        rewards, truncation_values = torch.zeros(2, steps, batch, dtype=self.dtype)
+        terminated, truncated = torch.zeros(2, steps, batch, dtype=torch.bool)
+        segment = Segment(
+            observations, is_first, actions, rewards, terminated, truncated, truncation_values, self.core_state
+        )
+        noise = torch.from_numpy(self.noise.draw(steps)).to(self.dtype)
+        for t in range(steps):
+            observations[t], is_first[t] = self.observation, self.is_first
+            output, self.core_state = self.agent.step(self.observation, self.core_state, self.is_first)
+            actions[t] = sample_actions(output.logits, noise[t])
+            observation, reward, ended_by_env, ended_by_limit, infos = self.environments.step(actions[t].numpy())
+            rewards[t] = torch.from_numpy(reward)
+            terminated[t], truncated[t] = torch.from_numpy(ended_by_env), torch.from_numpy(ended_by_limit)
+            ended = ended_by_env | ended_by_limit
+            self._count(reward, ended)
+            if (cut := ended_by_limit & ~ended_by_env).any():
+                truncation_values[t] = self._values_of_final_observations(infos, cut)
+            self.observation, self.is_first = self._tensor(observation), torch.from_numpy(ended)
+        observations[steps], is_first[steps] = self.observation, self.is_first
+        return segment
+
+    def take_finished_episodes(self) -> list[Episode]:
+        """Return and length of each episode that ended since the last call, in order of time, then of environment."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def _values_of_final_observations(self, infos: dict, cut: np.ndarray) -> Tensor:
+        """V(final observation) [batch] where `cut`, else 0: a side branch from the live state, which stays as it is.
+
+        The live state is the one after o_t, so this is the value the step would have been followed by, had no limit
+        cut the episode.
+        """
+        if "final_obs" not in infos:
+            raise KeyError("an episode was truncated without infos['final_obs']: its value cannot be bootstrapped")
+        rows = np.flatnonzero(cut)
+        final = self._tensor(np.stack(infos["final_obs"][rows]))  # stack: Gymnasium gives an array of arrays
+        state = tuple(part[:, rows] for part in self.core_state)
+        output, _ = self.agent.step(final, state, torch.zeros(len(rows), dtype=torch.bool))
+        values = torch.zeros(self.batch, dtype=self.dtype)
+        values[rows] = output.values
+        return values
+
+    def _count(self, reward: np.ndarray, ended: np.ndarray) -> None:
+        """Add a step to every running episode and close those that ended. Counted here, since wrappers miscount."""
+        self._episode_returns += reward
+        self._episode_lengths += 1
+        if ended.any():
+            for row in np.flatnonzero(ended):
+                self._finished.append((float(self._episode_returns[row]), int(self._episode_lengths[row])))
+            self._episode_returns[ended] = 0.0
+            self._episode_lengths[ended] = 0
+
+    def _tensor(self, observation: np.ndarray) -> Tensor:
+        """Copy an observation into a tensor of the network's precision: environments may reuse their buffers."""
+        return torch.tensor(observation, dtype=self.dtype)

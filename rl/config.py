@@ -1,0 +1,180 @@
+"""One frozen dataclass is the command line, the W&B config and the header of the checkpoint."""
+
+import ast
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training run: what is learnt, by which network, by how many workers, and where the record goes."""
+
+    env: str = "MaskedVelocityCartPole-v1"
+    """Gymnasium id, or module:Id-v0 to import a module that registers it first."""
+    env_arg: tuple[str, ...] = ()
+    """Keyword argument of the environment as name=value (Python literals; anything else is a string); repeatable."""
+    frame_stack: int = 1
+    """Observations joined into one, oldest first; the first one of an episode pads."""
+    previous_action: bool = False
+    """Append the previous action (one-hot, zeros where an episode opens) to the observation."""
+    previous_reward: bool = False
+    """Append the previous reward (zero where an episode opens) to the observation."""
+    observation_scale: str = "auto"
+    """Divide each observation entry: auto (the scale the environment names, if any), none, or numbers as 2.4,0.2095."""
+
+    core: Literal["mlp", "gru", "lstm"] = "lstm"
+    """The memory between torso and heads; mlp has none."""
+    hidden_size: int = 64
+    """Units of each core layer."""
+    core_layers: int = 1
+    """Layers of the core, stacked."""
+    torso_size: int = 64
+    """Units of each tanh layer before the core."""
+    torso_layers: int = 1
+    """Layers before the core; 0 feeds observations straight to the core."""
+    detach_critic: bool = False
+    """Keep the critic's loss from moving torso and core: the value head reads a detached core output."""
+    carry_state: bool = True
+    """Carry the core state across segments; --no-carry-state zeroes it at every segment (an ablation)."""
+
+    mode: Literal["async", "sync", "serial"] = "async"
+    """async: workers push under one lock (A3C). sync: gradients averaged each segment, bit-reproducible. serial: no
+    processes, for debugging."""
+    workers: int = 2
+    """Spawned worker processes, one thread each."""
+    envs_per_worker: int = 32
+    """Environments that each worker steps together."""
+    segment_length: int = 32
+    """N: steps of every environment between two updates."""
+    total_env_steps: int = 1_500_000
+    """Environment transitions to train on, over all workers."""
+    stop_when_solved: bool = False
+    """End the run once the environment's reward threshold is reached and confirmed by 100 fresh episodes."""
+    seed: int = 1
+    """Seeds parameters, environments and action noise; every environment has its own random numbers."""
+
+    discount: float = 0.99
+    """γ, the discount of a step's reward against the next."""
+    returns: Literal["gae", "n_step"] = "gae"
+    """Targets: gae (λ-weighted), or n_step (rewards to the end of the segment, then the bootstrap; equal to λ = 1)."""
+    gae_lambda: float = 0.95
+    """λ of --returns gae: 0 is one-step, 1 is N-step."""
+    reward_scale: float = 0.1
+    """Multiplies rewards inside the loss only; every record keeps the environment's own."""
+    normalise_advantages: bool = True
+    """Give the policy term advantages of mean 0 and standard deviation 1, over all workers in sync mode."""
+    value_coefficient: float = 0.5
+    """Weight of the value loss."""
+    entropy_coefficient: float = 0.0
+    """Weight of the entropy bonus."""
+    learning_rate: float = 3e-3
+    """Adam's step size at the start."""
+    anneal_learning_rate: bool = True
+    """Lower the learning rate linearly to 0 at total_env_steps."""
+    adam_beta1: float = 0.9
+    """Adam's decay of the first moment."""
+    adam_beta2: float = 0.99
+    """Adam's decay of the second moment."""
+    adam_epsilon: float = 1e-5
+    """Adam's guard against division by zero."""
+    max_gradient_norm: float = 0.5
+    """Gradients longer than this are shortened to it."""
+    dtype: Literal["float32", "float64"] = "float32"
+    """Precision of the network; float64 is for checking equalities."""
+
+    log_interval: int = 10_000
+    """Env steps a row of the record covers."""
+    checkpoint_interval: int = 250_000
+    """Env steps between two checkpoints; one more is written at the end."""
+    eval_episodes: int = 100
+    """Fresh episodes of each evaluation at the end, and of the one that confirms 'solved'."""
+    run_dir: str = ""
+    """Folder of the record; empty: runs/<core>-<env>-s<seed>, with a number behind it where that is taken."""
+    wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
+    """W&B mirror. auto: WANDB_MODE if set, else online where an API key is found, else offline."""
+    wandb_project: str = "carryover"
+    """W&B project of the run."""
+
+    def __post_init__(self) -> None:
+        """Reject a value that cannot work, in one line that names the option, the value and what would be right.
+
+        Raises:
+            ValueError: the first option found wrong.
+        """
+        for field in dataclasses.fields(self):
+            value, name = getattr(self, field.name), option(field.name)
+            if field.type is int and (not isinstance(value, int) or isinstance(value, bool)):
+                raise ValueError(f"{name} {value!r}: a whole number is needed")
+            if field.type is float and (isinstance(value, bool) or not isinstance(value, (int, float))):
+                raise ValueError(f"{name} {value!r}: a number is needed")
+            choices = getattr(field.type, "__args__", ()) if getattr(field.type, "__origin__", None) is Literal else ()
+            if choices and value not in choices:
+                raise ValueError(f"{name} {value!r}: one of {', '.join(choices)} is needed")
+            low, high, meaning = _RANGES.get(field.name, (None, None, ""))
+            if low is not None and not low <= value <= high:  # also refuses nan
+                raise ValueError(f"{name} {value}: {meaning} is needed")
+        if self.mode == "serial" and self.workers != 1:
+            raise ValueError(f"--workers {self.workers}: --mode serial has no worker processes, it needs --workers 1")
+        if self.total_env_steps // self.log_interval > 1_000_000:
+            needed = self.total_env_steps // 1_000_000 + 1
+            raise ValueError(f"--log-interval {self.log_interval}: the record would exceed a million rows, "
+                             f"at least {needed} is needed")  # fmt: skip
+        self.env_args  # noqa: B018  parse now, so that a bad --env-arg is found before any process starts
+
+    @property
+    def env_args(self) -> dict[str, Any]:
+        """Keyword arguments of the environment, parsed from `env_arg`.
+
+        Raises:
+            ValueError: an entry is not name=value.
+        """
+        arguments = {}
+        for entry in self.env_arg:
+            name, equals, text = entry.partition("=")
+            if not equals or not name.isidentifier():
+                raise ValueError(f"--env-arg {entry!r}: name=value is needed, as in --env-arg delay=8")
+            try:
+                arguments[name] = ast.literal_eval(text)
+            except (ValueError, SyntaxError):
+                arguments[name] = text
+        return arguments
+
+    @property
+    def environment_options(self) -> dict[str, Any]:
+        """The keyword arguments with which the environment layer builds vector environments."""
+        names = ("env_args", "frame_stack", "previous_action", "previous_reward", "observation_scale")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def total_environments(self) -> int:
+        """Environments over all workers."""
+        return self.workers * self.envs_per_worker
+
+    def learning_rate_at(self, env_steps: int) -> float:
+        """Adam's step size after `env_steps`: αₜ = α · (1 − t / T) where annealed, else α."""
+        left = max(0.0, 1.0 - env_steps / self.total_env_steps) if self.anneal_learning_rate else 1.0
+        return self.learning_rate * left
+
+
+def option(field: str) -> str:
+    """The command-line spelling of a field: `run_dir` is `--run-dir`."""
+    return "--" + field.replace("_", "-")
+
+
+_MANY = 2**62
+_COUNT = (1, _MANY, "a whole number of at least 1")
+_SHARE = (0.0, 1.0, "a number from 0 to 1")
+_WEIGHT = (0.0, 1e12, "a number of at least 0")
+_POSITIVE = (1e-300, 1e12, "a number above 0")
+_RANGES: dict[str, tuple[float, float, str]] = {
+    **dict.fromkeys(("frame_stack", "hidden_size", "core_layers", "torso_size", "workers", "envs_per_worker",
+                     "segment_length", "total_env_steps", "log_interval", "checkpoint_interval", "eval_episodes"),
+                    _COUNT),
+    **dict.fromkeys(("discount", "gae_lambda"), _SHARE),
+    **dict.fromkeys(("adam_beta1", "adam_beta2"), (0.0, 1.0 - 1e-12, "a number from 0 to below 1")),
+    **dict.fromkeys(("value_coefficient", "entropy_coefficient"), _WEIGHT),
+    **dict.fromkeys(("reward_scale", "learning_rate", "adam_epsilon", "max_gradient_norm"), _POSITIVE),
+    "torso_layers": (0, _MANY, "a whole number of at least 0"),
+    "seed": (0, _MANY, "a whole number of at least 0"),
+}  # fmt: skip

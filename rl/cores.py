@@ -1,0 +1,163 @@
+"""Cores: what remembers between torso and heads. One signature for MLP, GRU and LSTM; `()` is a state too.
+
+A core holds parameters, never time: the state goes in and comes out, and whoever calls keeps it. Every core resets
+itself where `is_first` says that an episode opens, *before* it consumes that observation, so no cell can forget to.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+CoreState = tuple[Tensor, ...]  # () MLP, (h,) GRU, (h, c) LSTM; each [layer, batch, hidden]
+
+
+def reset_where(is_first: Tensor, core_state: CoreState) -> CoreState:
+    """Return the state with a fresh one (zeros) in the rows that open an episode.
+
+    Selects instead of multiplying, since nan · 0 is nan, and leaves the caller's tensors untouched.
+
+    Args:
+        is_first: [batch] bool.
+        core_state: tensors [layer, batch, hidden].
+    """
+    if not is_first.any():
+        return core_state
+    return tuple(torch.where(is_first[None, :, None], torch.zeros_like(part), part) for part in core_state)
+
+
+class Core(nn.Module):
+    """A layered cell under resets: subclasses name the parts of their state and step one layer."""
+
+    parts: int  # tensors in the state
+
+    def __init__(self, input_size: int, hidden_size: int, layers: int = 1) -> None:
+        super().__init__()
+        self.input_size, self.hidden_size = input_size, hidden_size
+        sizes = [input_size] + [hidden_size] * (layers - 1)
+        self.cells = nn.ModuleList(self.make_cell(size, hidden_size) for size in sizes)
+
+    def make_cell(self, input_size: int, hidden_size: int) -> nn.Module:
+        """Build one layer."""
+        raise TypeError(f"{type(self).__name__} must define make_cell")
+
+    def advance(self, cell: nn.Module, inputs: Tensor, state: CoreState) -> CoreState:
+        """Step one layer: inputs [batch, feature], state of that layer [batch, hidden] each -> its next state."""
+        raise TypeError(f"{type(self).__name__} must define advance")
+
+    def initial_state(self, batch_size: int) -> CoreState:
+        """Fresh state, zeros: `parts` tensors [layer, batch, hidden]."""
+        reference = next(self.parameters())
+        return tuple(reference.new_zeros(len(self.cells), batch_size, self.hidden_size) for _ in range(self.parts))
+
+    def step(self, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
+        """Consume one observation of every environment.
+
+        Args:
+            inputs: [batch, feature].
+            core_state: state before these inputs, [layer, batch, hidden] each.
+            is_first: [batch] bool; such rows start from a fresh state.
+
+        Returns:
+            Outputs [batch, hidden] and the state after these inputs.
+        """
+        core_state = reset_where(is_first, core_state)
+        layers = []
+        for layer, cell in enumerate(self.cells):
+            state = self.advance(cell, inputs, tuple(part[layer] for part in core_state))
+            inputs = state[0]
+            layers.append(state)
+        return inputs, tuple(torch.stack(part) for part in zip(*layers, strict=True))
+
+    def unroll(self, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
+        """Consume a segment, step after step: the plain loop that defines what any faster form must equal.
+
+        Args:
+            inputs: [time, batch, feature].
+            core_state: state before inputs[0].
+            is_first: [time, batch] bool.
+
+        Returns:
+            Outputs [time, batch, hidden] and the state after the last step.
+        """
+        outputs = []
+        for row, first in zip(inputs, is_first, strict=True):
+            output, core_state = self.step(row, core_state, first)
+            outputs.append(output)
+        return torch.stack(outputs), core_state
+
+
+class LSTMCore(Core):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000), state (h, c).
+
+    i, f, g, o = σ, σ, tanh, σ of W x + U h + b;   c' = f · c + i · g;   h' = o · tanh(c').
+    """
+
+    parts = 2
+
+    def make_cell(self, input_size: int, hidden_size: int) -> nn.Module:
+        """One LSTM layer: orthogonal weights; the forget gate's bias 1 (Jozefowicz et al. 2015, §2.2), so it keeps."""
+        return orthogonal_cell(nn.LSTMCell(input_size, hidden_size), forget_gate=1)
+
+    def advance(self, cell: nn.Module, inputs: Tensor, state: CoreState) -> CoreState:
+        """(h, c) -> (h', c')."""
+        return cell(inputs, state)
+
+
+class GRUCore(Core):
+    """Gated recurrent unit (Cho et al. 2014), state (h,).
+
+    r, z = σ(W x + U h + b);   n = tanh(Wₙ x + bₙ + r · (Uₙ h + cₙ));   h' = (1 − z) · n + z · h.
+    """
+
+    parts = 1
+
+    def make_cell(self, input_size: int, hidden_size: int) -> nn.Module:
+        """One GRU layer: orthogonal weights, zero biases."""
+        return orthogonal_cell(nn.GRUCell(input_size, hidden_size))
+
+    def advance(self, cell: nn.Module, inputs: Tensor, state: CoreState) -> CoreState:
+        """(h,) -> (h',)."""
+        return (cell(inputs, state[0]),)
+
+
+class MLPCore(Core):
+    """tanh layers without memory, state (): the same path as the others with nothing to carry."""
+
+    parts = 0
+
+    def make_cell(self, input_size: int, hidden_size: int) -> nn.Module:
+        """One tanh layer, orthogonal weights of gain √2."""
+        return nn.Sequential(orthogonal_linear(input_size, hidden_size, gain=2**0.5), nn.Tanh())
+
+    def step(self, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
+        """Outputs [..., hidden] of inputs [..., feature]; nothing to reset, nothing to hand on."""
+        for cell in self.cells:
+            inputs = cell(inputs)
+        return inputs, ()
+
+    unroll = step  # without memory, a segment is one large batch
+
+
+def orthogonal_linear(inputs: int, outputs: int, gain: float) -> nn.Linear:
+    """A linear layer with orthogonal weights (Saxe et al. 2014) and zero bias."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def orthogonal_cell(cell: nn.RNNCellBase, forget_gate: int | None = None) -> nn.RNNCellBase:
+    """Give every gate its own orthogonal matrices of gain 1 and zero biases; the forget gate, if named, a bias of 1."""
+    size = cell.hidden_size
+    for weight in (cell.weight_ih, cell.weight_hh):
+        for gate in weight.data.split(size):
+            nn.init.orthogonal_(gate)
+    nn.init.zeros_(cell.bias_ih)
+    nn.init.zeros_(cell.bias_hh)
+    if forget_gate is not None:
+        cell.bias_ih.data[forget_gate * size : (forget_gate + 1) * size] = 1.0
+    return cell
+
+
+CORES: dict[str, Callable[..., Core]] = {"mlp": MLPCore, "gru": GRUCore, "lstm": LSTMCore}

@@ -1,0 +1,117 @@
+"""Evaluation: a Player that carries the state, and the mean return of fresh episodes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from rl.agent import Agent
+from rl.collector import sample_actions
+from rl.config import Config
+from rl.randomness import ActionNoise, environment_seeds, evaluation_key
+
+MakeEnvironments = Callable[..., gymnasium.vector.VectorEnv]  # (env, num_envs, **Config.environment_options)
+
+
+class Player:
+    """Plays with a trained agent and owns the core state meanwhile: observation in, action out.
+
+    `is_first` is required at every call, since a forgotten reset is the commonest fault of deployed recurrent policies.
+    """
+
+    def __init__(self, agent: Agent, num_envs: int = 1, greedy: bool = True, seed: int = 0) -> None:
+        """Start fresh.
+
+        Args:
+            agent: not modified.
+            num_envs: rows of every observation.
+            greedy: take the most probable action; else sample.
+            seed: of the sampling; each row has its own stream, so it plays alike in any company.
+        """
+        self.agent, self.num_envs, self.greedy = agent, num_envs, greedy
+        self.noise = ActionNoise(seed, evaluation_key(), range(num_envs))
+        self.core_state = agent.initial_state(num_envs)
+        self.started = False
+
+    @torch.no_grad()
+    def act(self, observation: np.ndarray, is_first: np.ndarray | bool) -> np.ndarray:
+        """Choose an action for every row.
+
+        Args:
+            observation: [batch, feature].
+            is_first: [batch] bool, or one bool for all rows: this observation opens an episode.
+
+        Returns:
+            [batch] int64.
+
+        Raises:
+            ValueError: a shape is wrong, or the very first observation is not marked as opening an episode.
+        """
+        first = torch.as_tensor(np.broadcast_to(np.asarray(is_first, dtype=bool), (self.num_envs,)).copy())
+        if len(observation) != self.num_envs:
+            raise ValueError(f"{len(observation)} observations for a Player of {self.num_envs}: one row each is needed")
+        if not self.started and not first.all():
+            raise ValueError("the first observation of a Player opens an episode: is_first must be True in every row")
+        self.started = True
+        inputs = torch.tensor(observation, dtype=next(self.agent.parameters()).dtype)
+        output, self.core_state = self.agent.step(inputs, self.core_state, first)
+        if self.greedy:
+            return output.logits.argmax(-1).numpy()
+        return sample_actions(output.logits, torch.from_numpy(self.noise.draw(1)[0]).to(inputs.dtype)).numpy()
+
+
+def evaluate(
+    agent: Agent,
+    config: Config,
+    make_environments: MakeEnvironments,
+    episodes: int,
+    greedy: bool,
+    seed: int = 0,
+    offset: int = 0,
+    stop: Callable[[], bool] = lambda: False,
+) -> np.ndarray | None:
+    """Undiscounted returns [episode] of fresh episodes, one in each of `episodes` environments.
+
+    One episode an environment, all played to their end: short episodes are not favoured. Seeds are disjoint from all
+    training seeds, and training's random numbers and core state are not touched.
+
+    Args:
+        agent: not modified.
+        config: names the environment and its options.
+        make_environments: builds vector environments.
+        episodes: how many.
+        greedy: take the most probable action; else sample.
+        seed: of the episodes and the sampling.
+        offset: number of the first episode, so that several evaluations of one seed share none.
+        stop: asked at every step; True ends the evaluation without a result.
+
+    Returns:
+        The returns, or None where it was stopped.
+    """
+    torch.set_num_threads(1)  # a second thread makes networks of this size slower
+    environments = make_environments(config.env, episodes, **config.environment_options)
+    try:
+        seeds = environment_seeds(seed, evaluation_key(), range(offset, offset + episodes))
+        observation, _ = environments.reset(seed=seeds)
+        player = Player(agent, episodes, greedy, seed)
+        returns = np.zeros(episodes)
+        running = np.ones(episodes, dtype=bool)
+        is_first = running.copy()
+        while running.any():
+            if stop():
+                return None
+            observation, rewards, terminated, truncated, _ = environments.step(player.act(observation, is_first))
+            returns += rewards * running
+            is_first = terminated | truncated
+            running &= ~is_first
+    finally:
+        environments.close()
+    return returns
+
+
+def summarise(returns: np.ndarray) -> dict[str, Any]:
+    """Mean, deviation, extremes and number of episode returns."""
+    return {"mean": float(returns.mean()), "std": float(returns.std()), "min": float(returns.min()),
+            "max": float(returns.max()), "episodes": len(returns)}  # fmt: skip

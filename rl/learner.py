@@ -1,0 +1,200 @@
+"""The Learner: owner of the parameters and of the optimiser's statistics, in shared memory.
+
+Workers get parameters by `pull` and give gradients by `push`, and by nothing else. Parameters, gradients and both of
+Adam's moments are flat vectors, so a pull is one copy and a push one optimiser step.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl.agent import Agent
+from rl.collector import Episode
+from rl.config import Config
+from rl.ledger import Ledger
+from rl.memory import LearnerMemory
+
+STATE = ("parameters", "moment1", "moment2", "step")
+
+
+class FlatAgent:
+    """An agent whose parameters and gradients are views of two flat vectors."""
+
+    def __init__(self, agent: Agent) -> None:
+        """Move the agent's parameters into one vector, in the order of `agent.parameters()`."""
+        parameters = list(agent.parameters())
+        self.agent = agent
+        self.parameters = torch.cat([parameter.detach().flatten() for parameter in parameters])
+        self.gradient = torch.zeros_like(self.parameters)
+        offset = 0
+        for parameter in parameters:
+            size = parameter.numel()
+            parameter.data = self.parameters[offset : offset + size].view_as(parameter)
+            parameter.grad = self.gradient[offset : offset + size].view_as(parameter)
+            offset += size
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def load(self, vector: Tensor) -> None:
+        """Copy a flat vector into the agent's parameters."""
+        self.parameters.copy_(vector)
+
+
+class Learner:
+    """Shared parameters under one lock: each worker's gradient is applied as it comes (A3C, Mnih et al. 2016, §4).
+
+    The optimiser's statistics are shared too, as A3C's best variant does (ibid., §4 "Optimization": shared RMSProp),
+    and so is Adam's step count, without which its bias correction is wrong.
+    """
+
+    def __init__(self, config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> None:
+        """Bind an optimiser of this process to the shared vectors, as worker `rank`."""
+        self.config, self.memory, self.ledger, self.rank = config, memory, ledger, rank
+        self.vectors = {name: torch.from_numpy(getattr(memory.vectors, name)) for name in STATE}
+        self.parameters = self.vectors["parameters"]
+        self.optimizer = torch.optim.Adam(
+            [self.parameters], config.learning_rate, (config.adam_beta1, config.adam_beta2), config.adam_epsilon,
+            fused=True,
+        )  # fmt: skip
+        self.optimizer.state[self.parameters] = {
+            "step": self.vectors["step"].view(()),
+            "exp_avg": self.vectors["moment1"],
+            "exp_avg_sq": self.vectors["moment2"],
+        }
+        self.pulled_version = 0
+
+    def pull(self, flat: FlatAgent) -> None:
+        """Copy the newest parameters into the agent."""
+        with self.memory.lock:
+            flat.load(self.parameters)
+            self.pulled_version = self.ledger.updates
+
+    def push(self, gradient: Tensor, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+        """Apply one worker's gradient and enter what came with it.
+
+        Args:
+            gradient: [parameter], the mean over `env_steps` steps, computed with the parameters of the last pull.
+            env_steps: transitions behind it.
+            losses: logged numbers of the loss.
+            episodes: that ended in the segment.
+
+        Raises:
+            FloatingPointError: the gradient is not finite; nothing was applied.
+        """
+        norm = clip(gradient, self.config.max_gradient_norm)
+        with self.memory.lock:
+            self._apply(gradient, env_steps, {**losses, "grad_norm": norm}, episodes)
+
+    def _apply(self, gradient: Tensor, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+        """One step of Adam and one entry in the ledger."""
+        ledger = self.ledger
+        learning_rate = self.config.learning_rate_at(ledger.env_steps)
+        self.optimizer.param_groups[0]["lr"] = learning_rate
+        self.parameters.grad = gradient
+        self.optimizer.step()
+        staleness = ledger.updates - self.pulled_version
+        ledger.record(env_steps, {**losses, "staleness": staleness, "learning_rate": learning_rate}, episodes)
+        if ledger.crosses():
+            self.memory.vectors.candidate[:] = self.memory.vectors.parameters
+
+    def sum_over_workers(self, values: Tensor) -> Tensor:
+        """The sum of `values` over the workers that update together: here each worker updates alone."""
+        return values
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies of what makes the learner go on: parameters, Adam's moments and its step count."""
+        return {name: vector.clone() for name, vector in self.vectors.items()}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state()`."""
+        for name, vector in self.vectors.items():
+            vector.copy_(state[name])
+
+
+class SyncLearner(Learner):
+    """Workers update together: one step with the gradient averaged over all of them, the same in every repetition.
+
+    Rank 0 gathers in rank order, so the sum is always the same; gradients are weighted by the steps behind them and
+    clipped after averaging, so W workers of B environments are one worker of W·B, to rounding.
+    """
+
+    def together(self, action: Callable[[], None]) -> None:
+        """Wait for all workers, run `action` in rank 0 alone, and go on together."""
+        memory = self.memory
+        if self.rank != 0:
+            memory.arrive.release()
+            memory.depart[self.rank].acquire()
+            return
+        for _ in memory.depart[1:]:
+            memory.arrive.acquire()
+        action()
+        for gate in memory.depart[1:]:
+            gate.release()
+
+    def sum_over_workers(self, values: Tensor) -> Tensor:
+        """The sum of three numbers over all workers, added in rank order."""
+        sums = self.memory.slots.sums
+        sums[self.rank] = values.numpy()
+
+        def add() -> None:
+            sums[:] = sums.sum(axis=0)
+
+        self.together(add)
+        return torch.from_numpy(sums[self.rank].copy())
+
+    def push(self, gradient: Tensor, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+        """Apply the mean gradient over all workers' steps: g = Σᵢ nᵢ gᵢ / Σᵢ nᵢ, clipped after averaging."""
+        slots, rank = self.memory.slots, self.rank
+        slots.gradients[rank] = gradient.numpy()
+        slots.env_steps[rank] = env_steps
+        slots.losses[rank] = list(losses.values())
+        slots.episodes[rank] = len(episodes)
+        if episodes:
+            returns, lengths = zip(*episodes, strict=True)
+            slots.episode_returns[rank, : len(episodes)] = returns
+            slots.episode_lengths[rank, : len(episodes)] = lengths
+
+        def update() -> None:
+            total = int(slots.env_steps.sum())
+            weights = torch.from_numpy(slots.env_steps / total)
+            mean = sum_weighted(torch.from_numpy(slots.gradients), weights)
+            norm = clip(mean, self.config.max_gradient_norm)
+            means = dict(zip(losses, (weights.numpy() @ slots.losses).tolist(), strict=True))
+            ended = [
+                (float(slots.episode_returns[i, k]), int(slots.episode_lengths[i, k]))
+                for i in range(len(weights))
+                for k in range(slots.episodes[i])
+            ]
+            self._apply(mean, total, {**means, "grad_norm": norm}, ended)
+
+        self.together(update)
+
+
+def sum_weighted(vectors: Tensor, weights: Tensor) -> Tensor:
+    """Σᵢ wᵢ vᵢ of vectors [worker, parameter] in order of rank; with one weight of 1 exactly the vector."""
+    total = vectors[0] * weights[0]
+    for vector, weight in zip(vectors[1:], weights[1:], strict=True):
+        total += vector * weight
+    return total
+
+
+def clip(gradient: Tensor, max_norm: float) -> float:
+    """Shorten a flat gradient in place to at most `max_norm`; return its length before (Pascanu et al. 2013, §3.2).
+
+    Raises:
+        FloatingPointError: it is not finite.
+    """
+    norm = float(gradient.norm())
+    if not np.isfinite(norm):
+        raise FloatingPointError(f"the gradient's norm is {norm}: the update was not applied")
+    if norm > max_norm:
+        gradient.mul_(max_norm / norm)
+    return norm
+
+
+def make_learner(config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> Learner:
+    """The learner of the config's mode; serial is synchronous with one worker, without the processes."""
+    return (Learner if config.mode == "async" else SyncLearner)(config, memory, ledger, rank)

@@ -1,0 +1,221 @@
+"""The ledger: what the run has seen so far, in shared memory. Whoever writes to it holds the learner's lock.
+
+Progress of the run (env steps, updates, the clock), the window of episode returns that decides 'solved', and the rows
+of the record. A row is closed by the push that completes its interval of env steps, so the record depends on what was
+learnt and never on when somebody looked.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rl.config import Config
+from rl.memory import SharedArrays
+
+LOSSES = ("policy_loss", "value_loss", "entropy", "explained_variance", "grad_norm", "staleness", "learning_rate")
+STALENESS_BINS = 64  # the last one also holds whatever is older
+_IDLE, _PENDING, _SOLVED = range(3)
+
+
+class Row(NamedTuple):
+    """One interval of the record, summed."""
+
+    env_steps: int
+    seconds: float  # of training
+    interval_env_steps: int
+    interval_seconds: float
+    updates: int
+    losses: dict[str, float]  # means over the interval's updates
+    episodes: int
+    episode_return: float  # mean over the interval's episodes; 0 without one
+    episode_length: float
+
+
+class Ledger:
+    """Counters, solved window and record rows of a run."""
+
+    def __init__(self, config: Config, reward_threshold: float | None, start_env_steps: int = 0) -> None:
+        self.total_env_steps, self.log_interval = config.total_env_steps, config.log_interval
+        self.reward_threshold = reward_threshold
+        self.waits_for_verdict = config.mode != "async"
+        self.window = max(100, 2 * config.total_environments)
+        rows = max(0, config.total_env_steps - start_env_steps) // config.log_interval + 2
+        sums = len(LOSSES) + 4  # the losses, then updates, episodes, Σ return, Σ length
+        self.shared = SharedArrays(
+            {
+                "env_steps": ((1,), np.int64),
+                "updates": ((1,), np.int64),
+                "stop_requested": ((1,), np.int64),
+                "finished": ((1,), np.int64),
+                "clock": ((3,), np.float64),  # start, paused seconds, start of a pause or 0
+                "returns": ((self.window,), np.float64),
+                "returns_seen": ((1,), np.int64),  # since the window was last emptied
+                "attempt": ((1,), np.int64),
+                "crossing": ((3,), np.float64),  # env steps, seconds, window mean
+                "sums": ((sums,), np.float64),
+                "opened": ((2,), np.float64),  # env steps and seconds at which the open row began
+                "rows": ((rows, sums + 4), np.float64),
+                "rows_closed": ((1,), np.int64),
+                "staleness": ((STALENESS_BINS,), np.int64),
+            }
+        )
+        self.resumed_seconds = 0.0
+        self.shared.env_steps[0] = start_env_steps
+        self.shared.opened[0] = start_env_steps
+        self.shared.finished[0] = start_env_steps >= config.total_env_steps
+
+    # --- the clock of training: it starts with the first segment and stands still while all workers wait for a verdict
+
+    def start_clock(self) -> None:
+        """Start to count, from where a resumed run stopped."""
+        self.shared.clock[:] = time.monotonic() - self.resumed_seconds, 0.0, 0.0
+
+    def seconds(self) -> float:
+        """Seconds of training so far; 0 before the clock starts."""
+        start, paused, pause = self.shared.clock
+        return float((pause or time.monotonic()) - start - paused) if start else 0.0
+
+    # --- progress
+
+    @property
+    def env_steps(self) -> int:
+        """Environment transitions that have been learnt from."""
+        return int(self.shared.env_steps[0])
+
+    @property
+    def updates(self) -> int:
+        """Gradients applied: the version of the parameters."""
+        return int(self.shared.updates[0])
+
+    def request_stop(self) -> None:
+        """Ask every worker to end; they do after the next update, all after the same one."""
+        self.shared.stop_requested[0] = 1
+
+    @property
+    def finished(self) -> bool:
+        """Whether workers should end. Changes only together with an update or a verdict, so sync workers agree."""
+        return bool(self.shared.finished[0])
+
+    def finish(self) -> None:
+        """End the run here."""
+        self.shared.finished[0] = 1
+
+    # --- writing, under the lock
+
+    def record(self, env_steps: int, losses: dict[str, float], episodes: Iterable[tuple[float, int]]) -> None:
+        """Enter one update: its env steps, its logged numbers and the episodes that ended in its segment."""
+        shared = self.shared
+        shared.env_steps[0] += env_steps
+        shared.updates[0] += 1
+        shared.staleness[min(int(losses["staleness"]), STALENESS_BINS - 1)] += 1
+        shared.sums[: len(LOSSES)] += [losses[name] for name in LOSSES]
+        shared.sums[len(LOSSES)] += 1
+        for episode_return, episode_length in episodes:
+            shared.sums[len(LOSSES) + 1 :] += 1, episode_return, episode_length
+            shared.returns[shared.returns_seen[0] % self.window] = episode_return
+            shared.returns_seen[0] += 1
+        if self.env_steps // self.log_interval > self.row_opened_at // self.log_interval:
+            self.close_row()
+        if shared.stop_requested[0] or self.env_steps >= self.total_env_steps:
+            self.finish()
+
+    def close_row(self) -> None:
+        """End the open row, if anything was entered, and open the next."""
+        shared = self.shared
+        if shared.sums[len(LOSSES)] == 0:
+            return
+        now = self.seconds()
+        shared.rows[shared.rows_closed[0]] = self.env_steps, now, *shared.opened, *shared.sums
+        shared.rows_closed[0] += 1
+        shared.opened[:] = self.env_steps, now
+        shared.sums[:] = 0.0
+
+    # --- solved: the window's mean crosses the threshold, and fresh episodes confirm it
+
+    @property
+    def window_mean(self) -> float | None:
+        """Mean return of the last max(100, 2 · environments) episodes, or None while they are fewer."""
+        return float(self.shared.returns.mean()) if self.shared.returns_seen[0] >= self.window else None
+
+    def crosses(self) -> bool:
+        """Whether the window has just reached the threshold; if so, an attempt is pending until `judge`.
+
+        Sync and serial workers wait for the verdict with the clock standing still; async ones go on meanwhile.
+        """
+        if self.reward_threshold is None or self.shared.attempt[0] != _IDLE:
+            return False
+        mean = self.window_mean
+        if mean is None or mean < self.reward_threshold:
+            return False
+        self.shared.crossing[:] = self.env_steps, self.seconds(), mean
+        self.shared.attempt[0] = _PENDING
+        if self.waits_for_verdict:
+            self.shared.clock[2] = time.monotonic()
+        return True
+
+    @property
+    def attempt_pending(self) -> bool:
+        """Whether a crossing waits for its evaluation."""
+        return bool(self.shared.attempt[0] == _PENDING)
+
+    @property
+    def solved(self) -> bool:
+        """Whether a crossing was confirmed."""
+        return bool(self.shared.attempt[0] == _SOLVED)
+
+    @property
+    def crossing(self) -> tuple[int, float, float]:
+        """Env steps, seconds and window mean of the last crossing."""
+        env_steps, seconds, mean = self.shared.crossing
+        return int(env_steps), float(seconds), float(mean)
+
+    def judge(self, confirmed: bool) -> None:
+        """Settle the pending attempt; a failed one empties the window, which must refill."""
+        if not confirmed:
+            self.shared.returns_seen[0] = 0
+        if self.waits_for_verdict:
+            self.shared.clock[1] += time.monotonic() - self.shared.clock[2]
+            self.shared.clock[2] = 0.0
+        self.shared.attempt[0] = _SOLVED if confirmed else _IDLE  # last: it lets waiting workers go on
+
+    # --- reading
+
+    @property
+    def row_opened_at(self) -> int:
+        """Env steps at which the open row began."""
+        return int(self.shared.opened[0])
+
+    @property
+    def staleness(self) -> list[int]:
+        """How many gradients were 0, 1, 2, … versions old when they were applied, up to the oldest seen."""
+        return np.trim_zeros(self.shared.staleness, "b").tolist()
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs of the ledger, as plain Python."""
+        shared = self.shared
+        names = ("env_steps", "updates", "returns", "returns_seen", "crossing", "sums", "opened", "staleness")
+        arrays = {name: getattr(shared, name).tolist() for name in names}
+        return {"arrays": arrays, "solved": self.solved, "seconds": self.seconds()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        for name, values in state["arrays"].items():
+            getattr(self.shared, name)[:] = values
+        self.shared.attempt[0] = _SOLVED if state["solved"] else _IDLE
+        self.resumed_seconds = state["seconds"]
+
+    def rows(self, start: int) -> list[Row]:
+        """The closed rows from number `start` on."""
+        rows = []
+        for values in self.shared.rows[start : int(self.shared.rows_closed[0])].tolist():
+            env_steps, seconds, opened_env_steps, opened_seconds, *sums = values
+            updates, episodes, total_return, total_length = sums[len(LOSSES) :]
+            losses = {name: total / updates for name, total in zip(LOSSES, sums[: len(LOSSES)], strict=True)}
+            mean_return, mean_length = total_return / max(episodes, 1), total_length / max(episodes, 1)
+            rows.append(
+                Row(int(env_steps), seconds, int(env_steps - opened_env_steps), seconds - opened_seconds,
+                    int(updates), losses, int(episodes), mean_return, mean_length)
+            )  # fmt: skip
+        return rows

@@ -1,0 +1,99 @@
+"""The actor-critic loss of one segment."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from rl.agent import Agent
+from rl.config import Config
+from rl.returns import gae_returns, n_step_returns
+from rl.segment import Segment
+
+
+def targets(segment: Segment, values: Tensor, config: Config) -> Tensor:
+    """Returns [time, batch] that the values of a segment should have had.
+
+    A step that terminated is worth its reward, a truncated one γ V(final observation) more, any other goes on; the
+    end of the segment is bootstrapped with values[-1], the value of the observation that *follows* the last step.
+
+    Args:
+        segment: N steps.
+        values: [time + 1, batch], no gradient.
+        config: discount, returns, gae_lambda, reward_scale.
+    """
+    rewards = config.reward_scale * segment.rewards + config.discount * segment.truncation_values
+    ended = segment.terminated | segment.truncated
+    discounts = torch.where(ended, 0.0, config.discount).to(rewards.dtype)
+    if config.returns == "n_step":
+        return n_step_returns(rewards, discounts, values[-1])
+    return gae_returns(rewards, discounts, values, config.gae_lambda)
+
+
+def alone(moments: Tensor) -> Tensor:
+    """The sum over one worker: itself."""
+    return moments
+
+
+def actor_critic_loss(
+    agent: Agent, segment: Segment, config: Config, sum_over_workers: Callable[[Tensor], Tensor] = alone
+) -> tuple[Tensor, dict[str, float]]:
+    """Mean loss per step of a segment, re-unrolled from the core state that was carried into it.
+
+    L = −mean log π(aₜ) Âₜ + c_v · mean (Gₜ − Vₜ)² − c_e · mean H(πₜ)   (Mnih et al. 2016, §4), Â = G − V, in the
+    policy term alone normalised to mean 0 and deviation 1. The unroll's own final state is thrown away: only the
+    Collector carries state.
+
+    Args:
+        agent: its gradients follow from the loss.
+        segment: N steps of `batch` environments.
+        config: coefficients.
+        sum_over_workers: adds the advantages' (count, Σ, Σ²) over the workers that update together.
+
+    Returns:
+        The scalar loss, and what is logged of it: policy_loss, value_loss, entropy, explained_variance.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+    """
+    output, _ = agent.unroll(segment.observations, segment.core_state, segment.is_first)
+    values = output.values[:-1]
+    log_probs = output.logits[:-1].log_softmax(-1)  # [time, batch, action]
+    returns = targets(segment, output.values.detach(), config)
+    advantages = returns - values.detach()
+    if config.normalise_advantages:
+        advantages = normalise(advantages, sum_over_workers)
+
+    chosen = log_probs.gather(-1, segment.actions.unsqueeze(-1)).squeeze(-1)
+    policy_loss = -(chosen * advantages).mean()
+    value_loss = (returns - values).square().mean()
+    entropy = -(log_probs.exp() * log_probs).sum(-1).mean()
+    loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
+    if not torch.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss is {loss.item()}: policy {policy_loss.item()}, value {value_loss.item()}, "
+            f"entropy {entropy.item()}; look for nan or inf in observations and rewards, or lower --learning-rate"
+        )
+    spread = returns.var(correction=0)
+    unexplained = value_loss.detach() - (returns - values.detach()).mean().square()
+    metrics = {
+        "policy_loss": policy_loss.item(),
+        "value_loss": value_loss.item(),
+        "entropy": entropy.item(),
+        "explained_variance": (1.0 - unexplained / spread.clamp_min(1e-12)).item(),
+    }
+    return loss, metrics
+
+
+def normalise(advantages: Tensor, sum_over_workers: Callable[[Tensor], Tensor]) -> Tensor:
+    """Shift and scale advantages to mean 0 and standard deviation 1 over all workers.
+
+    From (count, Σ, Σ²) in float64, so that W workers of B environments normalise as one of W·B does; finite for one
+    step, whose deviation is 0.
+    """
+    wide = advantages.double()
+    ones = wide.new_tensor(float(wide.numel()))
+    count, total, squares = sum_over_workers(torch.stack([ones, wide.sum(), wide.square().sum()]))
+    mean = total / count
+    deviation = (squares / count - mean.square()).clamp_min(0.0).sqrt()
+    return (advantages - mean.to(advantages.dtype)) / (deviation + 1e-8).to(advantages.dtype)

@@ -1,0 +1,70 @@
+"""What the processes of a run share: flat vectors, slots, a lock. Numpy only: a worker is up before torch is."""
+
+import contextlib
+import multiprocessing
+from typing import Any
+
+import numpy as np
+
+from rl.config import Config
+
+SPAWN = multiprocessing.get_context("spawn")  # never fork: a fork after an LSTM call hangs (pytorch/pytorch#123828)
+
+
+class SharedArrays:
+    """Named numpy arrays in one block of memory; spawned workers inherit it, and no kill leaves any of it behind."""
+
+    def __init__(self, layout: dict[str, tuple[tuple[int, ...], Any]]) -> None:
+        """Allocate zeros.
+
+        Args:
+            layout: name -> (shape, dtype).
+        """
+        self._layout = {name: (shape, np.dtype(dtype)) for name, (shape, dtype) in layout.items()}
+        self._block = SPAWN.RawArray("b", sum(self._bytes(*entry) for entry in self._layout.values()))
+        self._map()
+
+    @staticmethod
+    def _bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
+        return -(-int(np.prod(shape)) * dtype.itemsize // 64) * 64  # whole cache lines: no two arrays share one
+
+    def _map(self) -> None:
+        offset = 0
+        for name, (shape, dtype) in self._layout.items():
+            setattr(self, name, np.frombuffer(self._block, dtype, int(np.prod(shape)), offset).reshape(shape))
+            offset += self._bytes(shape, dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_layout": self._layout, "_block": self._block}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._map()
+
+
+class LearnerMemory:
+    """The Learner's vectors and what guards them: a lock (async), or slots and gates (sync)."""
+
+    def __init__(self, config: Config, parameters: int) -> None:
+        """Allocate for a network of so many parameters."""
+        vector = ((parameters,), config.dtype)
+        self.vectors = SharedArrays(
+            {"parameters": vector, "moment1": vector, "moment2": vector, "candidate": vector, "step": ((1,), "float32")}
+        )
+        self.lock: Any = SPAWN.Lock() if config.mode == "async" else contextlib.nullcontext()
+        if config.mode == "async":
+            return
+        workers, most_episodes = config.workers, config.segment_length * config.envs_per_worker
+        self.slots = SharedArrays(
+            {
+                "gradients": ((workers, parameters), config.dtype),
+                "sums": ((workers, 3), np.float64),
+                "env_steps": ((workers,), np.int64),
+                "losses": ((workers, 4), np.float64),
+                "episodes": ((workers,), np.int64),
+                "episode_returns": ((workers, most_episodes), np.float64),
+                "episode_lengths": ((workers, most_episodes), np.int64),
+            }
+        )
+        self.arrive = SPAWN.Semaphore(0)
+        self.depart = [SPAWN.Semaphore(0) for _ in range(workers)]

@@ -1,0 +1,45 @@
+"""Random numbers keyed by run seed and global environment index, never by worker.
+
+So the same run split over other numbers of workers sees the same episodes and the same noise, and no two environments
+of a run, training or evaluation, ever share a stream.
+"""
+
+from typing import Literal
+
+import numpy as np
+
+Purpose = Literal["environment", "action"]
+_PURPOSES = {"environment": 0, "action": 1}
+TRAINING = 0  # the first run; a resumed one draws under its own key, so that it does not see the same episodes again
+_EVALUATION = 2**32 - 1  # never an env-step count modulo 2³², see `training_key`
+
+
+def training_key(resumed_at_env_steps: int) -> int:
+    """The key under which a run that starts at so many env steps draws."""
+    return resumed_at_env_steps % _EVALUATION
+
+
+def evaluation_key() -> int:
+    """The key of all evaluation: disjoint from every training key."""
+    return _EVALUATION
+
+
+def sequence(seed: int, key: int, purpose: Purpose, environment: int) -> np.random.SeedSequence:
+    """The seed of one stream: (run seed, training or evaluation, purpose, global environment index)."""
+    return np.random.SeedSequence(seed, spawn_key=(key, _PURPOSES[purpose], environment))
+
+
+def environment_seeds(seed: int, key: int, environments: range) -> list[int]:
+    """A 63-bit seed for each global environment index."""
+    return [int(sequence(seed, key, "environment", i).generate_state(1, np.uint64)[0] >> 1) for i in environments]
+
+
+class ActionNoise:
+    """Uniform numbers, one stream an environment, drawn a whole segment at a time."""
+
+    def __init__(self, seed: int, key: int, environments: range) -> None:
+        self.generators = [np.random.Generator(np.random.PCG64(sequence(seed, key, "action", i))) for i in environments]
+
+    def draw(self, steps: int) -> np.ndarray:
+        """The next [time, batch] uniform numbers in [0, 1)."""
+        return np.stack([generator.random(steps) for generator in self.generators], axis=1)

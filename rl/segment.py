@@ -1,0 +1,25 @@
+"""A segment: N consecutive steps of a worker's environments, and the core state before them."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from rl.cores import CoreState
+
+
+class Segment(NamedTuple):
+    """N steps of `batch` environments. Row t: what the agent saw, what it did, what came of it."""
+
+    observations: Tensor  # [time + 1, batch, feature]; the last row is the next segment's first
+    is_first: Tensor  # [time + 1, batch] bool; observations[t] opens an episode
+    actions: Tensor  # [time, batch] int64
+    rewards: Tensor  # [time, batch] the environment's own; the reward that actions[t] caused
+    terminated: Tensor  # [time, batch] bool; actions[t] ended the episode
+    truncated: Tensor  # [time, batch] bool; a limit cut the episode after actions[t]
+    truncation_values: Tensor  # [time, batch] V(final observation) where truncated and not terminated, else 0
+    core_state: CoreState  # before observations[0]: values cross segments, gradients do not
+
+    @property
+    def env_steps(self) -> int:
+        """Environment transitions in the segment: time · batch."""
+        return self.actions.numel()

@@ -1,0 +1,288 @@
+"""One run, from config to summary: the parent that starts workers, watches them, and keeps the record."""
+
+import contextlib
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rl.agent import make_agent
+from rl.checkpoint import load_checkpoint, save_checkpoint
+from rl.config import Config
+from rl.evaluate import MakeEnvironments, evaluate
+from rl.learner import FlatAgent, make_learner
+from rl.ledger import Ledger
+from rl.memory import LearnerMemory
+from rl.randomness import training_key
+from rl.supervisor import noted_signals, supervise
+from rl.tracking import Notify, Tracker
+from rl.worker import build_worker, run_segments
+
+OnRow = Callable[[dict[str, float]], None]
+
+
+def to_stderr(line: str) -> None:
+    """Show a line to the user."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def ignore(_row: dict[str, float]) -> None:
+    """Do nothing with a row."""
+
+
+class Run:
+    """The parent's part of a run."""
+
+    def __init__(
+        self,
+        config: Config,
+        make_environments: MakeEnvironments,
+        run_dir: Path,
+        state: dict[str, Any] | None = None,
+    ) -> None:
+        """Check the environment, draw the parameters, share the memory; nothing is started or written yet.
+
+        Args:
+            config: everything about the run.
+            make_environments: builds vector environments from (env, num_envs, **options); a top-level function, since
+                spawned workers import it.
+            run_dir: folder of the record.
+            state: of a checkpoint to go on from.
+
+        Raises:
+            ValueError: the environment cannot be made or is not supported.
+        """
+        self.began = time.monotonic()
+        torch.set_num_threads(1)  # a second thread makes networks of this size slower
+        self.config, self.make_environments, self.run_dir = config, make_environments, run_dir
+        probe = make_environments(config.env, 1, **config.environment_options)  # a bad env ends here, in one line
+        self.reward_threshold = probe.spec.reward_threshold if probe.spec else None
+        self.agent = FlatAgent(
+            make_agent(config, probe.single_observation_space.shape[0], int(probe.single_action_space.n))
+        )
+        probe.close()
+        self.resumed_at = state["env_steps"] if state else None
+        self.memory = LearnerMemory(config, len(self.agent))
+        self.ledger = Ledger(config, self.reward_threshold, self.resumed_at or 0)
+        self.learner = make_learner(config, self.memory, self.ledger)
+        self.learner.parameters.copy_(self.agent.parameters)
+        self.attempts: list[dict[str, Any]] = []
+        if state:
+            self.learner.load_state(state["learner"])
+            self.ledger.load_state(state["ledger"])
+            self.attempts = state["attempts"]
+        self.key = training_key(self.resumed_at or 0)
+        self.rows_read, self.checkpointed_at = 0, self.ledger.env_steps
+        self.startup_seconds = 0.0
+        self.signal: int | None = None
+        self.fault: str | None = None
+
+    # --- what the parent does while workers train
+
+    def poll(self) -> bool:
+        """Write closed rows, judge a pending crossing, save a checkpoint that is due; whether a signal asks to stop."""
+        if self.signal is not None:
+            self.ledger.request_stop()
+        if self.ledger.attempt_pending and not self.fault:
+            self.judge()
+        for row in self.ledger.rows(self.rows_read):
+            self.rows_read += 1
+            self.on_row(self.tracker.row(row))
+        if self.ledger.env_steps - self.checkpointed_at >= self.config.checkpoint_interval:
+            self.checkpoint()
+        return self.signal is not None
+
+    def note_signal(self, number: int) -> None:
+        """Remember the first signal."""
+        self.signal = self.signal or number
+
+    def judge(self) -> None:
+        """Play fresh episodes with the parameters of a crossing: the run is solved if they reach the threshold too."""
+        env_steps, seconds, window_mean = self.ledger.crossing
+        self.agent.load(torch.from_numpy(self.memory.vectors.candidate))
+        offset = (2 + len(self.attempts)) * self.config.eval_episodes
+        returns = self.evaluate(greedy=False, offset=offset)
+        confirmed = returns is not None and returns >= self.reward_threshold
+        self.attempts.append(
+            {"env_steps": env_steps, "seconds": seconds, "window_mean": window_mean,
+             "confirmation": returns, "confirmed": confirmed}
+        )  # fmt: skip
+        with self.locked():
+            if confirmed and self.config.stop_when_solved:
+                self.ledger.finish()
+            self.ledger.judge(confirmed)
+
+    def evaluate(self, greedy: bool, offset: int) -> float | None:
+        """Mean return of fresh episodes with the parent's agent; None where a signal cut it short."""
+        returns = evaluate(
+            self.agent.agent, self.config, self.make_environments, self.config.eval_episodes, greedy,
+            seed=self.config.seed, offset=offset, stop=lambda: self.signal is not None,
+        )  # fmt: skip
+        return None if returns is None else float(returns.mean())
+
+    def checkpoint(self) -> bool:
+        """Save what the run needs to go on; False where the lock was never released (its holder was killed)."""
+        with self.locked() as held:
+            if not held:
+                return False
+            state = {"learner": self.learner.state(), "ledger": self.ledger.state(), "attempts": self.attempts,
+                     "env_steps": self.ledger.env_steps}  # fmt: skip
+        save_checkpoint(self.run_dir / "checkpoint.pt", self.config, state)
+        self.checkpointed_at = state["env_steps"]
+        return True
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[bool]:
+        """Hold the learner's lock, or find in a second that a dead worker holds it."""
+        if self.config.mode != "async":
+            yield True
+            return
+        held = self.memory.lock.acquire(timeout=1.0)
+        try:
+            yield held
+        finally:
+            if held:
+                self.memory.lock.release()
+
+    # --- training, with and without processes
+
+    def train_here(self) -> None:
+        """Serial mode: everything in this process."""
+        learner, collector, flat = build_worker(
+            0, self.config, self.make_environments, self.memory, self.ledger, self.key
+        )
+        self.start()
+        run_segments(learner, collector, flat, self.config, between=self.poll)
+        collector.environments.close()
+
+    def train_in_workers(self) -> None:
+        """Async and sync mode: worker processes train, this one watches."""
+        arguments = (self.config, self.make_environments, self.memory, self.ledger, self.key)
+        supervise(self.config.workers, arguments, self.start, self.poll, self.fail)
+
+    def start(self) -> None:
+        """Training begins: everything before was start-up."""
+        self.startup_seconds = time.monotonic() - self.began
+        self.ledger.start_clock()
+
+    def fail(self, cause: str) -> None:
+        """Note the first fault, say it, and ask everyone to end."""
+        if self.fault is None:
+            self.fault = cause
+            self.ledger.request_stop()
+
+    # --- the end
+
+    def summary(self) -> dict[str, Any]:
+        """How the run ended."""
+        ledger, interrupted = self.ledger, self.signal is not None
+        env_steps, seconds, _ = ledger.crossing
+        evaluations: dict[str, float | None] = {"eval_greedy": None, "eval_sampled": None}
+        if not self.fault and not interrupted:
+            self.agent.load(self.learner.parameters)
+            evaluations["eval_greedy"] = self.evaluate(greedy=True, offset=0)
+            evaluations["eval_sampled"] = self.evaluate(greedy=False, offset=self.config.eval_episodes)
+        if self.fault:
+            reason, code = self.fault.splitlines()[0].rstrip(":"), 1
+        elif self.signal is not None:  # the same flag again: it may have come during the evaluation
+            reason, code = signal.Signals(self.signal).name, 128 + self.signal
+        else:
+            reason, code = ("solved" if ledger.solved and self.config.stop_when_solved else "total_env_steps"), 0
+        trained = ledger.env_steps - (self.resumed_at or 0)
+        training_seconds = self.training_seconds - ledger.resumed_seconds
+        return {
+            "env_steps": ledger.env_steps,
+            "updates": ledger.updates,
+            "startup_seconds": self.startup_seconds,
+            "seconds": self.training_seconds,
+            "sps": trained / training_seconds if training_seconds > 0 else 0.0,
+            "mean_return": ledger.window_mean,
+            "solved": ledger.solved,
+            "solved_at_env_steps": env_steps if ledger.solved else None,
+            "solved_at_seconds": seconds if ledger.solved else None,
+            "solve_attempts": self.attempts,
+            **evaluations,
+            "staleness": ledger.staleness,
+            "exit_reason": reason,
+            "exit_code": code,
+        }
+
+    def execute(self, notify: Notify = to_stderr, on_row: OnRow = ignore) -> dict[str, Any]:
+        """Train, then leave a checkpoint, a record and a summary, whatever happened.
+
+        Args:
+            notify: shows a line to the user.
+            on_row: is given each row of the record as it is written.
+
+        Returns:
+            The summary, as in summary.json. `exit_code` is 0, 1 after a fault, 128 + signal after a signal.
+        """
+        self.notify, self.on_row = notify, on_row
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        self.tracker = Tracker(
+            self.run_dir, self.config, self.reward_threshold, notify, self.resumed_at, self.ledger.row_opened_at
+        )
+        with noted_signals(self.note_signal):
+            try:
+                if self.config.mode == "serial":
+                    self.train_here()
+                else:
+                    self.train_in_workers()
+            except Exception:
+                self.fail(f"training failed:\n{traceback.format_exc()}")
+            self.training_seconds = self.ledger.seconds()
+            if self.ledger.attempt_pending and not self.fault:
+                self.judge()
+            if self.fault:
+                self.notify(self.fault)
+            if not self.checkpoint():
+                self.notify("a worker was killed while it held the lock: the last checkpoint stands, none was written")
+            self.ledger.close_row()
+            self.poll()
+            summary = self.summary()
+            self.tracker.close(summary)
+        return summary
+
+
+def choose_run_dir(config: Config) -> Path:
+    """The folder of a new run.
+
+    Raises:
+        ValueError: --run-dir names a folder that already holds something.
+    """
+    if config.run_dir:
+        path = Path(config.run_dir)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ValueError(f"--run-dir {path}: it is not empty; name a new folder, or go on with --resume {path}")
+        return path
+    name = f"{config.core}-{config.env.rpartition(':')[2]}-s{config.seed}".replace("/", "-")
+    candidates = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, 1_000_000))
+    return next(path for path in candidates if not path.exists())
+
+
+def new_run(config: Config, make_environments: MakeEnvironments) -> Run:
+    """A run from the start, in a folder of its own; `execute` trains it.
+
+    Raises:
+        ValueError: an option cannot work; nothing was started or written.
+    """
+    return Run(config, make_environments, choose_run_dir(config))
+
+
+def resumed_run(run_dir: str | Path, make_environments: MakeEnvironments) -> Run:
+    """A run that goes on from its checkpoint with its own config: parameters, optimiser, schedule, clock and record.
+
+    Environments start new episodes, with random numbers that the run has not used before.
+
+    Raises:
+        ValueError: there is no readable checkpoint, or the run was complete.
+    """
+    config, state = load_checkpoint(Path(run_dir) / "checkpoint.pt")
+    if state["env_steps"] >= config.total_env_steps or (config.stop_when_solved and state["ledger"]["solved"]):
+        raise ValueError(f"--resume {run_dir}: the run is complete, at {state['env_steps']} env steps")
+    return Run(config, make_environments, Path(run_dir), state)
