@@ -1,0 +1,121 @@
+"""The learning-curve figure: mean episode return against environment steps and against seconds of training."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from experiments.arms import Arms
+from experiments.records import Run
+from experiments.statistics import Interval, iqm, stratified_bootstrap
+
+# Okabe and Ito's palette without its yellow: told apart by colour-blind readers, too.  An arm keeps its colour in every
+# figure; an arm without one takes the next that is free.
+COLOURS = {
+    "mlp": "#D55E00",
+    "gru": "#009E73",
+    "lstm": "#0072B2",
+    "mlp 2 frames": "#E69F00",
+    "gru zeroed": "#000000",
+    "lstm zeroed": "#CC79A7",
+}
+SPARE_COLOURS = ("#56B4E9", "#8C6D46", "#7F7F7F")
+
+CAPTION = (
+    "Thin lines: one seed each, a dot where it solved the task. Thick line and band: interquartile mean over seeds and "
+    "its 95 % bootstrap interval; a run that stopped because it had solved the task keeps its last value, and the line "
+    "ends where the first run stopped without solving it. Dashed: the threshold."
+)
+X_AXES = (  # key of the rows, key of the summary, label
+    ("global_step", "solved_at_env_steps", "environment steps"),
+    ("time/seconds", "solved_at_seconds", "seconds of training"),
+)
+POINTS = 200
+CURVE_RESAMPLES = 2_000  # at each of the points
+
+
+def learning_curves(arms: Arms, file: Path) -> None:
+    """Draws one row of two panels for each environment and writes them as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+    from matplotlib.lines import Line2D
+    from PIL import Image
+
+    environments = list(dict.fromkeys(env for env, _ in arms))
+    colours = colours_of(list(dict.fromkeys(name for _, name in arms)))
+    style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#888888"}
+    with plt.rc_context(style):
+        size = (9, 3.4 * len(environments))
+        figure, panels = plt.subplots(
+            len(environments), 2, figsize=size, sharey="row", squeeze=False, layout="constrained"
+        )
+        for (left, right), env in zip(panels, environments, strict=True):
+            groups = {name: runs for (of_env, name), runs in arms.items() if of_env == env}
+            for panel, (x_key, solved_key, x_label) in zip((left, right), X_AXES, strict=True):
+                _draw_panel(panel, groups, x_key, solved_key, colours)
+                panel.set_xlabel(x_label)
+            left.set_ylabel("mean episode return")
+            left.set_title(env, loc="left", fontsize=10, fontweight="bold")
+        lines = [Line2D([], [], color=colour, linewidth=2.2) for colour in colours.values()]
+        columns = max(1, 100 // (8 + max(map(len, colours))))  # some 100 characters fit across the figure
+        figure.legend(lines, list(colours), loc="outside upper center", ncols=columns, frameon=False)
+        picture = io.BytesIO()
+        figure.savefig(picture, dpi=150)
+        plt.close(figure)
+    # 256 colours instead of 16 million: a third of the bytes, and no difference to the eye.
+    Image.open(picture).convert("RGB").quantize(256).save(file, format="PNG", optimize=True)
+
+
+def colours_of(names: list[str]) -> dict[str, str]:
+    """The fixed colour of each known arm; the others share what is left, in their order."""
+    free = [*SPARE_COLOURS, *(colour for name, colour in COLOURS.items() if name not in names)]
+    unknown = [name for name in names if name not in COLOURS]
+    return {name: COLOURS[name] if name in COLOURS else free[unknown.index(name) % len(free)] for name in names}
+
+
+def mean_curve(runs: list[Run], x_key: str) -> tuple[np.ndarray, np.ndarray, Interval] | None:
+    """Interquartile mean over runs on a common grid: (grid, mean, (low, high)), each [point].
+
+    The grid starts where every run has a value.  A solved run holds its last value; the grid ends with the last solved
+    run, or with the first one that stopped without solving, because nobody knows how that one would have gone on.
+    None when the runs have no common part.
+    """
+    curves = [run.curve(x_key) for run in runs]
+    if any(len(x) == 0 for x, _ in curves):
+        return None
+    start = max(x[0] for x, _ in curves)
+    unsolved_ends = [x[-1] for run, (x, _) in zip(runs, curves, strict=True) if not run.summary.get("solved")]
+    end = min(unsolved_ends, default=max(x[-1] for x, _ in curves))
+    if end <= start:
+        return None
+    grid = np.linspace(start, end, POINTS)
+    values = np.stack([np.interp(grid, x, y) for x, y in curves], axis=-1)  # [point, run]; interp holds the last value
+    return grid, iqm(values), stratified_bootstrap([values], iqm, CURVE_RESAMPLES)
+
+
+def _draw_panel(panel, groups: dict[str, list[Run]], x_key: str, solved_key: str, colours: dict[str, str]) -> None:
+    for name, runs in groups.items():
+        for run in runs:
+            x, y = run.curve(x_key)
+            panel.plot(x, y, color=colours[name], linewidth=0.7, alpha=0.4)
+            solved_at = run.summary.get(solved_key)
+            if solved_at is not None and len(x):
+                dot = {"color": colours[name], "markersize": 4.5, "markeredgecolor": "white", "zorder": 3}
+                panel.plot(solved_at, np.interp(solved_at, x, y), "o", **dot)
+        curve = mean_curve(runs, x_key)
+        if curve:
+            grid, mean, (low, high) = curve
+            panel.fill_between(grid, low, high, color=colours[name], alpha=0.2, linewidth=0)
+            panel.plot(grid, mean, color=colours[name], linewidth=2.2)
+    for threshold in {run.reward_threshold for runs in groups.values() for run in runs} - {None}:
+        panel.axhline(threshold, color="#444444", linewidth=1, linestyle="--", zorder=1)
+    panel.set_xlim(left=0)
+    panel.xaxis.set_major_formatter(_thousands)
+    panel.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+    panel.set_axisbelow(True)
+
+
+def _thousands(value: float, _position: int) -> str:
+    return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"

@@ -1,0 +1,169 @@
+"""Reads finished and unfinished runs: our run folders and bare offline W&B folders, into one plain structure."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+_SPECIAL_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+class Run(NamedTuple):
+    """One run: what was asked for, what it logged, how it ended."""
+
+    path: Path
+    config: dict  # flat
+    rows: list[dict]  # one a log interval, global_step never falling; the keys of W&B
+    summary: dict  # always has exit_reason; "killed" and nothing else when the run never wrote its end
+    reward_threshold: float | None  # None: not recorded
+
+    def curve(self, x_key: str, y_key: str = "charts/episodic_return") -> tuple[np.ndarray, np.ndarray]:  # [row] each
+        """The rows that have both keys: an interval in which no episode ended has no return."""
+        points = [(row[x_key], row[y_key]) for row in self.rows if x_key in row and y_key in row]
+        points = np.array(points, dtype=float).reshape(-1, 2)
+        x, y = points[np.isfinite(points).all(axis=1)].T
+        return x, y
+
+
+def read_runs(paths: Iterable[Path | str]) -> list[Run]:
+    """Reads each folder once, however often it is named (W&B's `latest-run` is a link to another).
+
+    Raises ValueError in one line when a path is not a run.
+    """
+    folders: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        folders.setdefault(path.resolve(), path)
+    if not folders:
+        raise ValueError("no runs given")
+    return [read_run(path) for path in folders.values()]
+
+
+def read_run(path: Path | str) -> Run:
+    """Reads a run folder, or an offline W&B folder (`.../wandb/offline-run-*`).
+
+    Raises ValueError in one line: the folder is neither, or a file in it is not what it should be.
+    """
+    path = Path(path)
+    if (path / "config.json").is_file():
+        return _read_run_folder(path)
+    if path.is_dir() and any(path.glob("run-*.wandb")):
+        return _read_wandb_folder(path)
+    what = "no such folder" if not path.exists() else "not a folder" if not path.is_dir() else "not a run"
+    if what == "not a run" and not any(path.iterdir()):
+        what = "empty folder"
+    raise ValueError(f"{path}: {what}; expected a run folder (config.json) or an offline W&B folder (run-*.wandb)")
+
+
+def _read_run_folder(path: Path) -> Run:
+    header = _read_json(path / "config.json")
+    config = _checked_config(header.get("config"), path / "config.json")
+    metrics, summary = path / "metrics.jsonl", path / "summary.json"
+    rows = _read_lines(metrics) if metrics.exists() else []  # killed before the first interval
+    ending = _read_json(summary) if summary.exists() else {}
+    return _run(path, config, rows, ending, header.get("reward_threshold"))
+
+
+def _run(path: Path, config: dict, rows: list[dict], summary: dict, reward_threshold: float | None) -> Run:
+    """Adds how it ended, and lets a resumed run's later rows replace those after its checkpoint."""
+    kept: list[dict] = []
+    for row in rows:
+        while kept and kept[-1].get("global_step", 0) > row.get("global_step", math.inf):
+            kept.pop()
+        kept.append(row)
+    return Run(path, config, kept, {"exit_reason": "killed"} | summary, reward_threshold)
+
+
+def _checked_config(config, where: Path) -> dict:
+    missing = [key for key in ("env", "core", "seed") if not isinstance(config, dict) or key not in config]
+    if missing:
+        raise ValueError(f"{where}: not the configuration of a run: it has no {', '.join(missing)}")
+    return config
+
+
+def _read_json(file: Path) -> dict:
+    try:
+        value = json.loads(file.read_text(errors="replace"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file}:{error.lineno}: not JSON: {error.msg}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{file}:1: not a JSON object")
+    return value
+
+
+def _read_lines(file: Path) -> list[dict]:
+    """One object a line.  A last line without its newline was cut off by a kill: it is dropped unless it is whole."""
+    *lines, rest = file.read_text(errors="replace").split("\n")
+    rows = []
+    for number, line in enumerate([*lines, rest], start=1):
+        try:
+            row = json.loads(line) if line.strip() else {}
+        except json.JSONDecodeError as error:
+            if number == len(lines) + 1:
+                break
+            raise ValueError(f"{file}:{number}: not JSON: {error.msg}") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{file}:{number}: not a JSON object")
+        if row:
+            rows.append(row)
+    return rows
+
+
+def _read_wandb_folder(path: Path) -> Run:
+    config: dict = {}
+    summary: dict = {}
+    rows: list[dict] = []
+    ending: dict = {}
+    for record in _wandb_records(path):
+        content = record.get(record["type"], {})
+        if record["type"] == "run":
+            config |= _plain(content.get("config", {}).get("update", {}))
+        elif record["type"] == "config":
+            config |= _plain(content.get("update", {}))
+        elif record["type"] == "history":
+            rows.append(_plain(content["item"]))
+        elif record["type"] == "summary":
+            summary |= _plain(content.get("update", {}))
+        elif record["type"] == "exit":
+            ending = {"exit_reason": f"exit code {content.get('exit_code', 0)}"}
+    if not config:
+        raise ValueError(f"{path}: holds no configuration: killed before W&B wrote it down, or not a training run")
+    # W&B's summary holds the last value of each metric too: what was never logged tells how the run ended.
+    logged = {key for row in rows for key in row}
+    ending |= {key: value for key, value in summary.items() if key not in logged}
+    return _run(path, _checked_config(config, path), rows, ending, None)
+
+
+def _wandb_records(path: Path) -> list[dict]:
+    """What `wandb leet inspect --json` prints: W&B's public reader of its private file format."""
+    # Offline and without a key, so that reading can neither ask a question nor reach the network.
+    environment = {key: value for key, value in os.environ.items() if key != "WANDB_API_KEY"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)],
+            env=environment | {"WANDB_MODE": "offline"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{path}: `wandb leet inspect` did not end within 120 s") from None
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ValueError(f"{path}: `wandb leet inspect` (wandb 0.31 or newer) cannot read it: {reason}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _plain(item: dict) -> dict:
+    """Without W&B's own keys, and with numbers for the floats that JSON has no word for."""
+    return {
+        key: _SPECIAL_FLOATS.get(value, value) if isinstance(value, str) else value
+        for key, value in item.items()
+        if not key.startswith("_")
+    }

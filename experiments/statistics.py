@@ -1,0 +1,87 @@
+"""Aggregates over seeds and their uncertainty: interquartile mean, stratified bootstrap, probability of improvement.
+
+Source: Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+RESAMPLES = 10_000
+Interval = tuple[np.ndarray, np.ndarray]  # low, high
+
+
+def iqm(scores) -> np.ndarray:  # [..., run] -> [...]
+    """Mean of the middle half of the scores.
+
+    x₍₁₎ ≤ … ≤ x₍ₙ₎,  c = ⌊n/4⌋,  IQM = (x₍c₊₁₎ + … + x₍n₋c₎) / (n − 2c).
+    With n < 4 nothing is cut: the plain mean.  Source: Agarwal et al. 2021, section 4.3.
+    Raises ValueError when there are no scores or one of them is nan.
+    """
+    scores = np.sort(_checked(scores), axis=-1)
+    count = scores.shape[-1]
+    cut = count // 4
+    return scores[..., cut : count - cut].mean(axis=-1)
+
+
+def stratified_bootstrap(
+    scores_by_task: Sequence,  # one array a task: [..., run]; the leading axes agree, the numbers of runs need not
+    statistic: Callable[[np.ndarray], np.ndarray],  # [..., all runs of all tasks] -> [...]
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:  # [...] each
+    """95 % interval of a statistic of the runs of all tasks, runs drawn again with replacement within each task.
+
+    [q₀.₀₂₅, q₀.₉₇₅] of T(X*₁ ∪ … ∪ X*ₘ),  X*ₖ = nₖ draws from the nₖ runs of task k.
+    Leading axes (the points of a learning curve) are resampled together: a run is drawn whole.
+    Source: Agarwal et al. 2021, section 4.1.  The same seed gives the same interval.
+    """
+    drawn = _resample(scores_by_task, resamples, np.random.default_rng(seed))
+    return _percentile_interval(statistic(np.concatenate(drawn, axis=-1)))
+
+
+def probability_of_improvement(
+    x: Sequence,  # one array a task: [run of algorithm X]
+    y: Sequence,  # the same tasks in the same order: [run of algorithm Y]
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[float, Interval]:
+    """How likely a run of X beats a run of Y on a task drawn at random, with its 95 % bootstrap interval.
+
+    P(X > Y) = 1/m Σₖ Uₖ / (nₖ n'ₖ),  Uₖ = Σᵢⱼ [xₖᵢ > yₖⱼ] + ½ [xₖᵢ = yₖⱼ]  (Mann-Whitney U of task k).
+    Source: Agarwal et al. 2021, section 4.3.  Raises ValueError when the numbers of tasks differ.
+    """
+    if len(x) != len(y) or not len(x):
+        raise ValueError(f"X has {len(x)} tasks and Y has {len(y)}: they must be the same ones, at least one")
+    generator = np.random.default_rng(seed)
+    drawn = _mean_win_rate(_resample(x, resamples, generator), _resample(y, resamples, generator))
+    estimate = _mean_win_rate([_checked(task) for task in x], [_checked(task) for task in y])
+    return float(estimate), _percentile_interval(drawn)
+
+
+def _mean_win_rate(x: list[np.ndarray], y: list[np.ndarray]) -> np.ndarray:  # one [..., run] a task -> [...]
+    pairs = [(of_x[..., :, None], of_y[..., None, :]) for of_x, of_y in zip(x, y, strict=True)]
+    return np.mean([np.mean((a > b) + 0.5 * (a == b), axis=(-2, -1)) for a, b in pairs], axis=0)
+
+
+def _resample(scores_by_task: Sequence, resamples: int, generator: np.random.Generator) -> list[np.ndarray]:
+    """Draws each task's runs with replacement, for one task after the other.  One [..., resample, run] a task."""
+    drawn = []
+    for scores in map(_checked, scores_by_task):
+        runs = scores.shape[-1]
+        drawn.append(scores[..., generator.integers(runs, size=(resamples, runs))])
+    return drawn
+
+
+def _percentile_interval(values: np.ndarray) -> Interval:  # [..., resample] -> [...] each
+    low, high = np.percentile(values, (2.5, 97.5), axis=-1)
+    return low, high
+
+
+def _checked(scores) -> np.ndarray:
+    scores = np.asarray(scores, dtype=float)
+    if scores.ndim == 0 or scores.shape[-1] == 0:
+        raise ValueError("no scores: at least one run is needed")
+    if np.isnan(scores).any():  # sorted to the end and cut, a failed run would pass unseen
+        raise ValueError("a score is nan: leave that run out, or say what it is worth")
+    return scores
