@@ -33,6 +33,32 @@ class TrainingDisplay:
         self.progress.console.print(line, markup=False, highlight=False)
 
 
+class StudyDisplay:
+    """One bar for all runs of a study, and one for the run in training."""
+
+    def __init__(self, progress: Progress, runs: int, complete: int) -> None:
+        self.progress, self.runs, self.complete = progress, runs, complete
+        self.task = progress.add_task("all runs", total=runs, completed=complete, numbers="")
+        self._show(f", {complete} found complete" if complete else "")
+
+    @contextlib.contextmanager
+    def run(self, label: str, total_env_steps: int) -> Iterator[TrainingDisplay]:
+        """The bar of one run, gone when it has ended."""
+        display = TrainingDisplay(self.progress, total_env_steps, label)
+        try:
+            yield display
+        finally:
+            self.progress.remove_task(display.task)
+
+    def end(self) -> None:
+        """One more run is complete."""
+        self.complete += 1
+        self._show("")
+
+    def _show(self, more: str) -> None:
+        self.progress.update(self.task, completed=self.complete, numbers=f"{self.complete} of {self.runs} runs{more}")
+
+
 @contextlib.contextmanager
 def training_progress() -> Iterator[Progress]:
     """Live bars on stderr; where that is not a terminal, only their last state is printed."""

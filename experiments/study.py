@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,16 @@ def train_missing(configs: Sequence[Config], processes: int = 1) -> list[Path]:
         ValueError: a folder holds another run, or an option cannot work; nothing was trained.
         RunFailed: a run ended by a fault or a signal; those before it are complete.
     """
-    from experiments.display import StudyDisplay
+    from experiments.display import StudyDisplay, training_progress
 
     missing = [config for config in configs if not is_complete(config)]
-    with StudyDisplay(len(configs), len(configs) - len(missing)) as display:
+    with training_progress() as progress:
+        display = StudyDisplay(progress, len(configs), len(configs) - len(missing))
         (train_in_turn if processes == 1 else train_at_once)(missing, display, processes)
     return [Path(config.run_dir) for config in configs]
 
 
-class RunFailed(Exception):  # noqa: N818  what happened to the run, not to the program
+class RunFailed(Exception):
     """A run of a study did not come to its end; `exit_code` is the run's."""
 
     def __init__(self, config: Config, reason: str, exit_code: int) -> None:
@@ -72,8 +73,8 @@ def train_in_turn(configs: Sequence[Config], display: Any, _processes: int) -> N
     from rl.train import new_run
 
     for config in configs:
-        display.begin(Path(config.run_dir).name, config.total_env_steps)
-        summary = new_run(config, envs.make_vector).execute(display.notify, display.row)
+        with display.run(Path(config.run_dir).name, config.total_env_steps) as shown:
+            summary = new_run(config, envs.make_vector).execute(shown.notify, shown.row)
         if summary["exit_code"] != 0:
             raise RunFailed(config, summary["exit_reason"], summary["exit_code"])
         display.end()
@@ -90,18 +91,18 @@ def train_at_once(configs: Sequence[Config], display: Any, processes: int) -> No
     os.environ.update(ONE_THREAD)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=spawn, initializer=end_with_parent) as pool:
-        with sigint_blocked():
-            runs = {pool.submit(train_serially, config): config for config in configs}
         try:
+            with sigint_blocked():  # Ctrl-C is answered here, not by every process
+                runs = {pool.submit(train_serially, config): config for config in configs}
             for run in as_completed(runs):
                 summary = run.result()
                 if summary["exit_code"] != 0:
                     raise RunFailed(runs[run], summary["exit_reason"], summary["exit_code"])
                 display.end()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in list((pool._processes or {}).values()):
-                process.kill() if any(not run.done() for run in runs) else None
+        except BaseException:
+            for child in multiprocessing.active_children():
+                child.kill()
+            raise
 
 
 def train_serially(config: Config) -> dict[str, Any]:
@@ -110,18 +111,3 @@ def train_serially(config: Config) -> dict[str, Any]:
     from rl.train import new_run
 
     return new_run(replace(config, mode="serial", workers=1), envs.make_vector).execute(notify=lambda _line: None)
-
-
-def study_command(run: Callable[[], None]) -> None:
-    """Run an experiment's body; a failed run ends it in one line, with the run's exit code."""
-    from experiments.display import command_line
-    from rl.tracking import leave
-
-    exit_code = 0
-    with command_line():
-        try:
-            run()
-        except RunFailed as failure:
-            print(f"error: {failure}", flush=True)
-            exit_code = failure.exit_code
-    leave(exit_code)

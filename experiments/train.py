@@ -22,28 +22,25 @@ class Command:
 
 def main() -> None:
     """Parse the command line, train, print the summary, and exit with its exit code."""
-    import tyro
-
-    from experiments.display import TrainingDisplay, command_line, paragraphs, show_summary, training_progress
+    from experiments.command_line import parse
+    from experiments.display import TrainingDisplay, command_line, show_summary, training_progress
 
     with command_line():
-        command = tyro.cli(
-            Command, description=paragraphs(__doc__), config=(tyro.conf.OmitArgPrefixes, tyro.conf.UseAppendAction)
-        )
-        config = command.config
-        if command.resume and config != Config():
+        command = parse(Command, __doc__)
+        if command.resume and command.config != Config():
             raise ValueError(f"--resume {command.resume}: a resumed run keeps its own config; give no other option")
 
         import envs
         from rl.tracking import leave
         from rl.train import new_run, resumed_run
 
-        run = resumed_run(command.resume, envs.make_vector) if command.resume else new_run(config, envs.make_vector)
+        resumed = command.resume
+        run = resumed_run(resumed, envs.make_vector) if resumed else new_run(command.config, envs.make_vector)
         with training_progress() as progress:
             display = TrainingDisplay(progress, run.config.total_env_steps, f"{run.config.core} on {run.config.env}")
             summary = run.execute(display.notify, display.row)
         show_summary(run.run_dir, summary)
-        leave(summary["exit_code"])
+    leave(summary["exit_code"])
 
 
 if __name__ == "__main__":

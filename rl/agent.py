@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import gymnasium
 import torch
 from torch import Tensor, nn
 
@@ -76,3 +77,8 @@ def make_agent(config: Config, observation_size: int, num_actions: int) -> Agent
         core = CORES[config.core](size, config.hidden_size, config.core_layers)
         agent = Agent(nn.Sequential(*layers), core, num_actions, config.detach_critic)
     return agent.to(getattr(torch, config.dtype))
+
+
+def agent_for(config: Config, environments: gymnasium.vector.VectorEnv) -> Agent:
+    """The agent that a config describes, with the sizes that the environments' spaces ask for."""
+    return make_agent(config, environments.single_observation_space.shape[0], int(environments.single_action_space.n))

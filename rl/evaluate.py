@@ -1,15 +1,17 @@
 """Evaluation: a Player that carries the state, and the mean return of fresh episodes."""
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import gymnasium
 import numpy as np
 import torch
 
-from rl.agent import Agent
+from rl.agent import Agent, agent_for
+from rl.checkpoint import load_checkpoint
 from rl.collector import sample_actions
 from rl.config import Config
+from rl.learner import FlatAgent
 from rl.randomness import ActionNoise, environment_seeds, evaluation_key
 
 MakeEnvironments = Callable[..., gymnasium.vector.VectorEnv]  # (env, num_envs, **Config.environment_options)
@@ -111,7 +113,15 @@ def evaluate(
     return returns
 
 
-def summarise(returns: np.ndarray) -> dict[str, Any]:
-    """Mean, deviation, extremes and number of episode returns."""
-    return {"mean": float(returns.mean()), "std": float(returns.std()), "min": float(returns.min()),
-            "max": float(returns.max()), "episodes": len(returns)}  # fmt: skip
+def load_agent(run_dir: str | Path, make_environments: MakeEnvironments) -> tuple[Agent, Config, int]:
+    """The agent of a run's newest checkpoint, its config, and the env steps it was trained for.
+
+    Raises:
+        ValueError: there is no readable checkpoint.
+    """
+    config, state = load_checkpoint(Path(run_dir) / "checkpoint.pt")
+    environments = make_environments(config.env, 1, **config.environment_options)
+    agent = agent_for(config, environments)
+    environments.close()
+    FlatAgent(agent).load(state["learner"]["parameters"])
+    return agent, config, state["env_steps"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from rl.agent import make_agent
+from rl.agent import agent_for
 from rl.checkpoint import load_checkpoint, save_checkpoint
 from rl.config import Config
 from rl.evaluate import MakeEnvironments, evaluate
@@ -62,9 +62,7 @@ class Run:
         self.config, self.make_environments, self.run_dir = config, make_environments, run_dir
         probe = make_environments(config.env, 1, **config.environment_options)  # a bad env ends here, in one line
         self.reward_threshold = probe.spec.reward_threshold if probe.spec else None
-        self.agent = FlatAgent(
-            make_agent(config, probe.single_observation_space.shape[0], int(probe.single_action_space.n))
-        )
+        self.agent = FlatAgent(agent_for(config, probe))
         probe.close()
         self.resumed_at = state["env_steps"] if state else None
         self.memory = LearnerMemory(config, len(self.agent))

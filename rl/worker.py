@@ -69,20 +69,17 @@ def build_worker(
     training_key: int,
 ) -> tuple["Learner", "Collector", "FlatAgent"]:
     """The learner's end, the Collector and the local agent of worker `rank`, which owns its block of environments."""
-    from rl.agent import make_agent
+    from rl.agent import agent_for
     from rl.collector import Collector
     from rl.learner import FlatAgent, make_learner
     from rl.randomness import ActionNoise, environment_seeds
 
     owned = range(rank * config.envs_per_worker, (rank + 1) * config.envs_per_worker)
     environments = make_environments(config.env, config.envs_per_worker, **config.environment_options)
-    agent = make_agent(
-        config, environments.single_observation_space.shape[0], int(environments.single_action_space.n)
-    )
-    flat = FlatAgent(agent)
+    flat = FlatAgent(agent_for(config, environments))
     noise = ActionNoise(config.seed, training_key, owned)
     seeds = environment_seeds(config.seed, training_key, owned)
-    collector = Collector(environments, agent, noise, seeds, config.segment_length, config.carry_state)
+    collector = Collector(environments, flat.agent, noise, seeds, config.segment_length, config.carry_state)
     return make_learner(config, memory, ledger, rank), collector, flat
 
 

@@ -1,0 +1,80 @@
+"""Train MLP, GRU and LSTM agents on CartPole without velocities, several seeds each, and compare them.
+
+Question: what does carried memory buy where one observation is not enough?
+Command:  python -m experiments.compare_cores (or: make demo)
+Time:     about 3 minutes on 2 cores for 4 arms x 3 seeds.
+Output:   comparison.md, comparison.csv, comparison.png (table and learning curves) in --out; run folders in --runs-dir.
+
+Runs that are complete are not trained again, so an interrupted comparison goes on where it stopped.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from experiments.study import train_missing
+from rl.config import Config
+
+ARMS = {
+    "mlp": {"core": "mlp"},
+    "mlp-2-frames": {"core": "mlp", "frame_stack": 2},
+    "gru": {"core": "gru"},
+    "lstm": {"core": "lstm"},
+}
+DEFAULT = Config(stop_when_solved=True)
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the command line says."""
+
+    arms: str = ",".join(ARMS)
+    """Agents to compare; mlp-2-frames sees the last two observations, which is all the memory this task needs."""
+    seeds: int = 3
+    """Runs of each arm, from --seed on."""
+    mlp_env_steps: int = 500_000
+    """Most env steps of the arms without a recurrent core; the others have --total-env-steps."""
+    runs_dir: Path = Path("runs/compare_cores")
+    """Folder of the run folders."""
+    out: Path = Path("experiments/results/compare_cores")
+    """Folder of table and figure."""
+    config: Config = field(default=DEFAULT)
+
+    def configs(self) -> list[Config]:
+        """The config of every run, seed after seed.
+
+        Raises:
+            ValueError: an unknown arm, too few seeds, or an option that the arms set.
+        """
+        from experiments.command_line import listed, refuse
+
+        refuse(self.config, DEFAULT, ("core", "frame_stack", "run_dir"))
+        if self.seeds < 1:
+            raise ValueError(f"--seeds {self.seeds}: a whole number of at least 1 is needed")
+        arms = listed("--arms", self.arms, lambda name: (name, ARMS[name]), f"a list out of {','.join(ARMS)}")
+        seeds = range(self.config.seed, self.config.seed + self.seeds)
+        return [self.run_config(name, options, seed) for seed in seeds for name, options in arms]
+
+    def run_config(self, name: str, options: dict, seed: int) -> Config:
+        """The config of one arm's run."""
+        env_steps = self.config.total_env_steps
+        if options["core"] == "mlp":
+            env_steps = min(env_steps, self.mlp_env_steps)
+        run_dir = str(self.runs_dir / f"{name}-s{seed}")
+        return replace(self.config, **options, seed=seed, total_env_steps=env_steps, run_dir=run_dir)
+
+
+def main() -> None:
+    """Parse the command line, train what is missing, compare."""
+    from experiments.command_line import experiment, parse
+
+    def run() -> None:
+        from experiments.compare_runs import compare
+
+        command = parse(Command, __doc__)
+        compare(train_missing(command.configs()), command.out)
+
+    experiment(run)
+
+
+if __name__ == "__main__":
+    main()
