@@ -1,5 +1,9 @@
 """Command lines of the experiments: parsing, help, and one line for a wrong option."""
 
+import contextlib
+import io
+import itertools
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -11,13 +15,39 @@ Command = TypeVar("Command")
 
 
 def parse(command: type[Command], docstring: str) -> Command:
-    """Parse the command line into a dataclass, its docstrings being the help."""
+    """Parse the command line into a dataclass, its docstrings being the help.
+
+    Raises:
+        ValueError: an option is wrong, in one line.
+    """
     import tyro
 
     # Append: an option that takes several values is repeated, as in --env-arg delay=8 --env-arg cues=3.
-    return tyro.cli(
-        command, description=paragraphs(docstring), config=(tyro.conf.OmitArgPrefixes, tyro.conf.UseAppendAction)
-    )
+    style = (tyro.conf.OmitArgPrefixes, tyro.conf.UseAppendAction)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(command, description=paragraphs(docstring), config=style)
+    except SystemExit as end:
+        if not end.code:  # --help
+            raise
+        raise ValueError(without_box(said.getvalue())) from None
+
+
+def without_box(text: str) -> str:
+    """The first paragraph of tyro's framed error, in one line and in our words."""
+    lines = [line.strip("│ ") for line in text.splitlines()[1:]]  # the first is the frame's title
+    parts = itertools.groupby(lines, lambda line: bool(line.strip("─-╰╯")))
+    said = next((" ".join(part) for is_text, part in parts if is_text), text)
+    for theirs, ours in (
+        (r"^Error parsing (config: )?", ""),
+        (r": invalid literal for int\(\) with base 10: (.*)$", r" \1: a whole number is needed"),
+        (r": could not convert string to float: (.*)$", r" \1: a number is needed"),
+        (r"^invalid choice (.*) for argument '(.*)'\. Expected one of \((.*)\)\.$", r"\2 \1: one of \3 is needed"),
+        (r"^Unrecognized options: (.*)$", r"\1: there is no such option, see --help"),
+    ):
+        said = re.sub(theirs, ours, said)
+    return said
 
 
 def refuse(config: Config, default: Config, names: tuple[str, ...]) -> None:
@@ -44,6 +74,21 @@ def listed(name: str, text: str, convert: Callable[[str], object], needed: str) 
     if not values:
         raise ValueError(f"{name} {text!r}: {needed} is needed")
     return values
+
+
+def counts(name: str, text: str) -> list[int]:
+    """The whole numbers above 0 of a comma-separated option.
+
+    Raises:
+        ValueError: it is empty, or an entry is something else.
+    """
+
+    def count(entry: str) -> int:
+        if int(entry) < 1:
+            raise ValueError(entry)
+        return int(entry)
+
+    return listed(name, text, count, "a list of whole numbers of at least 1, as in 2,4,8,")
 
 
 def experiment(run: Callable[[], None]) -> None:

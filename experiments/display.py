@@ -30,7 +30,7 @@ class TrainingDisplay:
 
     def notify(self, line: str) -> None:
         """Show a line above the bars."""
-        self.progress.console.print(line, markup=False, highlight=False)
+        self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class StudyDisplay:

@@ -1,6 +1,7 @@
-"""The learning-curve figure: mean episode return against environment steps and against seconds of training."""
+"""Figures: learning curves, and what carrying the state is worth at each segment length."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ X_AXES = (  # key of the rows, key of the summary, label
     ("time/seconds", "solved_at_seconds", "seconds of training"),
 )
 POINTS = 200
+STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#888888"}
 CURVE_RESAMPLES = 2_000  # at each of the points
 
 
@@ -41,12 +43,10 @@ def learning_curves(arms: Arms, file: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
     from matplotlib.lines import Line2D
-    from PIL import Image
 
     environments = list(dict.fromkeys(env for env, _ in arms))
     colours = colours_of(list(dict.fromkeys(name for _, name in arms)))
-    style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#888888"}
-    with plt.rc_context(style):
+    with plt.rc_context(STYLE):
         size = (9, 3.4 * len(environments))
         figure, panels = plt.subplots(
             len(environments), 2, figsize=size, sharey="row", squeeze=False, layout="constrained"
@@ -61,11 +61,57 @@ def learning_curves(arms: Arms, file: Path) -> None:
         lines = [Line2D([], [], color=colour, linewidth=2.2) for colour in colours.values()]
         columns = max(1, 100 // (8 + max(map(len, colours))))  # some 100 characters fit across the figure
         figure.legend(lines, list(colours), loc="outside upper center", ncols=columns, frameon=False)
-        picture = io.BytesIO()
-        figure.savefig(picture, dpi=150)
+        write_png(figure, file)
         plt.close(figure)
-    # 256 colours instead of 16 million: a third of the bytes, and no difference to the eye.
+
+
+def write_png(figure, file: Path) -> None:
+    """Writes a figure with 256 colours instead of 16 million: a third of the bytes, and no difference to the eye."""
+    from PIL import Image
+
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=150)
     Image.open(picture).convert("RGB").quantize(256).save(file, format="PNG", optimize=True)
+
+
+def carry_figure(rows: list[dict], zeroed_score: Callable[[int, int], float], file: Path) -> None:
+    """Draws final return against segment length, state carried and zeroed, a panel for each task and delay.
+
+    `rows` have task, delay (0: none), segment_length, carry_state and final_return; `zeroed_score(delay, N)` is the
+    dotted line.  Circles are seeds, lines their means.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    panels = list(dict.fromkeys((row["task"], row["delay"]) for row in rows))
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, len(panels), figsize=(3 * len(panels), 3.2), squeeze=False, layout="constrained")
+        for axis, (task, delay) in zip(axes[0], panels, strict=True):
+            mine = [row for row in rows if (row["task"], row["delay"]) == (task, delay)]
+            lengths = sorted({row["segment_length"] for row in mine})
+            if delay:
+                fine = np.geomspace(lengths[0], lengths[-1], 200)
+                expected = [zeroed_score(delay, length) for length in fine]
+                axis.plot(fine, expected, ":", color="#444444", label="max(0, 1 − delay/N)")
+            for carry, colour, label in ((True, COLOURS["lstm"], "carried"), (False, COLOURS["lstm zeroed"], "zeroed")):
+                arm = [row for row in mine if row["carry_state"] == carry]
+                points = [(row["segment_length"], row["final_return"]) for row in arm]
+                means = [np.mean([score for length, score in points if length == at]) for at in lengths]
+                axis.plot(lengths, means, color=colour, linewidth=2, label=label)
+                axis.plot(*zip(*points, strict=True), "o", color=colour, markersize=4, alpha=0.5, markeredgewidth=0)
+            axis.set_xscale("log", base=2)
+            axis.set_xticks(lengths, [str(length) for length in lengths])
+            axis.minorticks_off()
+            axis.set_title(f"{task}, delay {delay}" if delay else task, fontsize=9, fontweight="bold")
+            axis.set_xlabel("segment length N")
+            axis.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+        axes[0][0].set_ylabel("return at the end of training")
+        handles, labels = axes[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+        write_png(figure, file)
+        plt.close(figure)
 
 
 def colours_of(names: list[str]) -> dict[str, str]:

@@ -35,6 +35,8 @@ class Config:
     """Layers before the core; 0 feeds observations straight to the core."""
     detach_critic: bool = False
     """Keep the critic's loss from moving torso and core: the value head reads a detached core output."""
+    unroll: Literal["recorded", "again"] = "recorded"
+    """Learn from the activations of acting where there is a fast path (one gru or lstm layer), or unroll again."""
     carry_state: bool = True
     """Carry the core state across segments; --no-carry-state zeroes it at every segment (an ablation)."""
 
@@ -104,6 +106,10 @@ class Config:
         """
         for field in dataclasses.fields(self):
             value, name = getattr(self, field.name), option(field.name)
+            if field.type is str and not isinstance(value, str):
+                raise ValueError(f"{name} {value!r}: text is needed")
+            if field.type is bool and not isinstance(value, bool):
+                raise ValueError(f"{name} {value!r}: True or False is needed")
             if field.type is int and (not isinstance(value, int) or isinstance(value, bool)):
                 raise ValueError(f"{name} {value!r}: a whole number is needed")
             if field.type is float and (isinstance(value, bool) or not isinstance(value, (int, float))):
@@ -127,13 +133,15 @@ class Config:
         """Keyword arguments of the environment, parsed from `env_arg`.
 
         Raises:
-            ValueError: an entry is not name=value.
+            ValueError: an entry is not name=value, or names what another one named.
         """
         arguments = {}
         for entry in self.env_arg:
             name, equals, text = entry.partition("=")
             if not equals or not name.isidentifier():
                 raise ValueError(f"--env-arg {entry!r}: name=value is needed, as in --env-arg delay=8")
+            if name in arguments:
+                raise ValueError(f"--env-arg {entry!r}: {name} is given twice, one value is needed")
             try:
                 arguments[name] = ast.literal_eval(text)
             except (ValueError, SyntaxError):

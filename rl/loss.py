@@ -24,7 +24,7 @@ def targets(segment: Segment, values: Tensor, config: Config) -> Tensor:
     """
     rewards = config.reward_scale * segment.rewards + config.discount * segment.truncation_values
     ended = segment.terminated | segment.truncated
-    discounts = torch.where(ended, 0.0, config.discount).to(rewards.dtype)
+    discounts = torch.full_like(rewards, config.discount).masked_fill(ended, 0.0)  # γ in the rewards' precision
     if config.returns == "n_step":
         return n_step_returns(rewards, discounts, values[-1])
     return gae_returns(rewards, discounts, values, config.gae_lambda)
@@ -42,7 +42,7 @@ def actor_critic_loss(
 
     L = −mean log π(aₜ) Âₜ + c_v · mean (Gₜ − Vₜ)² − c_e · mean H(πₜ)   (Mnih et al. 2016, §4), Â = G − V, in the
     policy term alone normalised to mean 0 and deviation 1. The unroll's own final state is thrown away: only the
-    Collector carries state.
+    Collector carries state. Where acting was recorded, its activations stand in for the unroll.
 
     Args:
         agent: its gradients follow from the loss.
@@ -56,7 +56,10 @@ def actor_critic_loss(
     Raises:
         FloatingPointError: the loss is not finite.
     """
-    output, _ = agent.unroll(segment.observations, segment.core_state, segment.is_first)
+    if segment.recording:
+        output = segment.recording.unroll()
+    else:
+        output, _ = agent.unroll(segment.observations, segment.core_state, segment.is_first)
     values = output.values[:-1]
     log_probs = output.logits[:-1].log_softmax(-1)  # [time, batch, action]
     returns = targets(segment, output.values.detach(), config)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from rl.cores import CoreState
+from rl.recorded import Recording
 
 
 class Segment(NamedTuple):
@@ -18,6 +19,7 @@ class Segment(NamedTuple):
     truncated: Tensor  # [time, batch] bool; a limit cut the episode after actions[t]
     truncation_values: Tensor  # [time, batch] V(final observation) where truncated and not terminated, else 0
     core_state: CoreState  # before observations[0]: values cross segments, gradients do not
+    recording: Recording | None = None  # the activations of acting, until the next segment; None: unroll again
 
     @property
     def env_steps(self) -> int:

@@ -6,6 +6,7 @@ still importing.
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -43,9 +44,10 @@ def run_worker(
         memory: shared with the other workers and the parent.
         ledger: likewise.
         training_key: of the random numbers.
-        channel: sends "ready" or a traceback to the parent, receives the start.
+        channel: sends "ready", then "done" or a traceback to the parent, receives the start.
     """
     end_with_parent()
+    leave_signals_to_parent()
     try:
         import torch
 
@@ -55,6 +57,7 @@ def run_worker(
         channel.recv()
         run_segments(learner, collector, flat, config, between=lambda: await_verdict(ledger))
         collector.environments.close()
+        channel.send("done")
     except BaseException:  # SystemExit from an environment is a failure too
         channel.send(f"failed:\n{traceback.format_exc()}")
         sys.exit(1)
@@ -79,7 +82,10 @@ def build_worker(
     flat = FlatAgent(agent_for(config, environments))
     noise = ActionNoise(config.seed, training_key, owned)
     seeds = environment_seeds(config.seed, training_key, owned)
-    collector = Collector(environments, flat.agent, noise, seeds, config.segment_length, config.carry_state)
+    collector = Collector(
+        environments, flat.agent, noise, seeds, config.segment_length, config.carry_state,
+        record=config.unroll == "recorded",
+    )  # fmt: skip
     return make_learner(config, memory, ledger, rank), collector, flat
 
 
@@ -126,3 +132,13 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def leave_signals_to_parent() -> None:
+    """Go on at Ctrl-C and SIGTERM, which reach a whole group of processes: the parent answers them.
+
+    This process was started with both held back. SIGINT stays so; SIGTERM is let through to a handler that does
+    nothing, so that programs that an environment starts can still be ended by it.
+    """
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
