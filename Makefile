@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 .PHONY: demo test lint clean
 
 demo: $(VENV)/installed
-	$(BIN)/python -m experiments.compare_cores --out runs/compare_cores/comparison --wandb offline
+	$(BIN)/python -m experiments.compare_cores --wandb offline
 
 test: lint
 	$(BIN)/python -m pytest -q tests

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +37,14 @@ def load_checkpoint(path: Path) -> tuple[Config, dict[str, Any]]:
     try:
         state = torch.load(path, weights_only=True)
     except FileNotFoundError:
-        raise ValueError(f"{path}: no checkpoint here; a run writes its first one at its end or at a stop") from None
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
-        raise ValueError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from None
+        words = "no checkpoint here; a run writes one at each --checkpoint-interval and at its end"
+        raise ValueError(f"{path}: {words}") from None
+    except Exception as error:  # damaged bytes make the unpickler raise whatever they please
+        raise ValueError(f"{path}: not a readable checkpoint ({type(error).__name__})") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError(f"{path}: not a checkpoint of format {FORMAT}")
     try:
         config = Config(**{**state["config"], "env_arg": tuple(state["config"]["env_arg"])})
-    except TypeError as error:
+    except (TypeError, ValueError, KeyError) as error:
         raise ValueError(f"{path}: its config is of another version ({error})") from None
     return config, state

@@ -62,7 +62,7 @@ class Config:
     """Targets: gae (λ-weighted), or n_step (rewards to the end of the segment, then the bootstrap; equal to λ = 1)."""
     gae_lambda: float = 0.95
     """λ of --returns gae: 0 is one-step, 1 is N-step."""
-    reward_scale: float = 0.1
+    reward_scale: float = 0.05
     """Multiplies rewards inside the loss only; every record keeps the environment's own."""
     normalise_advantages: bool = True
     """Give the policy term advantages of mean 0 and standard deviation 1, over all workers in sync mode."""

@@ -61,7 +61,8 @@ class Player:
         output, self.core_state = self.agent.step(inputs, self.core_state, first)
         if self.greedy:
             return output.logits.argmax(-1).numpy()
-        return sample_actions(output.logits, torch.from_numpy(self.noise.draw(1)[0]).to(inputs.dtype)).numpy()
+        noise = self.noise.draw(1, output.logits.shape[-1])[0]
+        return sample_actions(output.logits, torch.from_numpy(noise).to(inputs.dtype)).numpy()
 
 
 def evaluate(

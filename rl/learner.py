@@ -135,9 +135,16 @@ class SyncLearner(Learner):
             gate.release()
 
     def sum_over_workers(self, values: Tensor) -> Tensor:
-        """The sum of three numbers over all workers, added in rank order."""
+        """The sum of three numbers over all workers, added in rank order.
+
+        Raises:
+            FloatingPointError: this worker's are not finite.
+        """
         sums = self.memory.slots.sums
         sums[self.rank] = values.numpy()
+        if not np.isfinite(sums[self.rank]).all():  # here, or every worker would fail and none be the one
+            raise FloatingPointError("the advantages are not finite: look for nan or inf in observations and rewards, "
+                                     "or lower --learning-rate")  # fmt: skip
 
         def add() -> None:
             sums[:] = sums.sum(axis=0)
@@ -168,7 +175,8 @@ class SyncLearner(Learner):
                 for i in range(len(weights))
                 for k in range(slots.episodes[i])
             ]
-            self._apply(mean, total, {**means, "grad_norm": norm}, ended)
+            with self.memory.lock:  # the parent reads under it
+                self._apply(mean, total, {**means, "grad_norm": norm}, ended)
 
         self.together(update)
 

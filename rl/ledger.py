@@ -42,6 +42,7 @@ class Ledger:
         self.waits_for_verdict = config.mode != "async"
         self.window = max(100, 2 * config.total_environments)
         rows = max(0, config.total_env_steps - start_env_steps) // config.log_interval + 2
+        rows += config.workers  # async: each of the others may push once more behind the last env step
         sums = len(LOSSES) + 4  # the losses, then updates, episodes, Σ return, Σ length
         self.shared = SharedArrays(
             {
@@ -73,9 +74,9 @@ class Ledger:
         self.shared.clock[:] = time.monotonic() - self.resumed_seconds, 0.0, 0.0
 
     def seconds(self) -> float:
-        """Seconds of training so far; 0 before the clock starts."""
+        """Seconds of training so far; before the clock starts, those of the run that is resumed."""
         start, paused, pause = self.shared.clock
-        return float((pause or time.monotonic()) - start - paused) if start else 0.0
+        return float((pause or time.monotonic()) - start - paused) if start else self.resumed_seconds
 
     # --- progress
 

@@ -43,7 +43,7 @@ class SharedArrays:
 
 
 class LearnerMemory:
-    """The Learner's vectors and what guards them: a lock (async), or slots and gates (sync)."""
+    """The Learner's vectors and the lock that guards them; for sync, slots and gates too."""
 
     def __init__(self, config: Config, parameters: int) -> None:
         """Allocate for a network of so many parameters."""
@@ -51,7 +51,7 @@ class LearnerMemory:
         self.vectors = SharedArrays(
             {"parameters": vector, "moment1": vector, "moment2": vector, "candidate": vector, "step": ((1,), "float32")}
         )
-        self.lock: Any = SPAWN.Lock() if config.mode == "async" else contextlib.nullcontext()
+        self.lock: Any = contextlib.nullcontext() if config.mode == "serial" else SPAWN.Lock()
         if config.mode == "async":
             return
         workers, most_episodes = config.workers, config.segment_length * config.envs_per_worker

@@ -35,11 +35,11 @@ def environment_seeds(seed: int, key: int, environments: range) -> list[int]:
 
 
 class ActionNoise:
-    """Uniform numbers, one stream an environment, drawn a whole segment at a time."""
+    """Gumbel numbers for sampling actions, one stream an environment, drawn a whole segment at a time."""
 
     def __init__(self, seed: int, key: int, environments: range) -> None:
         self.generators = [np.random.Generator(np.random.PCG64(sequence(seed, key, "action", i))) for i in environments]
 
-    def draw(self, steps: int) -> np.ndarray:
-        """The next [time, batch] uniform numbers in [0, 1)."""
-        return np.stack([generator.random(steps) for generator in self.generators], axis=1)
+    def draw(self, steps: int, actions: int) -> np.ndarray:
+        """The next [time, batch, action] numbers; an environment's stream is the same however it is cut into draws."""
+        return np.stack([generator.gumbel(size=(steps, actions)) for generator in self.generators], axis=1)

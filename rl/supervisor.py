@@ -21,7 +21,7 @@ def supervise(
     workers: int,
     arguments: tuple[Any, ...],
     on_ready: Callable[[], None],
-    poll: Callable[[], bool],
+    poll: Callable[[Callable[[], bool]], bool],
     on_fault: Callable[[str], None],
 ) -> None:
     """Run workers to their end; return when none is left.
@@ -30,13 +30,14 @@ def supervise(
         workers: how many.
         arguments: of `run_worker`, between the rank and the channel.
         on_ready: called once, when all have built their environments and are about to start.
-        poll: called about every 20 ms; True asks the run to stop (the caller has told the workers).
+        poll: called about every 20 ms with a function that says whether a worker has failed meanwhile, so that it
+            need not finish what takes long; True asks the run to stop (the caller has told the workers).
         on_fault: is given the cause when a worker fails: its traceback, signal or exit code.
     """
     os.environ.update(ONE_THREAD)  # inherited: it must be there before a worker imports numpy or torch
     processes, channels = [], []
     try:
-        with sigint_blocked():  # inherited too: Ctrl-C reaches every process of a terminal, the parent answers it
+        with sigint_blocked(signal.SIGTERM):  # inherited too: both may be sent to all processes, the parent answers
             for rank in range(workers):
                 ours, theirs = SPAWN.Pipe()
                 process = SPAWN.Process(
@@ -59,37 +60,50 @@ def watch(
     processes: list[Any],
     channels: list[Connection],
     on_ready: Callable[[], None],
-    poll: Callable[[], bool],
+    poll: Callable[[Callable[[], bool]], bool],
     on_fault: Callable[[str], None],
 ) -> None:
     """Look after running workers until all have ended, or their time after a stop or a fault is over."""
+
+    def failed() -> bool:
+        return any(process.exitcode for process in processes)
+
     ready, faults, deadline = 0, 0, float("inf")
-    while any(process.is_alive() for process in processes):
+    settled = set()  # workers that have said how they ended
+    while True:
         alive = [pair for pair in zip(processes, channels, strict=True) if pair[0].is_alive()]
         wait([process.sentinel for process, _ in alive] + [channel for _, channel in alive], timeout=POLL_SECONDS)
         for process, channel in zip(processes, channels, strict=True):
             ended = process.exitcode  # read before the channel: what it said last is then already there
-            message = receive(channel)
-            if message == "ready":
-                ready += 1
-                if ready == len(processes):
-                    on_ready()
-                    for other in channels:
-                        with contextlib.suppress(OSError):  # it died meanwhile: found at the next look
-                            other.send("start")
-            elif message or ended:
-                on_fault(f"{process.name} {message or last_words(ended)}")
+            while message := receive(channel):
+                if message == "ready":
+                    ready += 1
+                    if ready == len(processes):
+                        on_ready()
+                        for other in channels:
+                            with contextlib.suppress(OSError):  # it died meanwhile: found at the next look
+                                other.send("start")
+                    continue
+                settled.add(process)
+                if message != "done":
+                    faults += 1
+                    on_fault(f"{process.name} {message}")
+            if ended is not None and process not in settled:
+                settled.add(process)
                 faults += 1
-        stopping = poll()
+                on_fault(f"{process.name} {last_words(ended)}")
+        stopping = poll(failed)
         if stopping or faults:
             deadline = min(deadline, time.monotonic() + (FAULT_SECONDS if faults else STOP_SECONDS))
             if time.monotonic() > deadline or ready < len(processes):
                 return
+        if not alive:  # before the last look, so that nothing they said was missed
+            return
 
 
 def last_words(exitcode: int) -> str:
     """What an exit code says about how a worker ended."""
-    return f"was killed by {signal.Signals(-exitcode).name}" if exitcode < 0 else f"ended with exit code {exitcode}"
+    return f"was killed by {signal.Signals(-exitcode).name}" if exitcode < 0 else f"ended early: exit code {exitcode}"
 
 
 def receive(channel: Connection) -> str | None:
@@ -101,9 +115,9 @@ def receive(channel: Connection) -> str | None:
 
 
 @contextlib.contextmanager
-def sigint_blocked() -> Iterator[None]:
-    """Hold SIGINT back; processes started meanwhile never see one."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def sigint_blocked(*others: signal.Signals) -> Iterator[None]:
+    """Hold SIGINT (and others) back; processes started meanwhile begin with it held back, and never see one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *others})
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import json
+import multiprocessing.util
 import os
 import platform
 import queue
@@ -24,6 +25,7 @@ from rl.ledger import Row
 Notify = Callable[[str], None]
 STEP = "global_step"
 INIT_SECONDS, FINISH_SECONDS = 20, 20
+FAULT_SECONDS = 3  # a run that failed ends within 5 s, whatever W&B does
 _abandoned: list["WandbMirror"] = []
 
 
@@ -84,6 +86,7 @@ class Tracker:
             write_json(run_dir / "config.json", description)
         else:
             keep_rows(run_dir / "metrics.jsonl", row_opened_at)
+            (run_dir / "summary.json").unlink(missing_ok=True)  # it told how the run had ended before
         self._file = open(run_dir / "metrics.jsonl", "a", buffering=1)  # noqa: SIM115  open as long as the run
         self.mirror = WandbMirror(run_dir, config, description, notify) if config.wandb != "disabled" else None
 
@@ -119,7 +122,8 @@ class WandbMirror:
     def close(self, summary: dict[str, Any]) -> None:
         """Hand over the summary and wait for W&B, but not longer than the deadline."""
         self._queue.put(("summary", summary))
-        self._thread.join(INIT_SECONDS + FINISH_SECONDS if summary["exit_code"] == 0 else FINISH_SECONDS)
+        waits = {0: INIT_SECONDS + FINISH_SECONDS, 1: FAULT_SECONDS}
+        self._thread.join(waits.get(summary["exit_code"], FINISH_SECONDS))
         if self._thread.is_alive():
             _abandoned.append(self)
             self._notify(f"W&B did not end in time and was left behind; the record in {self._run_dir} is complete")
@@ -136,8 +140,8 @@ class WandbMirror:
                 run.finish(exit_code=payload["exit_code"])
                 return
         except BaseException as error:  # whatever W&B raises, SystemExit included, the run goes on
-            line = str(error).splitlines()[0] if str(error) else ""
-            self._notify(f"W&B stopped ({type(error).__name__}: {line}); the run goes on, its record is whole")
+            _abandoned.append(self)
+            self._notify(f"W&B stopped ({in_short(error)}); the run goes on, its record is whole")
 
     def _init(self) -> Any:
         """Start the W&B run, or return None where W&B is not installed or switched off."""
@@ -155,7 +159,7 @@ class WandbMirror:
         except Exception as error:
             if mode == "offline":
                 raise
-            self._notify(f"W&B cannot go online ({str(error).splitlines()[0]}): this run is logged offline")
+            self._notify(f"W&B cannot go online ({in_short(error)}): this run is logged offline")
             run = wandb.init(mode="offline", **common)
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP)
@@ -182,19 +186,27 @@ class WandbMirror:
 
     def _mode(self, wandb: Any) -> str:
         """Decide online or offline without ever prompting."""
+        wish = os.environ.get("WANDB_MODE", "")
+        if wish not in ("online", "offline", "disabled"):
+            os.environ.pop("WANDB_MODE", None)  # anything else makes W&B itself refuse to start
         if self._config.wandb != "auto":
             return self._config.wandb
-        wish = os.environ.get("WANDB_MODE", "")
         if wish in ("online", "offline", "disabled"):
             return wish
         if wish:
             self._notify(f"WANDB_MODE={wish!r} is not online, offline or disabled: this run is logged offline")
             return "offline"
-        with contextlib.suppress(Exception), open(os.devnull, "w") as silence, contextlib.redirect_stderr(silence):
-            if wandb.login(prompt=False):
+        with contextlib.suppress(Exception):
+            wandb.setup(settings=wandb.Settings(silent=True))
+            if wandb.login(prompt=False, verify=False):  # whether a key is there; that it is right, init finds out
                 return "online"
         self._notify("W&B: no API key found, this run is logged offline; `wandb sync` uploads it later")
         return "offline"
+
+
+def in_short(error: BaseException) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
 
 
 def leave(exit_code: int) -> None:
@@ -202,6 +214,7 @@ def leave(exit_code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if _abandoned:
+        multiprocessing.util._exit_function()  # the part of the farewell that removes semaphores
         os._exit(exit_code)
     sys.exit(exit_code)
 

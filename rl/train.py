@@ -6,21 +6,23 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import torch
 
 from rl.agent import agent_for
 from rl.checkpoint import load_checkpoint, save_checkpoint
-from rl.config import Config
+from rl.config import Config, option
 from rl.evaluate import MakeEnvironments, evaluate
 from rl.learner import FlatAgent, make_learner
 from rl.ledger import Ledger
 from rl.memory import LearnerMemory
 from rl.randomness import training_key
 from rl.supervisor import noted_signals, supervise
-from rl.tracking import Notify, Tracker
+from rl.tracking import Notify, Tracker, in_short
 from rl.worker import build_worker, run_segments
 
 OnRow = Callable[[dict[str, float]], None]
@@ -33,6 +35,11 @@ def to_stderr(line: str) -> None:
 
 def ignore(_row: dict[str, float]) -> None:
     """Do nothing with a row."""
+
+
+def never() -> bool:
+    """Nothing has failed."""
+    return False
 
 
 class Run:
@@ -55,12 +62,14 @@ class Run:
             state: of a checkpoint to go on from.
 
         Raises:
-            ValueError: the environment cannot be made or is not supported.
+            ValueError: the environment cannot be made or is not supported, or workers could not make it.
         """
         self.began = time.monotonic()
         torch.set_num_threads(1)  # a second thread makes networks of this size slower
         self.config, self.make_environments, self.run_dir = config, make_environments, run_dir
-        probe = make_environments(config.env, 1, **config.environment_options)  # a bad env ends here, in one line
+        if config.mode != "serial":
+            require_importable(make_environments)
+        probe = probe_environment(config, make_environments)  # a bad env ends here, in one line
         self.reward_threshold = probe.spec.reward_threshold if probe.spec else None
         self.agent = FlatAgent(agent_for(config, probe))
         probe.close()
@@ -82,30 +91,34 @@ class Run:
 
     # --- what the parent does while workers train
 
-    def poll(self) -> bool:
+    def poll(self, worker_failed: Callable[[], bool] = never) -> bool:
         """Write closed rows, judge a pending crossing, save a checkpoint that is due; whether a signal asks to stop."""
         if self.signal is not None:
             self.ledger.request_stop()
         if self.ledger.attempt_pending and not self.fault:
-            self.judge()
-        for row in self.ledger.rows(self.rows_read):
-            self.rows_read += 1
-            self.on_row(self.tracker.row(row))
+            self.judge(worker_failed)
+        self.write_rows()
         if self.ledger.env_steps - self.checkpointed_at >= self.config.checkpoint_interval:
             self.checkpoint()
         return self.signal is not None
+
+    def write_rows(self) -> None:
+        """Bring the record up to the last closed row."""
+        for row in self.ledger.rows(self.rows_read):
+            self.rows_read += 1
+            self.on_row(self.tracker.row(row))
 
     def note_signal(self, number: int) -> None:
         """Remember the first signal."""
         self.signal = self.signal or number
 
-    def judge(self) -> None:
+    def judge(self, worker_failed: Callable[[], bool] = never) -> None:
         """Play fresh episodes with the parameters of a crossing: the run is solved if they reach the threshold too."""
         env_steps, seconds, window_mean = self.ledger.crossing
         self.agent.load(torch.from_numpy(self.memory.vectors.candidate))
         offset = (2 + len(self.attempts)) * self.config.eval_episodes
-        returns = self.evaluate(greedy=False, offset=offset)
-        confirmed = returns is not None and returns >= self.reward_threshold
+        returns = self.evaluate(greedy=False, offset=offset, worker_failed=worker_failed)
+        confirmed = returns is not None and bool(returns >= self.reward_threshold)
         self.attempts.append(
             {"env_steps": env_steps, "seconds": seconds, "window_mean": window_mean,
              "confirmation": returns, "confirmed": confirmed}
@@ -115,11 +128,16 @@ class Run:
                 self.ledger.finish()
             self.ledger.judge(confirmed)
 
-    def evaluate(self, greedy: bool, offset: int) -> float | None:
-        """Mean return of fresh episodes with the parent's agent; None where a signal cut it short."""
+    def evaluate(self, greedy: bool, offset: int, worker_failed: Callable[[], bool] = never) -> float | None:
+        """Mean return of fresh episodes with the parent's agent; None where a signal or a fault cut it short."""
+
+        def stop() -> bool:
+            self.write_rows()  # workers go on meanwhile, and so does the record
+            return self.signal is not None or worker_failed()
+
         returns = evaluate(
             self.agent.agent, self.config, self.make_environments, self.config.eval_episodes, greedy,
-            seed=self.config.seed, offset=offset, stop=lambda: self.signal is not None,
+            seed=self.config.seed, offset=offset, stop=stop,
         )  # fmt: skip
         return None if returns is None else float(returns.mean())
 
@@ -137,7 +155,7 @@ class Run:
     @contextlib.contextmanager
     def locked(self) -> Iterator[bool]:
         """Hold the learner's lock, or find in a second that a dead worker holds it."""
-        if self.config.mode != "async":
+        if self.config.mode == "serial":
             yield True
             return
         held = self.memory.lock.acquire(timeout=1.0)
@@ -146,6 +164,15 @@ class Run:
         finally:
             if held:
                 self.memory.lock.release()
+
+    def claim_run_dir(self) -> None:
+        """Make the run's folder; where another run took an unnamed one meanwhile, the next."""
+        named = bool(self.config.run_dir) or self.resumed_at is not None
+        while True:
+            try:
+                return self.run_dir.mkdir(parents=True, exist_ok=named)
+            except FileExistsError:
+                self.run_dir = choose_run_dir(self.config)
 
     # --- training, with and without processes
 
@@ -161,7 +188,7 @@ class Run:
     def train_in_workers(self) -> None:
         """Async and sync mode: worker processes train, this one watches."""
         arguments = (self.config, self.make_environments, self.memory, self.ledger, self.key)
-        supervise(self.config.workers, arguments, self.start, self.poll, self.fail)
+        supervise(self.config.workers, arguments, self.start, self.poll, self.worker_failed)
 
     def start(self) -> None:
         """Training begins: everything before was start-up."""
@@ -172,7 +199,21 @@ class Run:
         """Note the first fault, say it, and ask everyone to end."""
         if self.fault is None:
             self.fault = cause
+            self.notify(cause)
             self.ledger.request_stop()
+
+    def worker_failed(self, cause: str) -> None:
+        """Note a worker's fault, unless the run is being stopped: what ends then, ends by the signal."""
+        if self.signal is None:
+            self.fail(cause)
+
+    @contextlib.contextmanager
+    def noting_faults(self) -> Iterator[None]:
+        """Turn an exception of the parent's own work into a fault of the run, which comes to an orderly end."""
+        try:
+            yield
+        except (Exception, SystemExit):
+            self.fail(f"the run failed:\n{traceback.format_exc()}")
 
     # --- the end
 
@@ -182,11 +223,13 @@ class Run:
         env_steps, seconds, _ = ledger.crossing
         evaluations: dict[str, float | None] = {"eval_greedy": None, "eval_sampled": None}
         if not self.fault and not interrupted:
-            self.agent.load(self.learner.parameters)
-            evaluations["eval_greedy"] = self.evaluate(greedy=True, offset=0)
-            evaluations["eval_sampled"] = self.evaluate(greedy=False, offset=self.config.eval_episodes)
+            with self.noting_faults():
+                self.agent.load(self.learner.parameters)
+                evaluations["eval_greedy"] = self.evaluate(greedy=True, offset=0)
+                evaluations["eval_sampled"] = self.evaluate(greedy=False, offset=self.config.eval_episodes)
         if self.fault:
-            reason, code = self.fault.splitlines()[0].rstrip(":"), 1
+            first, *others = self.fault.strip().splitlines()
+            reason, code = " ".join([first, *others[-1:]]), 1  # who failed, and the last line of its traceback
         elif self.signal is not None:  # the same flag again: it may have come during the evaluation
             reason, code = signal.Signals(self.signal).name, 128 + self.signal
         else:
@@ -221,30 +264,54 @@ class Run:
             The summary, as in summary.json. `exit_code` is 0, 1 after a fault, 128 + signal after a signal.
         """
         self.notify, self.on_row = notify, on_row
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        self.tracker = Tracker(
-            self.run_dir, self.config, self.reward_threshold, notify, self.resumed_at, self.ledger.row_opened_at
-        )
         with noted_signals(self.note_signal):
-            try:
+            self.claim_run_dir()
+            self.tracker = Tracker(
+                self.run_dir, self.config, self.reward_threshold, notify, self.resumed_at, self.ledger.row_opened_at
+            )
+            with self.noting_faults():
                 if self.config.mode == "serial":
                     self.train_here()
                 else:
                     self.train_in_workers()
-            except Exception:
-                self.fail(f"training failed:\n{traceback.format_exc()}")
             self.training_seconds = self.ledger.seconds()
-            if self.ledger.attempt_pending and not self.fault:
-                self.judge()
-            if self.fault:
-                self.notify(self.fault)
-            if not self.checkpoint():
-                self.notify("a worker was killed while it held the lock: the last checkpoint stands, none was written")
+            with self.noting_faults():
+                if self.ledger.attempt_pending and not self.fault:
+                    self.judge()
+                if not self.checkpoint():
+                    self.notify("a worker was killed while it held the lock: the last checkpoint stands")
             self.ledger.close_row()
-            self.poll()
+            self.write_rows()
             summary = self.summary()
             self.tracker.close(summary)
         return summary
+
+
+def require_importable(make_environments: MakeEnvironments) -> None:
+    """Check that spawned workers can be handed the factory.
+
+    Raises:
+        ValueError: it cannot be pickled, as a lambda or a function in a function cannot.
+    """
+    try:
+        ForkingPickler.dumps(make_environments)
+    except Exception as error:
+        raise ValueError(f"make_environments {make_environments!r}: a top-level function is needed, since spawned "
+                         f"workers import it ({in_short(error)})") from None  # fmt: skip
+
+
+def probe_environment(config: Config, make_environments: MakeEnvironments) -> gymnasium.vector.VectorEnv:
+    """One environment, made to learn what it is.
+
+    Raises:
+        ValueError: it cannot be made; the line begins with the option to blame, spelt as on the command line.
+    """
+    try:
+        return make_environments(config.env, 1, **config.environment_options)
+    except ValueError as error:
+        name, _, words = str(error).partition(" ")
+        line = f"{option(name)} {words}" if name in config.environment_options else f"--env {config.env}: {error}"
+        raise ValueError(line) from error
 
 
 def choose_run_dir(config: Config) -> Path:
@@ -280,7 +347,10 @@ def resumed_run(run_dir: str | Path, make_environments: MakeEnvironments) -> Run
     Raises:
         ValueError: there is no readable checkpoint, or the run was complete.
     """
-    config, state = load_checkpoint(Path(run_dir) / "checkpoint.pt")
+    try:
+        config, state = load_checkpoint(Path(run_dir) / "checkpoint.pt")
+    except ValueError as error:
+        raise ValueError(f"--resume {run_dir}: {error}") from None
     if state["env_steps"] >= config.total_env_steps or (config.stop_when_solved and state["ledger"]["solved"]):
         raise ValueError(f"--resume {run_dir}: the run is complete, at {state['env_steps']} env steps")
     return Run(config, make_environments, Path(run_dir), state)

@@ -1,0 +1,173 @@
+"""Options: what is refused, in which words, and before anything is started."""
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.train import main
+from rl.config import Config, option
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"seed": -1}, "--seed -1: a whole number of at least 0 is needed"),
+        ({"workers": 0}, "--workers 0: a whole number of at least 1 is needed"),
+        ({"workers": True}, "--workers True: a whole number is needed"),
+        ({"workers": 2.0}, "--workers 2.0: a whole number is needed"),
+        ({"segment_length": 0}, "--segment-length 0: a whole number of at least 1 is needed"),
+        ({"torso_layers": -1}, "--torso-layers -1: a whole number of at least 0 is needed"),
+        ({"discount": 1.01}, "--discount 1.01: a number from 0 to 1 is needed"),
+        ({"discount": float("nan")}, "--discount nan: a number from 0 to 1 is needed"),
+        ({"discount": True}, "--discount True: a number is needed"),
+        ({"discount": "0.9"}, "--discount '0.9': a number is needed"),
+        ({"gae_lambda": -0.5}, "--gae-lambda -0.5: a number from 0 to 1 is needed"),
+        ({"adam_beta2": 1.0}, "--adam-beta2 1.0: a number from 0 to below 1 is needed"),
+        ({"entropy_coefficient": -0.01}, "--entropy-coefficient -0.01: a number of at least 0 is needed"),
+        ({"learning_rate": 0.0}, "--learning-rate 0.0: a number above 0 is needed"),
+        ({"learning_rate": float("inf")}, "--learning-rate inf: a number above 0 is needed"),
+        ({"max_gradient_norm": float("nan")}, "--max-gradient-norm nan: a number above 0 is needed"),
+        ({"core": "rnn"}, "--core 'rnn': one of mlp, gru, lstm is needed"),
+        ({"mode": "parallel"}, "--mode 'parallel': one of async, sync, serial is needed"),
+        ({"carry_state": "no"}, "--carry-state 'no': True or False is needed"),
+        ({"run_dir": Path("runs/x")}, "--run-dir PosixPath('runs/x'): text is needed"),
+        ({"env_arg": ("delay",)}, "--env-arg 'delay': name=value is needed, as in --env-arg delay=8"),
+        ({"env_arg": ("de lay=8",)}, "--env-arg 'de lay=8': name=value is needed, as in --env-arg delay=8"),
+        ({"env_arg": ("delay=8", "delay=9")}, "--env-arg 'delay=9': delay is given twice, one value is needed"),
+        (
+            {"mode": "serial", "workers": 2},
+            "--workers 2: --mode serial has no worker processes, it needs --workers 1",
+        ),
+        (
+            {"log_interval": 1, "total_env_steps": 3_000_000},
+            "--log-interval 1: the record would exceed a million rows, at least 4 is needed",
+        ),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_line_that_names_option_value_and_what_is_right(options, line):
+    with pytest.raises(ValueError, match=re.escape(line) + "$"):
+        Config(**options)
+
+
+def test_every_numeric_option_refuses_nan_and_every_count_refuses_half():
+    for field in dataclasses.fields(Config):
+        if field.type in (int, float):
+            with pytest.raises(ValueError, match=f"^{option(field.name)} nan: "):
+                Config(**{field.name: float("nan")})
+        if field.type is int:
+            with pytest.raises(ValueError, match=f"^{option(field.name)} 1.5: a whole number is needed"):
+                Config(**{field.name: 1.5})
+
+
+def test_values_at_the_edge_are_allowed():
+    Config(seed=0, discount=1.0, gae_lambda=0.0, torso_layers=0, entropy_coefficient=0.0, adam_beta1=0.0, workers=1)
+    Config(discount=0.0, gae_lambda=1, learning_rate=1)  # a whole number is a number
+    Config(mode="serial", workers=1)
+
+
+def test_environment_arguments_are_python_literals_and_anything_else_is_text():
+    config = Config(env_arg=("delay=8", "sizes=(1, 2)", "mask=True", "name=north", "path=a=b", "empty=", "none=None"))
+    assert config.env_args == {
+        "delay": 8, "sizes": (1, 2), "mask": True, "name": "north", "path": "a=b", "empty": "", "none": None,
+    }  # fmt: skip
+
+
+def test_the_learning_rate_falls_linearly_to_zero_and_stays_there():
+    config = Config(learning_rate=0.4, total_env_steps=1000)
+    assert [config.learning_rate_at(t) for t in (0, 250, 500, 1000, 1300)] == [0.4, 0.4 * 0.75, 0.2, 0.0, 0.0]
+    constant = Config(learning_rate=0.4, total_env_steps=1000, anneal_learning_rate=False)
+    assert [constant.learning_rate_at(t) for t in (0, 1000, 1300)] == [0.4, 0.4, 0.4]
+
+
+# --- the command line
+
+
+def fails(monkeypatch, capsys, *arguments):
+    """What the command line prints on stderr when it ends with exit code 2."""
+    monkeypatch.setattr(sys, "argv", ["train", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    return printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--seed", "-1"], "--seed -1: a whole number of at least 0 is needed"),
+        (["--workers", "1.5"], "--workers '1.5': a whole number is needed"),
+        (["--learning-rate", "fast"], "--learning-rate 'fast': a number is needed"),
+        (["--learning-rate", "nan"], "--learning-rate nan: a number above 0 is needed"),
+        (["--core", "rnn"], "--core 'rnn': one of 'mlp', 'gru', 'lstm' is needed"),
+        (["--env-arg", "delay"], "--env-arg 'delay': name=value is needed, as in --env-arg delay=8"),
+        (["--sed", "3"], "--sed, 3: there is no such option, see --help"),
+        (["--observation-scale", "1,2,3"], "--observation-scale '1,2,3' is not 2 numbers, one a feature of "
+         "MaskedVelocityCartPole-v1"),
+        (["--resume", "runs/x", "--seed", "3"], "--resume runs/x: a resumed run keeps its own config; "
+         "give no other option"),
+    ],
+)  # fmt: skip
+def test_the_command_line_says_what_is_wrong_in_one_line(monkeypatch, capsys, arguments, line):
+    assert fails(monkeypatch, capsys, *arguments) == f"error: {line}\n"
+
+
+def test_an_environment_that_cannot_be_made_is_one_line_that_names_the_option(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for arguments in (("--env", "Nowhere-v1"), ("--env", "Pendulum-v1"), ("--env", "no_such_module:Id-v0")):
+        said = fails(monkeypatch, capsys, *arguments)
+        assert said.startswith(f"error: --env {arguments[1]}: ") and said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []  # nothing was started or written
+
+
+def test_a_folder_that_holds_something_is_not_written_to(monkeypatch, capsys, tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    said = fails(monkeypatch, capsys, "--run-dir", tmp_path)
+    assert (
+        said == f"error: --run-dir {tmp_path}: it is not empty; name a new folder, or go on with --resume {tmp_path}\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_help_explains_every_option_and_loads_neither_torch_nor_wandb_nor_matplotlib():
+    code = """
+import runpy, sys
+sys.argv = ["train", "--help"]
+try:
+    runpy.run_module("experiments.train", run_name="__main__")
+except SystemExit as end:
+    print("exit", end.code, sorted({"torch", "wandb", "matplotlib", "gymnasium"} & set(sys.modules)))
+"""
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.endswith("exit 0 []\n")
+    words = re.sub(r"[\s│]", "", shown.stdout)
+    body = ast.parse(inspect.getsource(Config)).body[0].body
+    explained = {
+        before.target.id: after.value.value
+        for before, after in itertools.pairwise(body)
+        if isinstance(before, ast.AnnAssign) and isinstance(after, ast.Expr)
+    }
+    for field in dataclasses.fields(Config):
+        assert option(field.name) in words and re.sub(r"\s", "", explained[field.name]) in words
+    assert "--resume" in words
+
+
+def test_a_wide_or_narrow_terminal_makes_no_difference_to_an_error():
+    for columns in ("30", "300"):
+        command = [sys.executable, "-m", "experiments.train", "--total-env-steps", "many"]
+        ended = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "COLUMNS": columns}
+        )
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr == "error: --total-env-steps 'many': a whole number is needed\n"

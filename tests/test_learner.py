@@ -1,0 +1,298 @@
+"""The learner: one Adam however many push to it, the same update however environments are divided over workers."""
+
+import json
+import signal
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+import envs
+from rl.collector import Collector
+from rl.config import Config
+from rl.learner import FlatAgent, Learner, SyncLearner, clip, make_learner
+from rl.ledger import Ledger
+from rl.memory import LearnerMemory
+from rl.randomness import TRAINING
+from rl.train import Run, new_run
+from rl.worker import build_worker, run_segments
+
+LOSSES = {"policy_loss": 1.0, "value_loss": 2.0, "entropy": 3.0, "explained_variance": 4.0}
+TIMES = ("time/seconds", "charts/SPS")
+CARTPOLE = {
+    "segment_length": 16, "hidden_size": 16, "torso_size": 16, "total_env_steps": 20 * 16 * 8, "log_interval": 500,
+    "eval_episodes": 2, "wandb": "disabled", "dtype": "float64",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_test_hangs():
+    """A run that waits for ever is a red test and not a silent one."""
+
+    def too_long(_number, _frame):
+        raise TimeoutError("the test took more than 90 s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(90)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def shared(config, parameters):
+    """Memory and ledger of a run with so many parameters."""
+    return LearnerMemory(config, parameters), Ledger(config, None)
+
+
+def train(folder, **options):
+    """A whole run through its processes: the run, its summary, its rows without what tells the time."""
+    run = new_run(Config(**{**CARTPOLE, **options, "run_dir": str(folder)}), envs.make_vector)
+    summary = run.execute(lambda line: print(line))
+    assert summary["exit_code"] == 0
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    rows = [{key: value for key, value in json.loads(line).items() if key not in TIMES} for line in lines]
+    return run, summary, rows
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory):
+    """20 updates of 8 environments, without processes."""
+    return train(tmp_path_factory.mktemp("run") / "serial", mode="serial", workers=1, envs_per_worker=8)
+
+
+def assert_bit_equal(first, second):
+    for name in first.learner.vectors:
+        assert torch.equal(first.learner.vectors[name], second.learner.vectors[name]), name
+
+
+# --- modes
+
+
+def test_serial_and_sync_with_one_worker_are_equal_bit_for_bit(serial, tmp_path):
+    run, summary, rows = train(tmp_path / "sync", mode="sync", workers=1, envs_per_worker=8)
+    assert_bit_equal(run, serial[0])
+    assert rows == serial[2] and [row["global_step"] for row in rows] == [512, 1024, 1536, 2048, 2560]
+    assert summary["eval_sampled"] == serial[1]["eval_sampled"]
+
+
+def test_serial_and_async_with_one_worker_are_equal_bit_for_bit(serial, tmp_path):
+    run, summary, rows = train(tmp_path / "async", mode="async", workers=1, envs_per_worker=8)
+    assert_bit_equal(run, serial[0])
+    assert rows == serial[2] and summary["staleness"] == [20]
+
+
+def test_two_workers_of_4_environments_learn_what_one_of_8_learns(serial, tmp_path):
+    """astooke/rlpyt#134: works with one sampler, fails with two."""
+    run, summary, rows = train(tmp_path / "two", mode="sync", workers=2, envs_per_worker=4)
+    one = serial[0].learner
+    assert summary["updates"] == serial[1]["updates"] == 20
+    assert (run.learner.parameters - one.parameters).abs().max() <= 1e-8
+    assert not torch.equal(one.parameters, Run(one.config, envs.make_vector, tmp_path).learner.parameters)  # it learnt
+    for row, row_of_one in zip(rows, serial[2], strict=True):
+        del row["losses/explained_variance"]  # a ratio: the mean of the workers' is not that of all
+        assert row == pytest.approx({key: row_of_one[key] for key in row}, abs=1e-8)
+
+
+@pytest.mark.parametrize("core", ["mlp", "gru", "lstm"])
+@pytest.mark.parametrize("workers", [2, 4])
+def test_the_first_gradient_does_not_depend_on_how_environments_are_divided(core, workers):
+    """With β₁ = 0, Adam's first moment is the gradient. Threads stand for the processes: the learner cannot tell."""
+
+    def gradient(workers):
+        config = Config(
+            **{**CARTPOLE, "total_env_steps": 16 * 8, "core": core, "adam_beta1": 0.0, "max_gradient_norm": 1e6},
+            mode="sync", workers=workers, envs_per_worker=8 // workers,
+        )  # fmt: skip
+        run = Run(config, envs.make_vector, None)
+        parts = [
+            build_worker(rank, config, envs.make_vector, run.memory, run.ledger, TRAINING) for rank in range(workers)
+        ]
+        threads = [
+            threading.Thread(target=run_segments, args=(learner, collector, flat, config, lambda: None))
+            for learner, collector, flat in parts
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert run.ledger.updates == 1
+        return run.learner.vectors["moment1"]
+
+    one, many = gradient(1), gradient(workers)
+    assert one.abs().max() > 1e-3 and (one - many).abs().max() <= 1e-10
+
+
+# --- sync: gather, weigh, clip
+
+
+def test_the_gradient_is_the_mean_over_steps_where_workers_return_unequal_counts():
+    """1 step of gradient (1, 0) and 3 steps of (5, 8): the mean over steps is (4, 6); the mean of the two is (3, 4)."""
+    config = Config(mode="sync", workers=2, adam_beta1=0.0, max_gradient_norm=100.0, dtype="float64")
+    memory, ledger = shared(config, 2)
+    learners = [SyncLearner(config, memory, ledger, rank) for rank in range(2)]
+    gradients = [torch.tensor([1.0, 0.0]).double(), torch.tensor([5.0, 8.0]).double()]
+    losses = [{**LOSSES, "entropy": 2.0}, {**LOSSES, "entropy": 6.0}]
+    episodes = [[(7.0, 3)], [(1.0, 1), (2.0, 2)]]
+    other = threading.Thread(target=learners[1].push, args=(gradients[1], 3, losses[1], episodes[1]))
+    other.start()
+    learners[0].push(gradients[0], 1, losses[0], episodes[0])
+    other.join(10)
+    assert learners[0].vectors["moment1"].tolist() == [4.0, 6.0]
+    ledger.close_row()
+    [row] = ledger.rows(0)
+    assert (row.env_steps, row.updates, row.episodes, row.losses["entropy"]) == (4, 1, 3, 5.0)
+    assert row.losses["grad_norm"] == pytest.approx(52**0.5)
+    assert ledger.shared.returns[:3].tolist() == [7.0, 1.0, 2.0]  # in order of rank
+
+
+def test_clipping_comes_after_averaging():
+    """(6, 0) and (−6, 0.25) are long; their mean (0, 0.125) is not and stays as it is."""
+    config = Config(mode="sync", workers=2, adam_beta1=0.0, max_gradient_norm=0.5, dtype="float64")
+    memory, ledger = shared(config, 2)
+    learners = [SyncLearner(config, memory, ledger, rank) for rank in range(2)]
+    other = threading.Thread(target=learners[1].push, args=(torch.tensor([-6.0, 0.25]).double(), 5, LOSSES, []))
+    other.start()
+    learners[0].push(torch.tensor([6.0, 0.0]).double(), 5, LOSSES, [])
+    other.join(10)
+    assert learners[0].vectors["moment1"].tolist() == [0.0, 0.125]
+
+
+def test_a_worker_with_advantages_that_are_not_finite_fails_before_it_spoils_the_others():
+    config = Config(mode="sync", workers=2)
+    memory, ledger = shared(config, 2)
+    with pytest.raises(FloatingPointError, match="nan or inf in observations and rewards"):
+        SyncLearner(config, memory, ledger, 1).sum_over_workers(torch.tensor([8.0, float("nan"), 1.0]).double())
+    assert not memory.arrive.acquire(block=False)  # it did not take part
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_the_lock_is_held_from_the_first_change_of_an_update_to_its_entry_in_the_ledger(mode):
+    """So whoever saves a checkpoint under the lock sees parameters, moments and ledger of one and the same update."""
+    config = Config(mode=mode, workers=1)
+    memory, ledger = shared(config, 3)
+    learner = make_learner(config, memory, ledger)
+    seen = []
+
+    def watched(action):
+        def act(*arguments, **named):
+            free = memory.lock.acquire(block=False)
+            seen.append(free)
+            if free:
+                memory.lock.release()
+            return action(*arguments, **named)
+
+        return act
+
+    learner.optimizer.step = watched(learner.optimizer.step)
+    ledger.record, ledger.crosses = watched(ledger.record), watched(ledger.crosses)
+    learner.push(torch.ones(3), 10, LOSSES, [])
+    assert seen == [False, False, False] and memory.lock.acquire(block=False)
+
+
+# --- async: staleness, one Adam
+
+
+def test_a_gradient_carries_the_version_it_was_computed_with():
+    """Both pull version 0; the first push is 0 versions old, the second 1; the third worker's has missed 2."""
+    config = Config(workers=3, log_interval=10)
+    memory, ledger = shared(config, 2)
+    learners = [Learner(config, memory, ledger, rank) for rank in range(3)]
+    flat = FlatAgent(torch.nn.Linear(2, 1, bias=False))
+    for learner in learners:
+        learner.pull(flat)
+    for learner in (learners[0], learners[1]):
+        learner.push(torch.ones(2), 10, LOSSES, [])
+    learners[0].pull(flat)
+    learners[0].push(torch.ones(2), 10, LOSSES, [])
+    learners[2].push(torch.ones(2), 10, LOSSES, [])
+    assert [row.losses["staleness"] for row in ledger.rows(0)] == [0, 1, 0, 3]
+    assert ledger.staleness == [2, 1, 0, 1] and ledger.updates == 4
+
+
+def test_every_update_of_an_async_run_has_its_staleness_in_the_record(tmp_path):
+    _, summary, rows = train(tmp_path / "run", mode="async", workers=2, envs_per_worker=4)
+    histogram = summary["staleness"]
+    assert sum(histogram) == summary["updates"] == sum(row["losses/updates"] for row in rows) >= 40
+    total = sum(age * count for age, count in enumerate(histogram))
+    assert sum(row["worker/staleness"] * row["losses/updates"] for row in rows) == pytest.approx(total)
+    assert total > 0  # two workers did overtake each other
+
+
+def test_workers_share_one_adam_its_step_count_included():
+    """ikostrikov/pytorch-a3c#12: with a step count of its own in each worker the bias correction is wrong."""
+    config = Config(workers=3, dtype="float64", learning_rate=0.1, total_env_steps=100, max_gradient_norm=1.0)
+    memory, ledger = shared(config, 5)
+    learners = [Learner(config, memory, ledger, rank) for rank in range(3)]
+    plain = torch.zeros(5, dtype=torch.float64, requires_grad=True)
+    adam = torch.optim.Adam([plain], betas=(config.adam_beta1, config.adam_beta2), eps=config.adam_epsilon)
+    generator = torch.Generator().manual_seed(0)
+    for number in range(12):
+        gradient = torch.randn(5, generator=generator, dtype=torch.float64)
+        plain.grad = gradient * min(1.0, 1.0 / gradient.norm())
+        adam.param_groups[0]["lr"] = 0.1 * (1 - number * 7 / 100)
+        adam.step()
+        learners[number % 3].push(gradient, 7, LOSSES, [])
+        assert (learners[0].parameters - plain.detach()).abs().max() < 1e-12
+    assert memory.vectors.step[0] == 12
+
+
+def test_a_pull_is_a_copy_that_later_pushes_do_not_change():
+    config = Config(workers=1)
+    memory, ledger = shared(config, 2)
+    learner = Learner(config, memory, ledger)
+    layer = torch.nn.Linear(2, 1, bias=False)
+    flat = FlatAgent(layer)
+    memory.vectors.parameters[:] = 3.0, 4.0
+    learner.pull(flat)
+    learner.push(torch.ones(2), 10, LOSSES, [])
+    assert layer.weight.tolist() == [[3.0, 4.0]] and memory.vectors.parameters[0] < 3.0
+
+
+# --- what is not finite, what is too long
+
+
+@pytest.mark.parametrize("mode", ["async", "sync", "serial"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_gradient_that_is_not_finite_is_an_error_and_nothing_is_applied(mode, value):
+    config = Config(mode=mode, workers=1)
+    memory, ledger = shared(config, 2)
+    learner = make_learner(config, memory, ledger)
+    learner.push(torch.ones(2), 10, LOSSES, [])
+    before = learner.state()
+    with pytest.raises(FloatingPointError, match="the update was not applied"):
+        learner.push(torch.tensor([1.0, value]), 10, LOSSES, [(1.0, 1)])
+    assert all(torch.equal(before[name], vector) for name, vector in learner.state().items())
+    assert (ledger.updates, ledger.env_steps, ledger.shared.returns_seen[0]) == (1, 10, 0)
+
+
+def test_a_gradient_of_length_5_is_shortened_to_a_half_and_a_short_one_is_left_alone():
+    long, short = torch.tensor([3.0, 4.0]), torch.tensor([0.0, 0.5])
+    assert clip(long, 0.5) == 5.0 and long.tolist() == pytest.approx([0.3, 0.4])
+    assert clip(short, 0.5) == 0.5 and short.tolist() == [0.0, 0.5]
+    assert clip(torch.zeros(2), 0.5) == 0.0
+
+
+def test_at_a_crossing_the_parameters_of_that_moment_are_kept():
+    config = Config(workers=1, envs_per_worker=1)
+    memory, ledger = LearnerMemory(config, 2), Ledger(config, reward_threshold=1.0)
+    learner = Learner(config, memory, ledger)
+    learner.push(torch.ones(2), 10, LOSSES, [(1.0, 1)] * 99)
+    assert not ledger.attempt_pending and memory.vectors.candidate.tolist() == [0.0, 0.0]
+    learner.push(torch.ones(2), 10, LOSSES, [(1.0, 1)])
+    at_crossing = memory.vectors.parameters.copy()
+    learner.push(torch.ones(2), 10, LOSSES, [(1.0, 1)])
+    assert ledger.attempt_pending and ledger.crossing[0] == 20
+    assert np.array_equal(memory.vectors.candidate, at_crossing) and at_crossing[0] != memory.vectors.parameters[0]
+
+
+def test_the_agents_tensors_are_views_of_its_flat_vectors():
+    config = Config(mode="serial", workers=1, envs_per_worker=2, wandb="disabled")
+    run = Run(config, envs.make_vector, None)
+    learner, collector, flat = build_worker(0, config, envs.make_vector, run.memory, run.ledger, TRAINING)
+    assert isinstance(collector, Collector) and len(flat) == sum(p.numel() for p in flat.agent.parameters())
+    flat.load(torch.arange(len(flat)).float())
+    values = torch.cat([parameter.detach().flatten() for parameter in flat.agent.parameters()])
+    assert torch.equal(values, torch.arange(len(flat)).float())
+    learner.pull(flat)
+    assert torch.equal(flat.parameters, run.learner.parameters)

@@ -1,0 +1,210 @@
+"""The ledger: when a run counts as solved, what a row of the record sums up, and that a resumed run goes on exactly."""
+
+import json
+
+import pytest
+
+from rl.config import Config
+from rl.ledger import Ledger
+
+
+def make_ledger(threshold=10.0, **options):
+    """A ledger of one environment, whose window is 100, unless options say otherwise."""
+    defaults = {"workers": 1, "envs_per_worker": 1, "total_env_steps": 1_000_000, "log_interval": 1000}
+    return Ledger(Config(**{**defaults, **options}), threshold)
+
+
+def losses(**values):
+    names = ("policy_loss", "value_loss", "entropy", "explained_variance", "grad_norm", "staleness", "learning_rate")
+    return {**dict.fromkeys(names, 0.0), **values}
+
+
+def push(ledger, returns=(), env_steps=10, **values):
+    """One update with episodes of such returns; whether it crossed the threshold."""
+    ledger.record(env_steps, losses(**values), [(float(value), 5) for value in returns])
+    return ledger.crosses()
+
+
+@pytest.mark.parametrize(
+    ("workers", "envs_per_worker", "window"), [(1, 1, 100), (2, 25, 100), (3, 17, 102), (2, 32, 128), (4, 256, 2048)]
+)
+def test_the_window_is_the_last_100_episodes_or_two_for_each_environment_where_that_is_more(
+    workers, envs_per_worker, window
+):
+    ledger = make_ledger(workers=workers, envs_per_worker=envs_per_worker)
+    assert not push(ledger, [10.0] * (window - 1)) and ledger.window_mean is None
+    assert push(ledger, [10.0]) and ledger.window_mean == 10.0
+
+
+def test_the_window_crosses_at_the_push_that_lifts_its_mean_to_the_threshold():
+    """99 returns of 10, one of 9: mean 9.99. The next return of 10 drives out the oldest 10: still 9.99. A return of
+    11 gives 10.00 exactly, and that is enough."""
+    ledger = make_ledger(threshold=10.0)
+    assert not push(ledger, [10.0] * 99)
+    assert not push(ledger, [9.0]) and ledger.window_mean == 9.99
+    assert not push(ledger, [10.0]) and ledger.window_mean == 9.99
+    assert push(ledger, [11.0], env_steps=7) and ledger.window_mean == 10.0
+    assert ledger.attempt_pending and not ledger.solved
+    env_steps, seconds, mean = ledger.crossing
+    assert (env_steps, seconds, mean) == (37, 0.0, 10.0)  # the clock was never started
+
+
+def test_only_the_newest_episodes_count_and_they_enter_in_the_order_of_the_pushes():
+    ledger = make_ledger(threshold=10.0)
+    push(ledger, [0.0] * 100)
+    for number in range(1, 100):
+        assert not push(ledger, [10.0]) and ledger.window_mean == pytest.approx(number / 10)
+    assert push(ledger, [10.0])  # the last 0 has gone
+
+
+def test_many_episodes_of_one_push_are_tested_once_at_its_end():
+    """In the middle of this push the window's mean was 20; at its end it is 0."""
+    ledger = make_ledger(threshold=10.0)
+    assert not push(ledger, [20.0] * 100 + [0.0] * 100)
+
+
+def test_after_a_failed_attempt_the_window_is_empty_and_must_refill():
+    ledger = make_ledger(threshold=10.0)
+    assert push(ledger, [10.0] * 100, env_steps=100)
+    assert not push(ledger, [10.0])  # one attempt at a time
+    ledger.judge(confirmed=False)
+    assert not ledger.attempt_pending and not ledger.solved and ledger.window_mean is None
+    for _ in range(99):
+        assert not push(ledger, [10.0], env_steps=1)
+    assert push(ledger, [10.0], env_steps=1)  # the 100th since
+    assert ledger.crossing[0] == 100 + 10 + 100
+
+
+def test_after_a_confirmed_attempt_the_run_stays_solved_at_its_crossing():
+    ledger = make_ledger(threshold=10.0)
+    push(ledger, [10.0] * 100, env_steps=100)
+    push(ledger, [0.0] * 100)  # async workers went on while the evaluation was played
+    ledger.judge(confirmed=True)
+    assert ledger.solved and ledger.crossing[0] == 100
+    assert not push(ledger, [50.0] * 100)  # and no further attempt
+    assert ledger.solved and ledger.crossing[0] == 100
+
+
+def test_an_environment_without_a_threshold_is_never_solved():
+    ledger = make_ledger(threshold=None)
+    assert not push(ledger, [1e9] * 200)
+
+
+@pytest.mark.parametrize(("mode", "stands_still"), [("sync", True), ("serial", True), ("async", False)])
+def test_the_clock_stands_still_for_a_verdict_where_workers_wait_for_it(monkeypatch, mode, stands_still):
+    now = [1000.0]
+    monkeypatch.setattr("rl.ledger.time.monotonic", lambda: now[0])
+    ledger = make_ledger(mode=mode)
+    assert ledger.seconds() == 0.0
+    ledger.start_clock()
+    now[0] += 8
+    push(ledger, [10.0] * 100)
+    now[0] += 30  # the evaluation
+    assert ledger.seconds() == (8.0 if stands_still else 38.0)
+    ledger.judge(confirmed=False)
+    now[0] += 2
+    assert ledger.seconds() == (10.0 if stands_still else 40.0)
+    assert ledger.crossing[1] == 8.0
+
+
+# --- rows
+
+
+def test_a_row_closes_with_the_push_that_completes_its_interval_and_holds_means_over_its_updates():
+    ledger = make_ledger(log_interval=100)
+    push(ledger, [1.0], env_steps=60, entropy=0.5, staleness=1, learning_rate=3.0)
+    assert ledger.rows(0) == []
+    push(ledger, [3.0, 5.0], env_steps=60, entropy=0.25, staleness=0, learning_rate=1.0)  # 120
+    push(ledger, [], env_steps=60)  # 180
+    push(ledger, [], env_steps=60)  # 240
+    first, second = ledger.rows(0)
+    assert (first.env_steps, first.interval_env_steps, first.updates, first.episodes) == (120, 120, 2, 3)
+    assert (first.episode_return, first.episode_length) == (3.0, 5.0)
+    assert (first.losses["entropy"], first.losses["staleness"], first.losses["learning_rate"]) == (0.375, 0.5, 2.0)
+    assert (second.env_steps, second.interval_env_steps, second.updates, second.episodes) == (240, 120, 2, 0)
+    assert ledger.rows(1) == [second]
+
+
+def test_a_push_over_several_intervals_closes_one_row():
+    ledger = make_ledger(log_interval=100)
+    push(ledger, env_steps=350)
+    push(ledger, env_steps=60)
+    assert [row.env_steps for row in ledger.rows(0)] == [350, 410]
+
+
+def test_rows_add_up_to_everything_that_was_pushed():
+    ledger = make_ledger(log_interval=70)
+    for number in range(50):
+        push(ledger, [number] * (number % 3), env_steps=13)
+    ledger.close_row()
+    rows = ledger.rows(0)
+    assert sum(row.interval_env_steps for row in rows) == 50 * 13 == ledger.env_steps
+    assert sum(row.updates for row in rows) == 50 == ledger.updates
+    assert sum(row.episodes for row in rows) == sum(number % 3 for number in range(50))
+    assert sum(row.episode_return * row.episodes for row in rows) == pytest.approx(
+        sum(number * (number % 3) for number in range(50))
+    )
+    ledger.close_row()  # nothing was entered since: no empty row
+    assert ledger.rows(0) == rows
+
+
+def test_the_staleness_histogram_counts_every_update_and_keeps_the_very_old_in_its_last_bin():
+    ledger = make_ledger()
+    for staleness in (0, 0, 1, 3, 63, 64, 1000):
+        push(ledger, staleness=staleness)
+    assert ledger.staleness == [2, 1, 0, 1, *[0] * 59, 3]
+    assert sum(ledger.staleness) == ledger.updates == 7
+
+
+def test_the_record_has_room_for_what_async_workers_push_behind_the_last_env_step():
+    """8 workers, a row for each push: the 10th push reaches the total, the 7 others were under way."""
+    ledger = make_ledger(workers=8, total_env_steps=10_000, log_interval=1000)
+    for number in range(10):
+        assert not ledger.finished, number
+        push(ledger, env_steps=1000)
+    assert ledger.finished
+    for _ in range(7):
+        push(ledger, env_steps=1000)
+    push(ledger, env_steps=1)
+    ledger.close_row()
+    assert [row.env_steps for row in ledger.rows(0)] == [*range(1000, 17_001, 1000), 17_001]
+
+
+def test_a_run_asked_to_stop_ends_with_the_next_update_and_not_before():
+    ledger = make_ledger()
+    ledger.request_stop()
+    assert not ledger.finished  # sync workers must all see the same
+    push(ledger)
+    assert ledger.finished
+
+
+# --- going on
+
+
+def test_a_ledger_that_goes_on_from_its_state_ends_as_one_that_was_never_stopped(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("rl.ledger.time.monotonic", lambda: now[0])
+
+    def play(ledger, start, end):
+        for number in range(start, end):
+            now[0] += 1
+            if push(ledger, [number / 10] * 3, env_steps=7, entropy=number, staleness=number % 2):
+                ledger.judge(confirmed=number > 150)
+        return ledger
+
+    whole = make_ledger(log_interval=50)
+    whole.start_clock()
+    expected = play(whole, 0, 200).state()
+
+    stopped = make_ledger(log_interval=50)
+    stopped.start_clock()
+    state = json.loads(json.dumps(play(stopped, 0, 90).state()))  # plain Python: it survives a file
+    resumed = Ledger(Config(workers=1, envs_per_worker=1, total_env_steps=1_000_000, log_interval=50), 10.0, 90 * 7)
+    resumed.load_state(state)
+    now[0] += 1000  # the machine was off
+    assert resumed.seconds() == 90.0  # also before the clock starts
+    resumed.start_clock()
+    play(resumed, 90, 200)
+
+    assert resumed.state() == expected and resumed.solved
+    assert stopped.rows(0) + resumed.rows(0) == whole.rows(0)

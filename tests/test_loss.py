@@ -1,0 +1,377 @@
+"""The loss: the learner sees what acting saw, gradients are those of the equations, and statistics stay finite."""
+
+import gc
+import math
+
+import pytest
+import torch
+from rl_small import ROWS, changed, joined, lively_agent, random_segment, small_collector, small_config
+from torch import Tensor
+
+import rl.loss
+from rl.agent import Agent, AgentOutput
+from rl.config import Config
+from rl.loss import actor_critic_loss, alone, normalise
+from rl.segment import Segment
+
+DICE = {"env": "Dice-v0", "envs_per_worker": 5, "segment_length": 16}
+every_core = pytest.mark.parametrize("core", ["mlp", "gru", "lstm"])
+every_recurrent_core = pytest.mark.parametrize("core", ["gru", "lstm"])
+again_or_recorded = pytest.mark.parametrize("unroll", ["again", "recorded"])
+both_returns = pytest.mark.parametrize("returns", ["gae", "n_step"])
+
+
+def gradients(agent: Agent, segment: Segment, config: Config) -> Tensor:
+    """The gradient of the loss as one vector; 0 where a parameter does not take part."""
+    loss, _ = actor_critic_loss(agent, segment, config)
+    parts = torch.autograd.grad(loss, list(agent.parameters()), materialize_grads=True)
+    return torch.cat([part.flatten() for part in parts])
+
+
+def flat(agent: Agent) -> Tensor:
+    return torch.nn.utils.parameters_to_vector(agent.parameters()).detach()
+
+
+class Probe:
+    """Notes the outputs that each environment step followed from, and those that each loss was computed from."""
+
+    def __init__(self, collector, monkeypatch):
+        self.acting, self.learning = [], []
+        agent, recording, environments = collector.agent, collector.recording, collector.environments
+        agent_unroll, environment_step = agent.unroll, environments.step
+
+        def noting(step):
+            def noting_step(*arguments):
+                output, state = step(*arguments)
+                self.newest = AgentOutput(*(part.clone() for part in output))
+                return output, state
+
+            return noting_step
+
+        def noting_environment_step(actions):
+            self.acting.append(self.newest)
+            return environment_step(actions)
+
+        def noting_unroll(*arguments):
+            output, state = agent_unroll(*arguments)
+            self.learning.append(output)
+            return output, state
+
+        monkeypatch.setattr(agent, "step", noting(agent.step))
+        monkeypatch.setattr(agent, "unroll", noting_unroll)
+        monkeypatch.setattr(environments, "step", noting_environment_step)
+        if recording:
+            begin, recorded_unroll = recording.begin, recording.unroll
+
+            def noting_recorded_unroll():
+                self.learning.append(recorded_unroll())
+                return self.learning[-1]
+
+            monkeypatch.setattr(recording, "begin", lambda: noting(begin()))
+            monkeypatch.setattr(recording, "unroll", noting_recorded_unroll)
+
+
+@every_core
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
+@pytest.mark.parametrize("way", [{"unroll": "again"}, {"unroll": "again", "core_layers": 2}, {"unroll": "recorded"}])
+def test_the_learner_recomputes_what_acting_saw_over_three_segments(monkeypatch, core, dtype, tolerance, way):
+    """ray-project/ray#2898, thu-ml/tianshou#793: the state was carried in acting and zeroed in training.
+
+    Before any update, logits and values are equal at every step; so log π(aₜ) and Vₜ are, whatever the action."""
+    config = small_config(core=core, dtype=dtype, **DICE, **way)
+    collector = small_collector(config)
+    probe = Probe(collector, monkeypatch)
+    segments = []
+    for number in range(3):
+        segments.append(collector.collect())
+        actor_critic_loss(collector.agent, segments[-1], config)
+        acted, learnt = probe.acting[16 * number :], probe.learning[number]
+        assert len(acted) == 16 and learnt.values.shape == (17, 5)
+        for name in ("logits", "values"):
+            one, other = torch.stack([getattr(output, name) for output in acted]), getattr(learnt, name)[:-1]
+            torch.testing.assert_close(one, other, rtol=0, atol=tolerance)
+        assert len(probe.learning) == number + 1
+        assert learnt.values.std() > 0.01 and learnt.logits.std() > 0.01  # else equality would say little
+    whole = joined(segments)
+    assert whole.terminated.any() and whole.truncated.any()
+    if core != "mlp":
+        assert all((segment.core_state[0].norm(dim=(0, 2)) > 0.01).any() for segment in segments[1:])
+
+
+@every_core
+@both_returns
+def test_environments_in_another_order_give_the_same_loss_and_gradient(core, returns):
+    """Stable-Baselines-Team/stable-baselines3-contrib#284"""
+    config = small_config(core=core, returns=returns, envs_per_worker=7, segment_length=6, normalise_advantages=True)
+    agent, segment = lively_agent(config, 3), random_segment(config)
+    order = torch.tensor([3, 0, 6, 1, 5, 2, 4])
+    shuffled = changed(segment, lambda rows: rows[:, order])
+    shuffled = shuffled._replace(core_state=tuple(part[:, order] for part in segment.core_state))
+    loss, metrics = actor_critic_loss(agent, segment, config)
+    other, other_metrics = actor_critic_loss(agent, shuffled, config)
+    assert abs(loss.item() - other.item()) < 1e-12
+    assert metrics == pytest.approx(other_metrics, abs=1e-12)
+    one, other = (gradients(agent, which, config) for which in (segment, shuffled))
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+@every_recurrent_core
+def test_steps_in_another_order_of_time_give_another_loss_and_gradient(core):
+    config = small_config(core=core)
+    agent, segment = lively_agent(config, 3), random_segment(config, ends=0.0)
+    backwards = changed(segment, lambda rows: rows.flip(0))
+    (loss, _), (other, _) = (actor_critic_loss(agent, s, config) for s in (segment, backwards))
+    assert abs(loss.item() - other.item()) > 1e-3
+    assert (gradients(agent, segment, config) - gradients(agent, backwards, config)).abs().max() > 1e-3
+
+
+@every_recurrent_core
+def test_a_nan_state_that_is_reset_leaves_loss_gradient_and_statistics_bit_identical(core):
+    """Stable-Baselines-Team/stable-baselines3-contrib#75: entries that do not count must not be counted."""
+    config = small_config(core=core)
+    agent, segment = lively_agent(config, 3), random_segment(config)
+    segment.is_first[0] = torch.tensor([True, False, True])
+    sick = segment._replace(core_state=tuple(part.clone() for part in segment.core_state))
+    for part in sick.core_state:
+        part[:, [0, 2]] = torch.nan
+    assert actor_critic_loss(agent, sick, config)[1] == actor_critic_loss(agent, segment, config)[1]
+    assert torch.equal(gradients(agent, sick, config), gradients(agent, segment, config))
+    assert gradients(agent, segment, config).isfinite().all()
+
+
+@every_core
+def test_the_value_of_a_truncated_observation_changes_no_output_of_the_main_scan(monkeypatch, core):
+    """pytorch/rl#3771: a final observation was fed to the critic's LSTM and corrupted it from there on."""
+    config = small_config(core=core, **DICE)
+    collector = small_collector(config)
+    probe = Probe(collector, monkeypatch)
+    collector.collect()
+    segment = collector.collect()
+    assert segment.truncated.any()
+    nothing = torch.zeros_like(segment.truncated)
+    masked = segment._replace(truncated=nothing, truncation_values=torch.zeros_like(segment.rewards))
+    for which in (segment, masked):
+        actor_critic_loss(collector.agent, which, config)
+    for one, other in zip(*probe.learning, strict=True):
+        assert torch.equal(one, other)
+
+
+@every_core
+@again_or_recorded
+def test_the_carried_state_has_no_graph_and_later_losses_do_not_reach_earlier_segments(core, unroll):
+    config = small_config(core=core, unroll=unroll, env="Count-v0", env_arg=("length=7",))
+    collector = small_collector(config)
+    optimizer = torch.optim.SGD(collector.agent.parameters(), 0.01)
+    for _ in range(3):
+        segment = collector.collect()
+        rows = [getattr(segment, name) for name in ROWS]
+        tensors = [*rows, *segment.core_state, *collector.core_state, collector.observation]
+        assert all(tensor.grad_fn is None and not tensor.requires_grad for tensor in tensors)
+        actor_critic_loss(collector.agent, segment, config)[0].backward()
+        optimizer.step()
+
+
+@again_or_recorded
+def test_no_tensor_is_kept_over_1000_segments(unroll):
+    config = small_config(core="gru", unroll=unroll, env="Count-v0", envs_per_worker=1, segment_length=2)
+    collector = small_collector(config)
+
+    def tensors_after(segments: int) -> tuple[int, float]:
+        for _ in range(segments):
+            actor_critic_loss(collector.agent, collector.collect(), config)[0].backward()
+            collector.agent.zero_grad()
+        gc.collect()
+        with open("/proc/self/statm") as statm:
+            megabytes = int(statm.read().split()[1]) * 4096 / 2**20
+        return sum(issubclass(type(thing), Tensor) for thing in gc.get_objects()), megabytes
+
+    (few, before), (many, after) = tensors_after(100), tensors_after(900)
+    assert many == few
+    assert after - before < 4  # a graph of 2 steps takes some 10 kB: 900 of them would be 9 MB
+
+
+# --- finite differences
+
+
+def only_once(function):
+    """Computed at the first call, and the same at all later ones."""
+    results = []
+
+    def first_result(*arguments):
+        if not results:
+            results.append(function(*arguments))
+        return results[0]
+
+    return first_result
+
+
+@every_core
+@both_returns
+@pytest.mark.parametrize("boundary", ["terminated", "truncated"])
+def test_the_gradient_of_a_3_step_segment_with_a_boundary_equals_finite_differences(
+    monkeypatch, core, returns, boundary
+):
+    """Returns and advantages are constants to the gradient, so both sides hold them at what they are."""
+    config = small_config(core=core, returns=returns, segment_length=3, envs_per_worker=2, normalise_advantages=True,
+                          entropy_coefficient=0.1, core_layers=2)  # fmt: skip
+    agent, segment = lively_agent(config, 3), random_segment(config, ends=0.0)
+    segment.is_first[:] = False
+    getattr(segment, boundary)[1, 0] = segment.is_first[2, 0] = True
+    segment.truncation_values[:] = 3.0 * segment.truncated
+    analytic = gradients(agent, segment, config)
+
+    for name in ("targets", "normalise"):
+        monkeypatch.setattr(rl.loss, name, only_once(getattr(rl.loss, name)))
+    actor_critic_loss(agent, segment, config)  # from here on, both are what they are now
+
+    start, numeric, step = flat(agent), torch.zeros_like(analytic), 1e-5
+    for i in range(len(start)):
+        sides = []
+        for sign in (1, -1):
+            moved = start.clone()
+            moved[i] += sign * step
+            torch.nn.utils.vector_to_parameters(moved, agent.parameters())
+            with torch.no_grad():
+                sides.append(actor_critic_loss(agent, segment, config)[0].item())
+        numeric[i] = (sides[0] - sides[1]) / (2 * step)
+    assert analytic.abs().max() > 0.1
+    torch.testing.assert_close(analytic, numeric, rtol=0, atol=1e-6)
+
+
+@every_core
+@both_returns
+def test_6_steps_cut_where_every_episode_ends_are_3_and_3_in_loss_and_gradient(core, returns):
+    config = small_config(core=core, returns=returns, segment_length=6)
+    agent, segment = lively_agent(config, 3), random_segment(config, ends=0.0)
+    segment.terminated[2] = segment.is_first[3] = True
+    halves = cut(agent, segment, 3)
+    loss = sum(actor_critic_loss(agent, half, config)[0].item() for half in halves) / 2
+    assert abs(actor_critic_loss(agent, segment, config)[0].item() - loss) < 1e-12
+    mean = sum(gradients(agent, half, config) for half in halves) / 2
+    torch.testing.assert_close(gradients(agent, segment, config), mean, rtol=0, atol=1e-12)
+
+
+@every_recurrent_core
+def test_6_steps_cut_within_an_episode_have_the_same_values_and_another_gradient(monkeypatch, core):
+    """One-step targets are the same on both sides of a cut; the gradient loses the path through the state."""
+    config = small_config(core=core, segment_length=6, gae_lambda=0.0)
+    agent, segment = lively_agent(config, 3), random_segment(config, ends=0.0)
+    halves = cut(agent, segment, 3)
+    whole, _ = actor_critic_loss(agent, segment, config)
+    assert abs(whole.item() - sum(actor_critic_loss(agent, half, config)[0].item() for half in halves) / 2) < 1e-12
+    mean = sum(gradients(agent, half, config) for half in halves) / 2
+    assert (gradients(agent, segment, config) - mean).abs().max() > 1e-3
+
+
+def cut(agent: Agent, segment: Segment, t: int) -> list[Segment]:
+    """Two segments, the state carried from the first to the second."""
+    with torch.no_grad():
+        _, carried = agent.unroll(segment.observations[:t], segment.core_state, segment.is_first[:t])
+    first = changed(segment, lambda rows: rows[: t + len(rows) - segment.rewards.shape[0]])  # one row more of some
+    return [first, changed(segment, lambda rows: rows[t:])._replace(core_state=carried)]
+
+
+# --- numbers
+
+
+def test_the_loss_of_an_undecided_agent_by_hand():
+    """All weights 0: π = 1/2, V = 0. Every step ends with reward 3: G = Â = 3, so the policy loss is 3 log 2, the
+    value loss 9, the entropy log 2, and with c_v = 1/2 and c_e = 0.1 the loss is 3 log 2 + 4.5 − 0.1 log 2."""
+    config = small_config(entropy_coefficient=0.1)
+    agent, segment = lively_agent(config, 3), random_segment(config)
+    with torch.no_grad():
+        for parameter in agent.parameters():
+            parameter.zero_()
+    segment.terminated[:], segment.truncated[:], segment.rewards[:] = True, False, 3.0
+    segment.truncation_values[:] = 0.0
+    loss, metrics = actor_critic_loss(agent, segment, config)
+    assert loss.item() == pytest.approx(4.5 + 2.9 * math.log(2), abs=1e-12)
+    expected = {"policy_loss": 3 * math.log(2), "value_loss": 9.0, "entropy": math.log(2)}
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=1e-12)
+
+
+def test_explained_variance_is_1_for_a_perfect_critic_and_0_for_a_constant_one():
+    config = small_config(gae_lambda=0.0, discount=0.0)
+    agent, segment = lively_agent(config, 3), random_segment(config, ends=0.0)
+    with torch.no_grad():
+        values = agent.unroll(segment.observations, segment.core_state, segment.is_first)[0].values
+    perfect = segment._replace(rewards=values[:-1] + 5.0)  # a constant error explains as much
+    assert actor_critic_loss(agent, perfect, config)[1]["explained_variance"] == pytest.approx(1, abs=1e-9)
+    with torch.no_grad():
+        agent.value_head.weight.zero_()
+    assert actor_critic_loss(agent, segment, config)[1]["explained_variance"] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("kind", "steps", "batch"), [("one step", 1, 1), ("equal", 4, 3), ("all ended", 4, 3)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_normalised_advantages_of_one_step_or_of_equal_ones_give_a_finite_loss_and_gradient(kind, steps, batch, dtype):
+    config = small_config(segment_length=steps, envs_per_worker=batch, normalise_advantages=True, dtype=dtype)
+    agent, segment = lively_agent(config, 3), random_segment(config, ends=0.0)
+    precision = getattr(torch, dtype)
+    segment = changed(segment, lambda rows: rows.to(precision) if rows.is_floating_point() else rows)
+    segment = segment._replace(core_state=tuple(part.to(precision) for part in segment.core_state))
+    if kind != "one step":
+        with torch.no_grad():
+            agent.value_head.weight.zero_()
+        segment.rewards[:] = 1.0
+    if kind == "all ended":
+        segment.terminated[:] = True
+    loss, metrics = actor_critic_loss(agent, segment, config)
+    assert loss.isfinite() and all(math.isfinite(number) for number in metrics.values())
+    assert gradients(agent, segment, config).isfinite().all()
+
+
+def test_advantages_1_2_3_6_have_mean_3_and_variance_3_5():
+    """(4 + 1 + 0 + 9) / 4 = 3.5. One advantage alone becomes 0."""
+    advantages = torch.tensor([[1.0, 2.0], [3.0, 6.0]], dtype=torch.float64)
+    expected = (advantages - 3) / 3.5**0.5
+    torch.testing.assert_close(normalise(advantages, alone), expected, rtol=0, atol=1e-7)
+    assert normalise(torch.tensor([[5.0]]), alone).tolist() == [[0.0]]
+
+
+def test_two_workers_of_2_environments_normalise_as_one_of_4():
+    torch.manual_seed(0)
+    advantages = 1 + torch.randn(5, 4, dtype=torch.float64)
+    moments = []
+    for half in (advantages[:, :2], advantages[:, 2:]):
+        normalise(half, lambda values: moments.append(values) or values)
+    together = [normalise(half, lambda _: sum(moments)) for half in (advantages[:, :2], advantages[:, 2:])]
+    torch.testing.assert_close(torch.cat(together, 1), normalise(advantages, alone), rtol=0, atol=1e-12)
+
+
+@every_core
+@pytest.mark.parametrize("detach_critic", [True, False])
+def test_a_detached_critic_moves_no_parameter_of_torso_and_core(core, detach_critic):
+    """The loss with c_v = 1 less the loss with c_v = 0 is the value loss, and so are the gradients."""
+    config = small_config(core=core, detach_critic=detach_critic)
+    agent, segment = lively_agent(config, 3), random_segment(config)
+    of_value = {}
+    for coefficient in (0.0, 1.0):
+        agent.zero_grad()
+        actor_critic_loss(agent, segment, small_config(core=core, value_coefficient=coefficient))[0].backward()
+        for name, parameter in agent.named_parameters():
+            of_value[name] = parameter.grad - of_value.get(name, 0.0)
+    shared = [gradient for name, gradient in of_value.items() if name.startswith(("torso.", "core."))]
+    assert len(shared) == (4 if core == "mlp" else 6)
+    assert all((gradient.abs().max() < 1e-14) == detach_critic for gradient in shared)
+    assert of_value["value_head.weight"].abs().max() > 0.1
+    assert of_value["policy_head.weight"].abs().max() < 1e-14
+
+
+@pytest.mark.parametrize("part", ["observations", "rewards"])
+def test_a_nan_in_observations_or_rewards_raises_and_says_where_to_look(part):
+    config = small_config()
+    agent, segment = lively_agent(config, 3), random_segment(config)
+    getattr(segment, part)[1, 0] = torch.nan
+    with pytest.raises(FloatingPointError, match="look for nan or inf in observations and rewards"):
+        actor_critic_loss(agent, segment, config)
+
+
+def test_the_reward_scale_multiplies_the_environments_rewards_in_the_loss_and_leaves_the_segments_alone():
+    config = small_config(reward_scale=0.1)
+    agent, segment = lively_agent(config, 3), random_segment(config, ends=0.0)
+    rewards = segment.rewards.clone()
+    scaled, _ = actor_critic_loss(agent, segment, config)
+    assert torch.equal(segment.rewards, rewards)
+    same, _ = actor_critic_loss(agent, segment._replace(rewards=rewards / 10), small_config(reward_scale=1.0))
+    assert abs(scaled.item() - same.item()) < 1e-12

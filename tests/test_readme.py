@@ -1,0 +1,31 @@
+"""The README says nothing that the repository does not have."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+GUARDS = re.findall(r"^\|[^|]+\| \[[^\]]+#\d+\]\(https[^)]+\) \| \[(test_\w+)\]\((tests/\w+\.py)\) \|$", README, re.MULTILINE)
+
+
+def test_every_bug_it_says_it_cannot_have_is_guarded_by_a_test_of_that_name():
+    assert len(GUARDS) >= 25
+    for test, file in GUARDS:
+        assert f"\ndef {test}(" in (ROOT / file).read_text(), f"{file} has no {test}"
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)\)", README))))
+def test_every_file_it_links_is_there(link):
+    assert (ROOT / link).exists()
+
+
+def test_every_experiment_and_make_target_it_names_is_there():
+    experiments = set(re.findall(r"-m experiments\.(\w+)", README))
+    assert experiments >= {"train", "compare_cores", "compare_runs", "carry_ablation", "evaluate"}
+    assert all((ROOT / "experiments" / f"{name}.py").is_file() for name in experiments)
+    targets = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))
+    assert targets >= {"demo", "test"}
+    makefile = (ROOT / "Makefile").read_text()
+    assert [t for t in targets if not re.search(rf"^{t}:", makefile, re.MULTILINE)] == []

@@ -1,0 +1,393 @@
+"""The record and its mirror: the same run has the same record, and nothing that W&B does changes the run."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import envs
+from rl import tracking
+from rl.config import Config
+from rl.randomness import environment_seeds, evaluation_key, training_key
+from rl.tracking import WandbMirror, keep_rows
+from rl.train import new_run
+
+ROOT = Path(__file__).parents[1]
+TIMES = ("time/seconds", "charts/SPS")
+SMALL = {
+    "mode": "serial", "workers": 1, "envs_per_worker": 4, "segment_length": 8, "hidden_size": 8, "torso_size": 8,
+    "total_env_steps": 3200, "log_interval": 320, "eval_episodes": 2, "wandb": "disabled",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_test_hangs():
+    """A run that waits for ever is a red test and not a silent one."""
+
+    def too_long(_number, _frame):
+        raise TimeoutError("the test took more than 90 s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(90)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def train(folder, **options):
+    """A small run: its learner's vectors, its summary, its rows without what tells the time, what it said."""
+    said = []
+    run = new_run(Config(**{**SMALL, **options, "run_dir": str(folder)}), envs.make_vector)
+    summary = run.execute(said.append)
+    return run.learner.state(), summary, rows(folder), said
+
+
+def rows(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key not in TIMES} for line in lines]
+
+
+def assert_bit_equal(first, second):
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+# --- the record
+
+
+def test_the_same_seed_has_the_same_record_and_the_same_parameters_with_two_workers(tmp_path):
+    """ray-project/ray#18245, ikostrikov/pytorch-a2c-ppo-acktr-gail#237: same seed, other result."""
+    options = {"mode": "sync", "workers": 2}
+    first, again = (train(tmp_path / name, **options) for name in ("first", "again"))
+    assert first[2] == again[2] and len(first[2]) == 10
+    assert_bit_equal(first[0], again[0])
+    for key in ("eval_greedy", "eval_sampled", "mean_return", "updates", "staleness"):
+        assert first[1][key] == again[1][key]
+    raw = [json.loads(line) for line in (tmp_path / "first" / "metrics.jsonl").read_text().splitlines()]
+    assert all(set(TIMES) < set(row) for row in raw)  # the time fields were there to be left out
+
+
+def test_another_seed_has_another_record(tmp_path):
+    first, second = train(tmp_path / "first", seed=1), train(tmp_path / "second", seed=2)
+    assert all(row != row_of_second for row, row_of_second in zip(first[2], second[2], strict=True))
+    assert not torch.equal(first[0]["parameters"], second[0]["parameters"])
+
+
+def test_how_often_is_logged_saved_and_evaluated_changes_no_training_number(tmp_path):
+    usual = train(tmp_path / "usual")
+    other = train(tmp_path / "other", log_interval=32, checkpoint_interval=32, eval_episodes=5)
+    assert len(usual[2]) == 10 and len(other[2]) == 100
+    assert_bit_equal(usual[0], other[0])
+    assert usual[1]["mean_return"] == other[1]["mean_return"]
+    for number, row in enumerate(usual[2]):  # ten rows of one update each make one of ten
+        parts = other[2][10 * number : 10 * number + 10]
+        assert row["losses/entropy"] == pytest.approx(sum(part["losses/entropy"] for part in parts) / 10)
+        assert row["charts/episodes"] == sum(part["charts/episodes"] for part in parts)
+
+
+def test_no_two_environments_share_a_seed_and_evaluation_shares_none_with_training():
+    """hill-a/stable-baselines#79: identical environments in all workers."""
+    keys = [training_key(0), training_key(32), training_key(1_500_000), evaluation_key()]
+    seeds = [seed for key in keys for seed in environment_seeds(1, key, range(512))]
+    seeds += environment_seeds(2, training_key(0), range(512))
+    assert len(set(seeds)) == 5 * 512
+    environments = envs.make_vector("MaskedVelocityCartPole-v1", 1024)
+    first, _ = environments.reset(seed=seeds[:512] + seeds[3 * 512 : 4 * 512])
+    assert len({observation.tobytes() for observation in first}) == 1024
+    # the second worker's 256 environments are the run's environments 256 to 511
+    assert environment_seeds(1, training_key(0), range(256, 512)) == seeds[256:512]
+
+
+def test_lengths_of_ended_episodes_and_of_open_ones_add_up_to_the_env_steps(tmp_path):
+    """4 environments whose episodes last 8 steps each, 100 segments of 8: 400 episodes and none left open."""
+    _, summary, record, _ = train(tmp_path / "run", env="faulty_envs:Faulty-v0")
+    assert sum(row["charts/episodes"] for row in record) == 400
+    assert sum(row["charts/episodes"] * row["charts/episodic_length"] for row in record) == summary["env_steps"] == 3200
+    assert all(row["charts/episodic_return"] == 8.0 for row in record)
+
+
+def test_an_interval_without_an_episode_has_no_return(tmp_path):
+    record = train(tmp_path / "run", env="faulty_envs:Faulty-v0", env_arg=("length=100",))[2]
+    assert all(("charts/episodic_return" in row) == (row["charts/episodes"] > 0) for row in record)
+    assert {row["charts/episodes"] for row in record} == {0, 4}
+
+
+def test_a_torn_last_line_and_rows_behind_the_checkpoint_are_cut(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    whole = [json.dumps({"global_step": step, "charts/SPS": 1.0}) + "\n" for step in (100, 200, 300)]
+    for torn in ("", "\n", '{"global_step": 1', '{"global_step": 150, "charts/', "nul", "12", "\0\0\0"):
+        path.write_text("".join(whole) + torn)
+        keep_rows(path, 200)
+        assert path.read_text() == whole[0] + whole[1], torn
+    path.unlink()
+    keep_rows(path, 200)
+    assert path.read_text() == ""
+
+
+# --- W&B that fails
+
+
+@pytest.fixture
+def fake_wandb(tmp_path, monkeypatch):
+    """Puts a package `wandb` first on the path; what blocks in it does so until the test is over."""
+    lid = tmp_path / "blocked"
+
+    def fake(code):
+        (tmp_path / "stub" / "wandb").mkdir(parents=True)
+        (tmp_path / "stub" / "wandb" / "__init__.py").write_text(FAKE.replace("LID", repr(str(lid))) + code)
+        lid.touch()
+        monkeypatch.syspath_prepend(tmp_path / "stub")
+        for name in [name for name in sys.modules if name.partition(".")[0] == "wandb"]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setattr(tracking, "_abandoned", [])
+
+    yield fake
+    lid.unlink(missing_ok=True)
+    for thread in threading.enumerate():
+        if thread.name == "wandb-mirror":
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+FAKE = """
+import os, time
+
+def block():
+    while os.path.exists(LID):
+        time.sleep(0.01)
+
+rows, finished, modes = [], [], []
+
+class Settings:
+    model_fields = ()
+    def __init__(self, **_settings): pass
+
+class Run:
+    def __init__(self): self.summary = self.config = {}
+    def define_metric(self, *_names, **_options): pass
+    def log(self, row): rows.append(row)
+    def finish(self, exit_code): finished.append(exit_code)
+
+def setup(**_options): pass
+def login(prompt, verify):
+    assert prompt is False
+    return False
+def init(mode, **_options):
+    modes.append(mode)
+    return Run()
+
+"""
+
+FAULTS = {
+    "raises at import": "raise RuntimeError('broken installation')",
+    "raises at init": "def init(**_): raise RuntimeError('no\\nserver')",
+    "raises without words": "def init(**_): raise ValueError",
+    "raises at log": "def log(self, row): raise ConnectionResetError('gone')\nRun.log = log",
+    "leaves at log": "def log(self, row): raise SystemExit(3)\nRun.log = log",
+    "raises at finish": "def finish(self, exit_code): raise BrokenPipeError('gone')\nRun.finish = finish",
+    "blocks at import": "block()",
+    "blocks at init": "def init(**_): block()",
+    "blocks at log": "def log(self, row): block()\nRun.log = log",
+    "blocks at finish": "def finish(self, exit_code): block()\nRun.finish = finish",
+}
+
+
+@pytest.fixture(scope="module")
+def without_wandb(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("run") / "without")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_wandb_that_fails_changes_nothing_and_ends_on_time(tmp_path, monkeypatch, fake_wandb, without_wandb, fault):
+    """wandb/wandb#7671, #10669, #3223: a W&B that cannot be reached stalls the run or ends it."""
+    fake_wandb(FAULTS[fault])
+    monkeypatch.setattr(tracking, "INIT_SECONDS", 0.2)
+    monkeypatch.setattr(tracking, "FINISH_SECONDS", 0.2)
+    began = time.monotonic()
+    state, summary, record, said = train(tmp_path / "run", wandb="online")
+    assert time.monotonic() - began < 10
+    assert_bit_equal(state, without_wandb[0])
+    assert record == without_wandb[2] and summary["exit_code"] == 0
+    assert all("\n" not in line for line in said) and 1 <= len(said) <= 2
+    assert said[-1].startswith("W&B did not end in time" if "blocks" in fault else "W&B stopped (")
+    assert len(tracking._abandoned) == 1  # so the process will not wait for it at its end
+
+
+def test_without_wandb_installed_the_run_says_so_in_one_line_and_is_the_same(tmp_path, monkeypatch, without_wandb):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    state, _, record, said = train(tmp_path / "run", wandb="auto")
+    assert_bit_equal(state, without_wandb[0])
+    assert record == without_wandb[2]
+    assert said == ["W&B is not installed: the record is kept in the run folder alone"]
+
+
+def test_a_wandb_that_works_is_given_every_row_and_the_exit_code(tmp_path, fake_wandb, without_wandb):
+    fake_wandb("")
+    state, _, record, said = train(tmp_path / "run", wandb="offline")
+    import wandb
+
+    written = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert wandb.rows == written and wandb.finished == [0] and wandb.modes == ["offline"] and said == []
+    assert record == without_wandb[2]
+    assert_bit_equal(state, without_wandb[0])
+
+
+def test_wandb_is_not_imported_where_it_is_disabled(tmp_path, fake_wandb):
+    fake_wandb("raise RuntimeError")
+    assert train(tmp_path / "run", wandb="disabled")[3] == []
+    assert "wandb" not in sys.modules
+
+
+def test_a_run_that_fails_ends_within_5_seconds_even_if_wandb_blocks(tmp_path, monkeypatch, fake_wandb):
+    fake_wandb(FAULTS["blocks at init"])
+    monkeypatch.setattr("faulty_envs.steps_of_this_process", 0, raising=False)
+    env_arg = ("fault=raises", "process=MainProcess", "at=100")
+    began = time.monotonic()
+    _, summary, _, _ = train(tmp_path / "run", wandb="offline", env="faulty_envs:Faulty-v0", env_arg=env_arg)
+    assert summary["exit_code"] == 1 and time.monotonic() - began < 5
+
+
+def test_a_wandb_that_cannot_go_online_is_logged_offline_with_one_line(tmp_path, fake_wandb):
+    refuse = (
+        "def init(mode, **_):\n    modes.append(mode)\n    if mode == 'online': raise RuntimeError\n    return Run()"
+    )
+    fake_wandb(refuse)
+    _, _, record, said = train(tmp_path / "run", wandb="online")
+    import wandb
+
+    assert wandb.modes == ["online", "offline"] and len(wandb.rows) == len(record) and wandb.finished == [0]
+    assert said == ["W&B cannot go online (RuntimeError: ): this run is logged offline"]
+
+
+def test_a_blocked_wandb_does_not_keep_the_process_from_ending(tmp_path, fake_wandb):
+    fake_wandb("import atexit\natexit.register(block)\n" + FAULTS["blocks at log"])
+    program = """
+import sys
+from experiments.train import main
+from rl import tracking
+tracking.INIT_SECONDS = tracking.FINISH_SECONDS = 0.2
+if __name__ == "__main__":
+    main()
+"""
+    (tmp_path / "program.py").write_text(program)
+    words = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items() if key not in ("mode", "wandb")]
+    ended = subprocess.run(
+        [sys.executable, "program.py", "--mode=async", "--wandb=online", "--run-dir=run", *words],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "stub"), str(ROOT)])},
+        cwd=tmp_path, timeout=60, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.returncode == 0 and "total_env_steps" in ended.stdout
+    assert "W&B did not end in time" in ended.stderr
+    assert "Traceback" not in ended.stderr and "leaked" not in ended.stderr, ended.stderr
+
+
+# --- which mode
+
+
+@pytest.mark.parametrize(
+    ("option", "environment", "key", "mode", "lines"),
+    [
+        ("auto", None, False, "offline", 1),
+        ("auto", None, True, "online", 0),
+        ("auto", "", True, "online", 0),
+        ("auto", "", False, "offline", 1),
+        ("auto", "online", False, "online", 0),
+        ("auto", "offline", True, "offline", 0),
+        ("auto", "disabled", True, "disabled", 0),
+        ("auto", "shared", True, "offline", 1),
+        ("auto", "nonsense", True, "offline", 1),
+        ("online", "offline", False, "online", 0),
+        ("offline", "online", True, "offline", 0),
+        ("offline", "nonsense", True, "offline", 0),
+    ],
+)
+def test_the_mode_is_the_option_then_wandb_mode_then_whether_there_is_a_key(
+    monkeypatch, fake_wandb, option, environment, key, mode, lines
+):
+    fake_wandb(f"def login(prompt, verify):\n    assert not prompt\n    return {key}")
+    if environment is None:
+        monkeypatch.delenv("WANDB_MODE", raising=False)
+    else:
+        monkeypatch.setenv("WANDB_MODE", environment)
+    import wandb
+
+    said = []
+    mirror = object.__new__(WandbMirror)
+    mirror._config, mirror._notify = Config(wandb=option), said.append
+    assert mirror._mode(wandb) == mode and len(said) == lines
+    assert os.environ.get("WANDB_MODE") in (None, "online", "offline", "disabled")  # W&B refuses to start on any other
+
+
+# --- the real one
+
+
+def real_run(tmp_path, environment, *options):
+    """The command line on a terminal, without a key unless `environment` has one; what it printed, its W&B folder."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    own |= {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT), **environment}
+    words = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items() if key != "wandb"]
+    program = (
+        "import sys; from rl import tracking; tracking.INIT_SECONDS = 2; from experiments.train import main; main()"
+    )
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, f"--run-dir={tmp_path}/run", *words, *options],
+        stdin=end, stdout=end, stderr=end, env=own, cwd=tmp_path, start_new_session=True,
+    )  # fmt: skip
+    os.close(end)
+    said = []
+
+    def read():
+        try:
+            while chunk := os.read(terminal, 4096):
+                said.append(chunk)
+        except OSError:  # the terminal's other end was closed
+            pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+    reader.join(5)
+    os.close(terminal)
+    return b"".join(said).decode(), next((tmp_path / "run" / "wandb").glob("offline-run-*"), None)
+
+
+def test_on_a_terminal_without_a_key_the_run_is_offline_never_asks_and_mirrors_the_record(tmp_path):
+    said, folder = real_run(tmp_path, {})
+    assert said.count("no API key found, this run is logged offline") == 1
+    inspected = subprocess.run(
+        [Path(sys.executable).parent / "wandb", "leet", "inspect", "--json", folder],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    records = [json.loads(line) for line in inspected.stdout.splitlines()]
+    written = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    [run] = [record["run"] for record in records if record["type"] == "run"]
+    assert (run["project"], run["run_group"]) == ("carryover", "lstm-MaskedVelocityCartPole-v1")
+    assert (run["display_name"], run["job_type"]) == ("lstm-MaskedVelocityCartPole-v1-s1", "train")
+    assert run["tags"] == ["lstm", "MaskedVelocityCartPole-v1", "serial"]
+    recorded = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    assert {key: value for key, value in run["config"]["update"].items() if key != "_wandb"} == recorded
+    history = [record["history"]["item"] for record in records if record["type"] == "history"]
+    mirrored = [{key: value for key, value in row.items() if not key.startswith("_")} for row in history]
+    assert mirrored == written and len(written) == 10
+    steps = [record["metric"] for record in records if record["type"] == "metric"]
+    assert {"name": "global_step", "options": {"defined": True}} in steps
+    assert any(step.get("glob_name") == "*" and step["step_metric"] == "global_step" for step in steps)
+    assert records[-1]["exit"]["exit_code"] == 0
+
+
+def test_with_a_key_but_no_server_the_run_goes_offline_and_says_so(tmp_path):
+    said, folder = real_run(tmp_path, {"WANDB_API_KEY": "a" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"})
+    assert said.count("W&B cannot go online (") == 1 and folder is not None
+    assert len(rows(tmp_path / "run")) == 10
