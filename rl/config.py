@@ -52,7 +52,8 @@ class Config:
     total_env_steps: int = 1_500_000
     """Environment transitions to train on, over all workers."""
     stop_when_solved: bool = False
-    """End the run once the environment's reward threshold is reached and confirmed by 100 fresh episodes."""
+    """End the run once the environment's reward threshold is reached and confirmed by fresh episodes (--eval-episodes);
+    the parameters of that crossing are the ones kept."""
     seed: int = 1
     """Seeds parameters, environments and action noise; every environment has its own random numbers."""
 

@@ -23,7 +23,7 @@ class Player:
     `is_first` is required at every call, since a forgotten reset is the commonest fault of deployed recurrent policies.
     """
 
-    def __init__(self, agent: Agent, num_envs: int = 1, greedy: bool = True, seed: int = 0) -> None:
+    def __init__(self, agent: Agent, num_envs: int = 1, greedy: bool = True, seed: int = 0, offset: int = 0) -> None:
         """Start fresh.
 
         Args:
@@ -31,9 +31,10 @@ class Player:
             num_envs: rows of every observation.
             greedy: take the most probable action; else sample.
             seed: of the sampling; each row has its own stream, so it plays alike in any company.
+            offset: number of the first row's stream.
         """
         self.agent, self.num_envs, self.greedy = agent, num_envs, greedy
-        self.noise = ActionNoise(seed, evaluation_key(), range(num_envs))
+        self.noise = ActionNoise(seed, evaluation_key(), range(offset, offset + num_envs))
         self.core_state = agent.initial_state(num_envs)
         self.started = False
 
@@ -98,7 +99,7 @@ def evaluate(
     try:
         seeds = environment_seeds(seed, evaluation_key(), range(offset, offset + episodes))
         observation, _ = environments.reset(seed=seeds)
-        player = Player(agent, episodes, greedy, seed)
+        player = Player(agent, episodes, greedy, seed, offset)
         returns = np.zeros(episodes)
         running = np.ones(episodes, dtype=bool)
         is_first = running.copy()

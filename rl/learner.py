@@ -51,19 +51,10 @@ class Learner:
     """
 
     def __init__(self, config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> None:
-        """Bind an optimiser of this process to the shared vectors, as worker `rank`."""
+        """Take hold of the shared vectors, as worker `rank`."""
         self.config, self.memory, self.ledger, self.rank = config, memory, ledger, rank
         self.vectors = {name: torch.from_numpy(getattr(memory.vectors, name)) for name in STATE}
         self.parameters = self.vectors["parameters"]
-        self.optimizer = torch.optim.Adam(
-            [self.parameters], config.learning_rate, (config.adam_beta1, config.adam_beta2), config.adam_epsilon,
-            fused=True,
-        )  # fmt: skip
-        self.optimizer.state[self.parameters] = {
-            "step": self.vectors["step"].view(()),
-            "exp_avg": self.vectors["moment1"],
-            "exp_avg_sq": self.vectors["moment2"],
-        }
         self.pulled_version = 0
 
     def pull(self, flat: FlatAgent) -> None:
@@ -92,9 +83,7 @@ class Learner:
         """One step of Adam and one entry in the ledger."""
         ledger = self.ledger
         learning_rate = self.config.learning_rate_at(ledger.env_steps)
-        self.optimizer.param_groups[0]["lr"] = learning_rate
-        self.parameters.grad = gradient
-        self.optimizer.step()
+        adam_step(self.vectors, gradient, learning_rate, self.config)
         staleness = ledger.updates - self.pulled_version
         ledger.record(env_steps, {**losses, "staleness": staleness, "learning_rate": learning_rate}, episodes)
         if ledger.crosses():
@@ -179,6 +168,23 @@ class SyncLearner(Learner):
                 self._apply(mean, total, {**means, "grad_norm": norm}, ended)
 
         self.together(update)
+
+
+def adam_step(vectors: dict[str, Tensor], gradient: Tensor, learning_rate: float, config: Config) -> None:
+    """One step of Adam on flat vectors, in place (Kingma & Ba 2015, algorithm 1 in the order of its §2).
+
+    m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²,   θ ← θ − α / (1 − β₁ᵗ) · m / (√(v / (1 − β₂ᵗ)) + ε)
+
+    Written out because the vectors are shared memory, and because building torch's optimiser imports its compiler,
+    which takes a worker as long to start as torch itself.
+    """
+    moment1, moment2, step = vectors["moment1"], vectors["moment2"], vectors["step"]
+    step += 1
+    t = int(step)
+    moment1.lerp_(gradient, 1.0 - config.adam_beta1)
+    moment2.mul_(config.adam_beta2).addcmul_(gradient, gradient, value=1.0 - config.adam_beta2)
+    divisor = (moment2 / (1.0 - config.adam_beta2**t)).sqrt_().add_(config.adam_epsilon)
+    vectors["parameters"].addcdiv_(moment1, divisor, value=-learning_rate / (1.0 - config.adam_beta1**t))
 
 
 def sum_weighted(vectors: Tensor, weights: Tensor) -> Tensor:

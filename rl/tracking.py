@@ -27,6 +27,7 @@ STEP = "global_step"
 INIT_SECONDS, FINISH_SECONDS = 20, 20
 FAULT_SECONDS = 3  # a run that failed ends within 5 s, whatever W&B does
 _abandoned: list["WandbMirror"] = []
+_told: list[str] = []
 
 
 def row_as_keys(row: Row) -> dict[str, float]:
@@ -200,7 +201,9 @@ class WandbMirror:
             wandb.setup(settings=wandb.Settings(silent=True))
             if wandb.login(prompt=False, verify=False):  # whether a key is there; that it is right, init finds out
                 return "online"
-        self._notify("W&B: no API key found, this run is logged offline; `wandb sync` uploads it later")
+        if not _told:  # once is enough for a study of many runs
+            _told.append("offline")
+            self._notify("W&B: no API key found, runs are logged offline; `wandb sync` uploads them later")
         return "offline"
 
 

@@ -278,6 +278,9 @@ class Run:
             with self.noting_faults():
                 if self.ledger.attempt_pending and not self.fault:
                     self.judge()
+                if self.ledger.solved and self.config.stop_when_solved:
+                    # The run ends at its crossing: async workers went on while it was being confirmed.
+                    self.learner.parameters.copy_(torch.from_numpy(self.memory.vectors.candidate))
                 if not self.checkpoint():
                     self.notify("a worker was killed while it held the lock: the last checkpoint stands")
             self.ledger.close_row()

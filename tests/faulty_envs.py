@@ -58,6 +58,10 @@ class Faulty(gymnasium.Env):
                 observation = np.full(2, np.nan, np.float32)
         return observation, reward, self.steps >= self.length, False, {}
 
+    def close(self):
+        if self.folder:
+            Path(self.folder, f"{self.here} closed").touch()
+
     def probe(self):
         """Write down what this process looks like, from inside."""
         import torch

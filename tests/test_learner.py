@@ -11,7 +11,7 @@ import torch
 import envs
 from rl.collector import Collector
 from rl.config import Config
-from rl.learner import FlatAgent, Learner, SyncLearner, clip, make_learner
+from rl.learner import FlatAgent, Learner, SyncLearner, adam_step, clip, make_learner
 from rl.ledger import Ledger
 from rl.memory import LearnerMemory
 from rl.randomness import TRAINING
@@ -167,7 +167,7 @@ def test_a_worker_with_advantages_that_are_not_finite_fails_before_it_spoils_the
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
-def test_the_lock_is_held_from_the_first_change_of_an_update_to_its_entry_in_the_ledger(mode):
+def test_the_lock_is_held_from_the_first_change_of_an_update_to_its_entry_in_the_ledger(mode, monkeypatch):
     """So whoever saves a checkpoint under the lock sees parameters, moments and ledger of one and the same update."""
     config = Config(mode=mode, workers=1)
     memory, ledger = shared(config, 3)
@@ -184,7 +184,7 @@ def test_the_lock_is_held_from_the_first_change_of_an_update_to_its_entry_in_the
 
         return act
 
-    learner.optimizer.step = watched(learner.optimizer.step)
+    monkeypatch.setattr("rl.learner.adam_step", watched(adam_step))
     ledger.record, ledger.crosses = watched(ledger.record), watched(ledger.crosses)
     learner.push(torch.ones(3), 10, LOSSES, [])
     assert seen == [False, False, False] and memory.lock.acquire(block=False)

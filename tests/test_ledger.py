@@ -2,10 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
+import envs
 from rl.config import Config
 from rl.ledger import Ledger
+from rl.train import new_run
 
 
 def make_ledger(threshold=10.0, **options):
@@ -176,6 +179,49 @@ def test_a_run_asked_to_stop_ends_with_the_next_update_and_not_before():
     assert not ledger.finished  # sync workers must all see the same
     push(ledger)
     assert ledger.finished
+
+
+# --- through a run
+
+
+@pytest.mark.parametrize("stop_when_solved", [True, False])
+def test_every_attempt_stands_in_the_summary_and_the_run_is_solved_at_its_crossing(tmp_path, stop_when_solved):
+    """4 environments end an episode every 8 steps, so a push of 32 env steps brings 4 returns of 8, and 25 pushes fill
+    the window: it crosses the threshold of 1 at 800. Refuted there, it must refill, until 1600. Confirmed: solved."""
+    config = Config(
+        env="faulty_envs:Easy-v0", mode="serial", workers=1, envs_per_worker=4, segment_length=8, hidden_size=4,
+        total_env_steps=3200, stop_when_solved=stop_when_solved, wandb="disabled", run_dir=str(tmp_path / "run"),
+        eval_episodes=3,
+    )  # fmt: skip
+    run = new_run(config, envs.make_vector)
+    evaluate, refuted = run.evaluate, []
+
+    def refute_once(greedy, offset, **rest):
+        played = evaluate(greedy, offset, **rest)
+        assert greedy or played == 8.0  # 8 steps worth 1 each
+        if run.ledger.attempt_pending:  # played by the parameters of the crossing
+            assert np.array_equal(run.agent.parameters.numpy(), run.memory.vectors.candidate)
+            assert run.agent.parameters.any()
+        if not refuted and not greedy:
+            refuted.append(offset)
+            return 0.5
+        return played
+
+    run.evaluate = refute_once
+    summary = run.execute(lambda _line: None)
+    first, second = summary["solve_attempts"]
+    assert (first["env_steps"], first["window_mean"], first["confirmation"], first["confirmed"]) == (
+        800,
+        8.0,
+        0.5,
+        False,
+    )
+    assert (second["env_steps"], second["window_mean"], second["confirmation"]) == (1600, 8.0, 8.0)
+    assert second["confirmed"] and summary["solved"] and summary["solved_at_env_steps"] == 1600
+    assert 0 < first["seconds"] < second["seconds"] == summary["solved_at_seconds"] <= summary["seconds"]
+    assert summary["env_steps"] == (1600 if stop_when_solved else 3200)
+    assert summary["exit_reason"] == ("solved" if stop_when_solved else "total_env_steps")
+    assert summary["mean_return"] == summary["eval_greedy"] == summary["eval_sampled"] == 8.0
 
 
 # --- going on

@@ -242,7 +242,7 @@ def assert_ended_by(program, number):
 )
 def test_a_signal_to_the_whole_group_even_twice_ends_the_run_orderly_with_wandb_finished(start, tmp_path, number, mode):
     """wandb/wandb#9963, #5244: the signal kills W&B's own process before the run has finished it."""
-    program = start("run", mode=mode, wandb="offline")
+    program = start("run", f"--env-arg=folder={tmp_path}", mode=mode, wandb="offline")
     program.wait_until(program.has_rows)
     program.wait_until(lambda: list(program.folder.glob("wandb/offline-run-*/*.wandb")))
     memory = shared_memory(program.process.pid)
@@ -252,6 +252,7 @@ def test_a_signal_to_the_whole_group_even_twice_ends_the_run_orderly_with_wandb_
         time.sleep(0.05)
     summary = assert_ended_by(program, number)
     assert summary["env_steps"] > 0 and not left_of(memory)
+    assert all((tmp_path / f"worker {rank} closed").exists() for rank in (0, 1))  # after a last update, not killed
     [run] = program.folder.glob("wandb/offline-run-*")
     inspected = subprocess.run(
         [Path(sys.executable).parent / "wandb", "leet", "inspect", "--json", run],

@@ -365,7 +365,7 @@ def real_run(tmp_path, environment, *options):
 
 def test_on_a_terminal_without_a_key_the_run_is_offline_never_asks_and_mirrors_the_record(tmp_path):
     said, folder = real_run(tmp_path, {})
-    assert said.count("no API key found, this run is logged offline") == 1
+    assert said.count("no API key found, runs are logged offline") == 1
     inspected = subprocess.run(
         [Path(sys.executable).parent / "wandb", "leet", "inspect", "--json", folder],
         capture_output=True, text=True, check=True,
