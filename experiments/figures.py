@@ -23,15 +23,16 @@ COLOURS = {
 SPARE_COLOURS = ("#56B4E9", "#8C6D46", "#7F7F7F")
 
 CAPTION = (
-    "Thin lines: one seed each, a dot where it solved the task. Thick line and band: interquartile mean over seeds and "
-    "its 95 % bootstrap interval; a run that stopped because it had solved the task keeps its last value, and the line "
-    "ends where the first run stopped without solving it. Dashed: the threshold."
+    "Thin lines: one seed each, the mean of five log intervals, a dot where it solved the task. Thick line and band: "
+    "interquartile mean over seeds and its 95 % bootstrap interval; a run that stopped because it had solved the task "
+    "keeps its last value, and the line ends where the first run stopped without solving it. Dashed: the threshold."
 )
 X_AXES = (  # key of the rows, key of the summary, label
     ("global_step", "solved_at_env_steps", "environment steps"),
     ("time/seconds", "solved_at_seconds", "seconds of training"),
 )
 POINTS = 200
+SMOOTHED = 5  # log intervals: one alone holds some twenty episodes once they are long
 STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#888888"}
 CURVE_RESAMPLES = 2_000  # at each of the points
 
@@ -121,6 +122,15 @@ def colours_of(names: list[str]) -> dict[str, str]:
     return {name: COLOURS[name] if name in COLOURS else free[unknown.index(name) % len(free)] for name in names}
 
 
+def smoothed(run: Run, x_key: str) -> tuple[np.ndarray, np.ndarray]:  # [row] each
+    """A run's returns, each the mean of its own and the four log intervals before it (fewer at the start)."""
+    x, y = run.curve(x_key)
+    sums = np.concatenate([[0.0], y.cumsum()])
+    starts = np.maximum(np.arange(len(y)) - SMOOTHED + 1, 0)
+    ends = np.arange(len(y)) + 1
+    return x, (sums[ends] - sums[starts]) / (ends - starts)
+
+
 def mean_curve(runs: list[Run], x_key: str) -> tuple[np.ndarray, np.ndarray, Interval] | None:
     """Interquartile mean over runs on a common grid: (grid, mean, (low, high)), each [point].
 
@@ -128,7 +138,7 @@ def mean_curve(runs: list[Run], x_key: str) -> tuple[np.ndarray, np.ndarray, Int
     run, or with the first one that stopped without solving, because nobody knows how that one would have gone on.
     None when the runs have no common part.
     """
-    curves = [run.curve(x_key) for run in runs]
+    curves = [smoothed(run, x_key) for run in runs]
     if any(len(x) == 0 for x, _ in curves):
         return None
     start = max(x[0] for x, _ in curves)
@@ -144,8 +154,8 @@ def mean_curve(runs: list[Run], x_key: str) -> tuple[np.ndarray, np.ndarray, Int
 def _draw_panel(panel, groups: dict[str, list[Run]], x_key: str, solved_key: str, colours: dict[str, str]) -> None:
     for name, runs in groups.items():
         for run in runs:
-            x, y = run.curve(x_key)
-            panel.plot(x, y, color=colours[name], linewidth=0.7, alpha=0.4)
+            x, y = smoothed(run, x_key)
+            panel.plot(x, y, color=colours[name], linewidth=0.7, alpha=0.35)
             solved_at = run.summary.get(solved_key)
             if solved_at is not None and len(x):
                 dot = {"color": colours[name], "markersize": 4.5, "markeredgecolor": "white", "zorder": 3}

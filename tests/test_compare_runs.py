@@ -11,7 +11,7 @@ import pytest
 
 from experiments.arms import arms_of
 from experiments.compare_runs import compare
-from experiments.figures import COLOURS, colours_of, mean_curve
+from experiments.figures import COLOURS, colours_of, mean_curve, smoothed
 from experiments.records import Run, read_runs
 
 ROOT = Path(__file__).parents[1]
@@ -168,8 +168,8 @@ def test_a_solved_run_holds_its_last_value_and_an_unsolved_one_ends_the_line():
     short, long = _run([1, 2], [0, 10], solved=True), _run([1, 5], [0, 40], solved=True)
     grid, mean, (low, high) = mean_curve([short, long], "global_step")
     assert (grid[0], grid[-1]) == (1, 5)
-    assert mean[-1] == (10 + 40) / 2 and (low[-1], high[-1]) == (10, 40)
-    assert np.isclose(mean[grid.searchsorted(3)], (10 + 20) / 2, atol=0.2)
+    assert mean[-1] == (5 + 20) / 2 and (low[-1], high[-1]) == (5, 20)  # smoothed: (0 + 10) / 2, (0 + 40) / 2
+    assert np.isclose(mean[grid.searchsorted(3)], (5 + 10) / 2, atol=0.2)
 
     gave_up = _run([1, 2], [0, 10], solved=False)
     assert mean_curve([gave_up, long], "global_step")[0][-1] == 2
@@ -202,3 +202,9 @@ def _run(steps, returns, solved) -> Run:
 
 def _command(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def test_a_curve_is_the_mean_of_five_log_intervals_and_of_fewer_at_its_start():
+    x, y = smoothed(_run([1, 2, 3, 4, 5, 6], [0, 10, 20, 30, 40, 100], solved=False), "global_step")
+    assert x.tolist() == [1, 2, 3, 4, 5, 6]
+    assert y.tolist() == [0, 5, 10, 15, 20, 40]  # the last: (10 + 20 + 30 + 40 + 100) / 5

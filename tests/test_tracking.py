@@ -148,6 +148,7 @@ def fake_wandb(tmp_path, monkeypatch):
         for name in [name for name in sys.modules if name.partition(".")[0] == "wandb"]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setattr(tracking, "_abandoned", [])
+        monkeypatch.setattr(tracking, "_told", [])
 
     yield fake
     lid.unlink(missing_ok=True)
