@@ -1,12 +1,16 @@
-# `make demo` trains and compares, `make test` lints and tests. Both first make the virtual environment if it is missing.
+# `make demo` trains and compares, `make test` lints and tests, `make bench` measures our own speed. Each first makes
+# the virtual environment if it is missing.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo bench test lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m experiments.compare_cores --wandb offline
+
+bench: $(VENV)/installed
+	$(BIN)/python -m experiments.benchmark
 
 test: lint
 	$(BIN)/python -m pytest -q tests

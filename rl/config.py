@@ -81,7 +81,7 @@ class Config:
     """Adam's decay of the second moment."""
     adam_epsilon: float = 1e-5
     """Adam's guard against division by zero."""
-    max_gradient_norm: float = 0.5
+    max_gradient_norm: float = 1.0
     """Gradients longer than this are shortened to it."""
     dtype: Literal["float32", "float64"] = "float32"
     """Precision of the network; float64 is for checking equalities."""
