@@ -51,6 +51,7 @@ class Ledger:
                 "stop_requested": ((1,), np.int64),
                 "finished": ((1,), np.int64),
                 "clock": ((3,), np.float64),  # start, paused seconds, start of a pause or 0
+                "last_update": ((1,), np.float64),  # seconds
                 "returns": ((self.window,), np.float64),
                 "returns_seen": ((1,), np.int64),  # since the window was last emptied
                 "attempt": ((1,), np.int64),
@@ -77,6 +78,11 @@ class Ledger:
         """Seconds of training so far; before the clock starts, those of the run that is resumed."""
         start, paused, pause = self.shared.clock
         return float((pause or time.monotonic()) - start - paused) if start else self.resumed_seconds
+
+    @property
+    def trained_seconds(self) -> float:
+        """Seconds of training at the last update: what came after it, such as processes ending, is not training."""
+        return float(self.shared.last_update[0]) or self.resumed_seconds
 
     # --- progress
 
@@ -110,6 +116,7 @@ class Ledger:
         shared = self.shared
         shared.env_steps[0] += env_steps
         shared.updates[0] += 1
+        shared.last_update[0] = self.seconds()
         shared.staleness[min(int(losses["staleness"]), STALENESS_BINS - 1)] += 1
         shared.sums[: len(LOSSES)] += [losses[name] for name in LOSSES]
         shared.sums[len(LOSSES)] += 1
@@ -150,7 +157,7 @@ class Ledger:
         mean = self.window_mean
         if mean is None or mean < self.reward_threshold:
             return False
-        self.shared.crossing[:] = self.env_steps, self.seconds(), mean
+        self.shared.crossing[:] = self.env_steps, self.trained_seconds, mean
         self.shared.attempt[0] = _PENDING
         if self.waits_for_verdict:
             self.shared.clock[2] = time.monotonic()
@@ -198,7 +205,7 @@ class Ledger:
         shared = self.shared
         names = ("env_steps", "updates", "returns", "returns_seen", "crossing", "sums", "opened", "staleness")
         arrays = {name: getattr(shared, name).tolist() for name in names}
-        return {"arrays": arrays, "solved": self.solved, "seconds": self.seconds()}
+        return {"arrays": arrays, "solved": self.solved, "seconds": self.trained_seconds}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from `state()`."""

@@ -235,12 +235,12 @@ class Run:
         else:
             reason, code = ("solved" if ledger.solved and self.config.stop_when_solved else "total_env_steps"), 0
         trained = ledger.env_steps - (self.resumed_at or 0)
-        training_seconds = self.training_seconds - ledger.resumed_seconds
+        training_seconds = ledger.trained_seconds - ledger.resumed_seconds
         return {
             "env_steps": ledger.env_steps,
             "updates": ledger.updates,
             "startup_seconds": self.startup_seconds,
-            "seconds": self.training_seconds,
+            "seconds": ledger.trained_seconds,
             "sps": trained / training_seconds if training_seconds > 0 else 0.0,
             "mean_return": ledger.window_mean,
             "solved": ledger.solved,
@@ -274,7 +274,6 @@ class Run:
                     self.train_here()
                 else:
                     self.train_in_workers()
-            self.training_seconds = self.ledger.seconds()
             with self.noting_faults():
                 if self.ledger.attempt_pending and not self.fault:
                     self.judge()

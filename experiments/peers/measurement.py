@@ -52,7 +52,7 @@ class Measurement:
         self.record = open(options.record, "w", buffering=1, encoding="utf-8")  # noqa: SIM115  closed by `end`
         self.began: float | None = None
         self.env_steps, self.returns, self.best_mean = 0, [], 0.0
-        self.paused = self.written_at = 0.0
+        self.paused = self.noted_at = self.written_at = 0.0
         self.solved = False
 
     def start(self) -> None:
@@ -72,7 +72,7 @@ class Measurement:
         return self.solved or self.seconds >= self.options.seconds
 
     def episodes(self, returns: Iterable[float], env_steps: int) -> bool:
-        """Note episodes that ended up to `env_steps`, oldest first; whether the window crossed the threshold in them."""
+        """Note episodes that ended up to `env_steps`, oldest first; whether the threshold was crossed in them."""
         crossed = False
         for episode_return in returns:
             self.returns.append(round(float(episode_return), 3))
@@ -83,14 +83,14 @@ class Measurement:
 
     def progress(self, env_steps: int) -> None:
         """Note how far training is, a few times a second."""
-        self.env_steps = env_steps
-        if self.seconds - self.written_at >= 0.25:
+        self.env_steps, self.noted_at = env_steps, self.seconds
+        if self.noted_at - self.written_at >= 0.25:
             self.write_progress()
 
     def write_progress(self) -> None:
         """A line of the record."""
-        self.written_at = self.seconds
-        self.write("progress", env_steps=self.env_steps, seconds=self.written_at, returns=self.returns)
+        self.written_at = self.noted_at
+        self.write("progress", env_steps=self.env_steps, seconds=self.noted_at, returns=self.returns)
         self.returns = []
 
     def confirm(self, play: Callable[[], list[float]], parameters: str = "of the crossing", pause: bool = True) -> None:
@@ -101,7 +101,7 @@ class Measurement:
             parameters: whose they are; where a peer's cannot be frozen at the crossing, those of a checkpoint after it.
             pause: training stands still meanwhile, and so does the clock.
         """
-        crossing = {"env_steps": self.env_steps, "seconds": self.seconds}
+        crossing = {"env_steps": self.env_steps, "seconds": self.noted_at}
         self.write_progress()
         began = time.perf_counter()
         returns = play()
@@ -114,9 +114,8 @@ class Measurement:
 
     def end(self) -> None:
         """The run came to its end."""
-        if not self.solved:
-            self.write_progress()
-        self.write("end", env_steps=self.env_steps, seconds=self.seconds, best_mean=self.best_mean)
+        self.write_progress()
+        self.write("end", env_steps=self.env_steps, seconds=self.noted_at, best_mean=self.best_mean)
         self.record.close()
 
     def write(self, what: str, **values: Any) -> None:

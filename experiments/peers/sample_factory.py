@@ -7,8 +7,8 @@ from experiments.peers.measurement import Measurement, fresh_returns, make_envir
 
 ENVIRONMENTS = 32
 SETTINGS = (
-    "asynchronous PPO, {workers} workers, 32 environments in all, rollout 32, batch 1024, encoder 64, LSTM 64, learning "
-    "rate 1e-3, reward scale 0.1, the rest as shipped"
+    "asynchronous PPO, {workers} workers, 32 environments in all, rollout 32, batch 1024, encoder 64, LSTM 64, "
+    "learning rate 1e-3, reward scale 0.1, the rest as shipped"
 )
 
 
@@ -31,11 +31,10 @@ def flags(told, folder: Path) -> list[str]:
 def player(cfg, file: Path):
     """The policy of a checkpoint, as `fresh_returns` calls it."""
     import torch
+    from gymnasium.spaces import Dict
     from sample_factory.algo.utils.rl_utils import prepare_and_normalize_obs
     from sample_factory.model.actor_critic import create_actor_critic
     from sample_factory.model.model_utils import get_rnn_size
-
-    from gymnasium.spaces import Dict
 
     environment = make_environment()
     policy = create_actor_critic(cfg, Dict({"obs": environment.observation_space}), environment.action_space)
@@ -62,9 +61,7 @@ def main() -> None:
     told = options()
     torch.set_num_threads(1)
     folder = told.record.parent.resolve() / told.record.stem
-    measurement = Measurement(
-        told, ENVIRONMENTS, ("sample-factory", "torch"), SETTINGS.format(workers=told.cores)
-    )
+    measurement = Measurement(told, ENVIRONMENTS, ("sample-factory", "torch"), SETTINGS.format(workers=told.cores))
     register_env("masked_cartpole", make)
     arguments = flags(told, folder)
     parser, _ = parse_sf_args(arguments)
@@ -91,7 +88,7 @@ def main() -> None:
                 measurement.confirm(lambda: fresh_returns(act, told.seed), "of its first checkpoint after it", False)
                 before = None
             if measurement.over:
-                cfg.train_for_seconds = 0  # the runner looks at it after each training step
+                runner.cfg.train_for_env_steps = 0  # which ends it after this training step
 
     runner.register_observer(Watch())
     runner.register_episodic_stats_handler(episode)
