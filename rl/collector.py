@@ -9,8 +9,8 @@ from torch import Tensor
 
 from rl.agent import Agent
 from rl.cores import CoreState
+from rl.fast_path import can_record, make_recording
 from rl.randomness import ActionNoise
-from rl.recorded import can_record, make_recording
 from rl.segment import Segment
 
 Episode = tuple[float, int]  # episode_return (undiscounted), episode_length

@@ -6,23 +6,22 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import torch
 
 from rl.agent import agent_for
 from rl.checkpoint import load_checkpoint, save_checkpoint
-from rl.config import Config, option
+from rl.config import Config
 from rl.evaluate import MakeEnvironments, evaluate
 from rl.learner import FlatAgent, make_learner
 from rl.ledger import Ledger
 from rl.memory import LearnerMemory
+from rl.preflight import choose_run_dir, probe_environment, require_importable
 from rl.randomness import training_key
 from rl.supervisor import noted_signals, supervise
-from rl.tracking import Notify, Tracker, in_short
+from rl.tracking import Notify, Tracker
 from rl.worker import build_worker, run_segments
 
 OnRow = Callable[[dict[str, float]], None]
@@ -287,49 +286,6 @@ class Run:
             summary = self.summary()
             self.tracker.close(summary)
         return summary
-
-
-def require_importable(make_environments: MakeEnvironments) -> None:
-    """Check that spawned workers can be handed the factory.
-
-    Raises:
-        ValueError: it cannot be pickled, as a lambda or a function in a function cannot.
-    """
-    try:
-        ForkingPickler.dumps(make_environments)
-    except Exception as error:
-        raise ValueError(f"make_environments {make_environments!r}: a top-level function is needed, since spawned "
-                         f"workers import it ({in_short(error)})") from None  # fmt: skip
-
-
-def probe_environment(config: Config, make_environments: MakeEnvironments) -> gymnasium.vector.VectorEnv:
-    """One environment, made to learn what it is.
-
-    Raises:
-        ValueError: it cannot be made; the line begins with the option to blame, spelt as on the command line.
-    """
-    try:
-        return make_environments(config.env, 1, **config.environment_options)
-    except ValueError as error:
-        name, _, words = str(error).partition(" ")
-        line = f"{option(name)} {words}" if name in config.environment_options else f"--env {config.env}: {error}"
-        raise ValueError(line) from error
-
-
-def choose_run_dir(config: Config) -> Path:
-    """The folder of a new run.
-
-    Raises:
-        ValueError: --run-dir names a folder that already holds something.
-    """
-    if config.run_dir:
-        path = Path(config.run_dir)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise ValueError(f"--run-dir {path}: it is not empty; name a new folder, or go on with --resume {path}")
-        return path
-    name = f"{config.core}-{config.env.rpartition(':')[2]}-s{config.seed}".replace("/", "-")
-    candidates = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, 1_000_000))
-    return next(path for path in candidates if not path.exists())
 
 
 def new_run(config: Config, make_environments: MakeEnvironments) -> Run:

@@ -9,9 +9,9 @@ from rl.agent import Agent, make_agent
 from rl.collector import Collector
 from rl.config import Config
 from rl.cores import LSTMCore
+from rl.fast_path import can_record, make_recording
 from rl.loss import actor_critic_loss
 from rl.randomness import ActionNoise
-from rl.recorded import can_record, make_recording
 
 STEPS, BATCH, FEATURES, ACTIONS = 6, 4, 3, 2
 

@@ -1,0 +1,53 @@
+"""Checks before anything is started or written: what is wrong is said in one line that names the option."""
+
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+
+import gymnasium
+
+from rl.config import Config, option
+from rl.evaluate import MakeEnvironments
+from rl.tracking import in_short
+
+
+def require_importable(make_environments: MakeEnvironments) -> None:
+    """Check that spawned workers can be handed the factory.
+
+    Raises:
+        ValueError: it cannot be pickled, as a lambda or a function in a function cannot.
+    """
+    try:
+        ForkingPickler.dumps(make_environments)
+    except Exception as error:
+        raise ValueError(f"make_environments {make_environments!r}: a top-level function is needed, since spawned "
+                         f"workers import it ({in_short(error)})") from None  # fmt: skip
+
+
+def probe_environment(config: Config, make_environments: MakeEnvironments) -> gymnasium.vector.VectorEnv:
+    """One environment, made to learn what it is.
+
+    Raises:
+        ValueError: it cannot be made; the line begins with the option to blame, spelt as on the command line.
+    """
+    try:
+        return make_environments(config.env, 1, **config.environment_options)
+    except ValueError as error:
+        name, _, words = str(error).partition(" ")
+        line = f"{option(name)} {words}" if name in config.environment_options else f"--env {config.env}: {error}"
+        raise ValueError(line) from error
+
+
+def choose_run_dir(config: Config) -> Path:
+    """The folder of a new run.
+
+    Raises:
+        ValueError: --run-dir names a folder that already holds something.
+    """
+    if config.run_dir:
+        path = Path(config.run_dir)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ValueError(f"--run-dir {path}: it is not empty; name a new folder, or go on with --resume {path}")
+        return path
+    name = f"{config.core}-{config.env.rpartition(':')[2]}-s{config.seed}".replace("/", "-")
+    candidates = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, 1_000_000))
+    return next(path for path in candidates if not path.exists())
