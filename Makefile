@@ -4,13 +4,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo bench test lint clean
+.PHONY: demo bench bench-peers test lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m experiments.compare_cores --wandb offline
 
 bench: $(VENV)/installed
 	$(BIN)/python -m experiments.benchmark
+
+bench-peers: $(VENV)/installed
+	$(BIN)/python -m experiments.benchmark_peers
 
 test: lint
 	$(BIN)/python -m pytest -q tests

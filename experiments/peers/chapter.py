@@ -4,7 +4,13 @@ Each process has its own environment and its own Adam that steps shared paramete
 the end of an episode. The book's bootstrap is off by one state and is not 0 at an end; here it is right.
 """
 
+import copy
+import queue
 import time
+
+import torch
+from torch import multiprocessing, nn
+from torch.nn.functional import normalize
 
 from experiments.peers.measurement import Measurement, fresh_returns, make_environment, options
 
@@ -15,31 +21,22 @@ SETTINGS = (
 )
 
 
-def make_agent():
-    """The book's two-headed network with the second layer an LSTM cell."""
-    import torch
-    from torch import nn
-    from torch.nn.functional import normalize
+class Agent(nn.Module):
+    """The book's two-headed network, its second layer an LSTM cell; the critic's loss stops at its head."""
 
-    class Agent(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.torso, self.core = nn.Sequential(nn.Linear(2, 25), nn.ReLU()), nn.LSTMCell(25, 50)
-            self.policy_head = nn.Linear(50, 2)
-            self.value_head = nn.Sequential(nn.Linear(50, 25), nn.ReLU(), nn.Linear(25, 1), nn.Tanh())
+    def __init__(self) -> None:
+        super().__init__()
+        self.torso, self.core = nn.Sequential(nn.Linear(2, 25), nn.ReLU()), nn.LSTMCell(25, 50)
+        self.policy_head = nn.Linear(50, 2)
+        self.value_head = nn.Sequential(nn.Linear(50, 25), nn.ReLU(), nn.Linear(25, 1), nn.Tanh())
 
-        def forward(self, observation, state):
-            state = self.core(self.torso(normalize(observation, dim=-1)), state)
-            return self.policy_head(state[0]).log_softmax(-1), self.value_head(state[0].detach())[..., 0], state
-
-    torch.set_num_threads(1)
-    return Agent()
+    def forward(self, observation, state):
+        state = self.core(self.torso(normalize(observation, dim=-1)), state)
+        return self.policy_head(state[0]).log_softmax(-1), self.value_head(state[0].detach())[:, 0], state
 
 
 def work(rank: int, seed: int, agent, env_steps, episodes) -> None:
     """One process: act for a segment, learn from it, for ever."""
-    import torch
-
     torch.set_num_threads(1)
     torch.manual_seed(1000 * seed + rank)
     environment, optimiser = make_environment(), torch.optim.Adam(agent.parameters(), lr=LEARNING_RATE)
@@ -64,7 +61,7 @@ def work(rank: int, seed: int, agent, env_steps, episodes) -> None:
             target = reward + GAMMA * target
             returns.insert(0, target)
         values, log_probs = torch.cat(values), torch.cat(log_probs)
-        returns = torch.nn.functional.normalize(torch.cat(returns), dim=0)
+        returns = normalize(torch.cat(returns), dim=0)
         actor_loss, critic_loss = -log_probs * (returns - values.detach()), (values - returns) ** 2
         optimiser.zero_grad()
         (actor_loss.sum() + CRITIC_WEIGHT * critic_loss.sum()).backward()
@@ -78,17 +75,13 @@ def work(rank: int, seed: int, agent, env_steps, episodes) -> None:
 
 
 def main() -> None:
-    import copy
-    import queue
-
-    import torch
-    from torch import multiprocessing
-
+    """Watch the processes until solved or out of time."""
     told = options()
+    torch.set_num_threads(1)
     torch.manual_seed(told.seed)
     measurement = Measurement(told, told.cores, ("torch", "gymnasium"), SETTINGS.format(cores=told.cores))
     spawn = multiprocessing.get_context("spawn")  # a forked process hangs in its first LSTM call
-    agent, env_steps, episodes = make_agent().share_memory(), spawn.Value("q", 0), spawn.Queue()
+    agent, env_steps, episodes = Agent().share_memory(), spawn.Value("q", 0), spawn.Queue()
     arguments = (told.seed, agent, env_steps, episodes)
     workers = [spawn.Process(target=work, args=(rank, *arguments), daemon=True) for rank in range(told.cores)]
     for worker in workers:

@@ -18,7 +18,6 @@ from typing import Any
 
 THRESHOLD = 475.0
 CONFIRMATION_EPISODES = 100
-BORN = time.perf_counter()  # this file is the first that a peer imports
 
 
 class SolvedRule:
@@ -59,7 +58,7 @@ class Measurement:
         """Training begins: everything before was start-up."""
         self.began = time.perf_counter()
         versions = {package: version(package).partition("+")[0] for package in self.packages}
-        self.write("start", versions=versions, settings=self.settings, startup_seconds=self.began - BORN)
+        self.write("start", versions=versions, settings=self.settings, startup_seconds=time.time() - self.options.began)
 
     @property
     def seconds(self) -> float:
@@ -130,6 +129,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60.0, help="seconds of training at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--began", type=float, default=time.time(), help="when its process was started, in Unix time")
     return parser.parse_args()
 
 

@@ -3,11 +3,20 @@
 import os
 from pathlib import Path
 
+import torch
+from gymnasium.spaces import Dict
+from sample_factory.algo.runners.runner import AlgoObserver
+from sample_factory.algo.utils.rl_utils import prepare_and_normalize_obs
+from sample_factory.cfg.arguments import parse_full_cfg, parse_sf_args
+from sample_factory.envs.env_utils import register_env
+from sample_factory.model.actor_critic import create_actor_critic
+from sample_factory.model.model_utils import get_rnn_size
+from sample_factory.train import make_runner
+
 from experiments.peers.measurement import Measurement, fresh_returns, make_environment, options
 
-ENVIRONMENTS = 32
 SETTINGS = (
-    "asynchronous PPO, {workers} workers, 32 environments in all, rollout 32, batch 1024, encoder 64, LSTM 64, "
+    "asynchronous PPO, {workers} workers x {environments} environments, rollout 32, batch 1024, encoder 64, LSTM 64, "
     "learning rate 1e-3, reward scale 0.1, the rest as shipped"
 )
 
@@ -17,11 +26,11 @@ def make(_name: str, _cfg=None, _env_config=None, render_mode=None):
     return make_environment()
 
 
-def flags(told, folder: Path) -> list[str]:
+def flags(told, folder: Path, workers: int, environments: int) -> list[str]:
     """Sample Factory's command line."""
     values = {
         "env": "masked_cartpole", "experiment": "run", "train_dir": folder, "seed": told.seed, "device": "cpu",
-        "num_workers": told.cores, "num_envs_per_worker": ENVIRONMENTS // told.cores, "rollout": 32, "recurrence": 32,
+        "num_workers": workers, "num_envs_per_worker": environments, "rollout": 32, "recurrence": 32,
         "batch_size": 1024, "use_rnn": True, "rnn_type": "lstm", "rnn_size": 64, "learning_rate": 1e-3,
         "reward_scale": 0.1, "train_for_env_steps": 10**10, "restart_behavior": "overwrite", "save_every_sec": 10**6,
     }  # fmt: skip
@@ -30,12 +39,6 @@ def flags(told, folder: Path) -> list[str]:
 
 def player(cfg, file: Path):
     """The policy of a checkpoint, as `fresh_returns` calls it."""
-    import torch
-    from gymnasium.spaces import Dict
-    from sample_factory.algo.utils.rl_utils import prepare_and_normalize_obs
-    from sample_factory.model.actor_critic import create_actor_critic
-    from sample_factory.model.model_utils import get_rnn_size
-
     environment = make_environment()
     policy = create_actor_critic(cfg, Dict({"obs": environment.observation_space}), environment.action_space)
     policy.load_state_dict(torch.load(file, weights_only=False)["model"])
@@ -52,18 +55,16 @@ def player(cfg, file: Path):
 
 
 def main() -> None:
-    import torch
-    from sample_factory.algo.runners.runner import AlgoObserver
-    from sample_factory.cfg.arguments import parse_full_cfg, parse_sf_args
-    from sample_factory.envs.env_utils import register_env
-    from sample_factory.train import make_runner
-
+    """Train until solved or out of time."""
     told = options()
     torch.set_num_threads(1)
     folder = told.record.parent.resolve() / told.record.stem
-    measurement = Measurement(told, ENVIRONMENTS, ("sample-factory", "torch"), SETTINGS.format(workers=told.cores))
+    workers = min(told.cores, 16)
+    environments = 2 * (16 // workers)  # of each: 32 in all, and an even number, since two halves take turns
+    settings = SETTINGS.format(workers=workers, environments=environments)
+    measurement = Measurement(told, workers * environments, ("sample-factory", "torch"), settings)
     register_env("masked_cartpole", make)
-    arguments = flags(told, folder)
+    arguments = flags(told, folder, workers, environments)
     parser, _ = parse_sf_args(arguments)
     cfg, runner = make_runner(parse_full_cfg(parser, arguments))
     checkpoints = folder / "run" / "checkpoint_p0"

@@ -1,5 +1,10 @@
 """sb3-contrib RecurrentPPO with the zoo's tuned settings for CartPole without velocities."""
 
+import torch
+from sb3_contrib import RecurrentPPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
+
 from experiments.peers.measurement import Measurement, fresh_returns, make_environment, options
 
 SETTINGS = (
@@ -9,11 +14,7 @@ SETTINGS = (
 
 
 def main() -> None:
-    import torch
-    from sb3_contrib import RecurrentPPO
-    from stable_baselines3.common.callbacks import BaseCallback
-    from stable_baselines3.common.env_util import make_vec_env
-
+    """Train until solved or out of time."""
     told = options()
     torch.set_num_threads(1)  # a second thread makes networks of this size slower
     measurement = Measurement(told, 8, ("sb3-contrib", "torch"), SETTINGS)

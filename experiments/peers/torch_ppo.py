@@ -1,5 +1,11 @@
 """A yardstick: PPO with an LSTM in plain torch, in the style of single-file implementations."""
 
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from torch import nn
+from torch.distributions import Categorical
+
 from experiments.peers.measurement import Measurement, fresh_returns, make_environment, options
 
 ENVIRONMENTS, STEPS, EPOCHS, MINIBATCHES = 64, 32, 4, 4
@@ -10,31 +16,30 @@ SETTINGS = (
 )
 
 
+def linear(inputs: int, outputs: int, gain: float) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Agent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.torso, self.core = nn.Sequential(linear(2, 64, 2**0.5), nn.Tanh()), nn.LSTMCell(64, 64)
+        self.policy_head, self.value_head = linear(64, 2, 0.01), linear(64, 1, 1.0)
+
+    def forward(self, observation, is_first, state):
+        state = self.core(self.torso(observation), [torch.where(is_first[:, None], 0.0, part) for part in state])
+        return self.policy_head(state[0]), self.value_head(state[0])[:, 0], state
+
+
+def zeros(batch: int):
+    return torch.zeros(batch, 64), torch.zeros(batch, 64)
+
+
 def main() -> None:
-    import numpy as np
-    import torch
-    from gymnasium.vector import AutoresetMode, SyncVectorEnv
-    from torch import nn
-    from torch.distributions import Categorical
-
-    def linear(inputs: int, outputs: int, gain: float) -> nn.Linear:
-        layer = nn.Linear(inputs, outputs)
-        nn.init.orthogonal_(layer.weight, gain)
-        nn.init.zeros_(layer.bias)
-        return layer
-
-    class Agent(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.torso, self.core = nn.Sequential(linear(2, 64, 2**0.5), nn.Tanh()), nn.LSTMCell(64, 64)
-            self.policy_head, self.value_head = linear(64, 2, 0.01), linear(64, 1, 1.0)
-
-        def forward(self, observation, is_first, state):
-            state = self.core(self.torso(observation), [torch.where(is_first[:, None], 0.0, part) for part in state])
-            return self.policy_head(state[0]), self.value_head(state[0])[:, 0], state
-
-    def zeros(batch: int):
-        return torch.zeros(batch, 64), torch.zeros(batch, 64)
+    """Train until solved or out of time."""
 
     @torch.no_grad()
     def act(observations, state):
