@@ -19,8 +19,8 @@ test: lint
 	$(BIN)/python -m pytest -q tests
 
 lint: $(VENV)/installed
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check rl envs experiments tests
+	$(BIN)/ruff format --check rl envs experiments tests
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache

@@ -138,17 +138,18 @@ def write_tables(rows: list[dict], file: Path) -> None:
     for task, delay in dict.fromkeys((row["task"], row["delay"]) for row in rows):
         mine = [row for row in rows if (row["task"], row["delay"]) == (task, delay)]
         lines += [f"**{task}{f', delay {delay}' if delay else ''}**", ""]
-        lines += ["| segment length N | carried | zeroed | max(0, 1 - delay/N) |", "|---:|---:|---:|---:|"]
+        expects = " max(0, 1 - delay/N) |" if delay else ""
+        lines += [f"| segment length N | carried | zeroed |{expects}", "|---:|---:|---:|" + ("---:|" if delay else "")]
         for length in sorted({row["segment_length"] for row in mine}):
             cells = []
             for carry in (True, False):
                 scores = [r["final_return"] for r in mine if (r["segment_length"], r["carry_state"]) == (length, carry)]
                 cells.append(f"{np.mean(scores):.2f} ({min(scores):.2f} to {max(scores):.2f})")
-            expected = f"{zeroed_score(delay, length):.2f}" if delay else "-"
-            lines.append(f"| {length} | {cells[0]} | {cells[1]} | {expected} |")
+            expected = f" {zeroed_score(delay, length):.2f} |" if delay else ""
+            lines.append(f"| {length} | {cells[0]} | {cells[1]} |{expected}")
         lines.append("")
     seeds = len({row["seed"] for row in rows})
-    lines.append(f"Mean (smallest to largest) over {seeds} seeds of the mean return in the last fifth of training.")
+    lines.append(f"Mean (smallest to largest) over seeds ({seeds}) of the mean return in the last fifth of training.")
     file.write_text("\n".join(lines) + "\n")
 
 

@@ -4,7 +4,9 @@ import contextlib
 import io
 import itertools
 import re
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from experiments.display import command_line, paragraphs
@@ -27,11 +29,16 @@ def parse(command: type[Command], docstring: str) -> Command:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(command, description=paragraphs(docstring), config=style)
+            return tyro.cli(command, prog=program(), description=paragraphs(docstring), config=style)
     except SystemExit as end:
         if not end.code:  # --help
             raise
         raise ValueError(without_box(said.getvalue())) from None
+
+
+def program() -> str:
+    """How this program is called: `python -m experiments.train`."""
+    return f"python -m experiments.{Path(sys.argv[0]).stem}"
 
 
 def without_box(text: str) -> str:

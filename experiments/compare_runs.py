@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 from experiments.arms import arms_of
-from experiments.records import read_runs
+from experiments.records import read_runs, runs_among
 from experiments.statistics import RESAMPLES
 from experiments.tables import HEADER, Row, arm_row, cells, footnotes, improvements
 
@@ -96,7 +96,13 @@ def main() -> None:
             resamples: Resamples of each bootstrap interval.
             bootstrap_seed: Seed of the bootstrap: the same one gives the same intervals.
         """
-        compare(runs, out, resamples, bootstrap_seed)
+        if resamples < 1 or bootstrap_seed < 0:
+            raise ValueError(f"--resamples {resamples}, --bootstrap-seed {bootstrap_seed}: whole numbers of at least "
+                             "1 and 0 are needed")  # fmt: skip
+        chosen, left_out = runs_among(runs)
+        if left_out:
+            print(f"Left out, not complete run folders: {', '.join(map(str, left_out))}")
+        compare(chosen, out, resamples, bootstrap_seed)
 
     with command_line():
         tyro.cli(compare_runs, prog="python -m experiments.compare_runs", description=paragraphs(__doc__))

@@ -104,7 +104,7 @@ def command_line() -> Iterator[None]:
     """Turn a wrong option into one line and exit code 2, and Ctrl-C into exit code 130 without a traceback."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

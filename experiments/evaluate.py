@@ -6,6 +6,7 @@ Time:     about 3 seconds.
 Output:   mean, deviation and extremes of the episode returns; with --gif, one greedy episode as a picture.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +25,7 @@ class Command:
     seed: int = 12345
     """Seed of episodes and sampling; evaluation shares no random numbers with training, whatever the seed."""
     gif: Path | None = None
-    """Write one greedy episode to this file (needs pygame and pillow: pip install carryover-rl[video])."""
+    """Write one greedy episode to this file (needs pygame and pillow: pip install -e .[video])."""
 
 
 def main() -> None:
@@ -42,6 +43,10 @@ def play(command: Command) -> None:
     """
     if command.episodes < 1:
         raise ValueError(f"--episodes {command.episodes}: a whole number of at least 1 is needed")
+    if command.seed < 0:
+        raise ValueError(f"--seed {command.seed}: a whole number of at least 0 is needed")
+    if command.gif and command.gif.suffix != ".gif":
+        raise ValueError(f"--gif {command.gif}: a file name that ends in .gif is needed")
     from rich.console import Console
     from rich.table import Table
 
@@ -68,14 +73,18 @@ def write_gif(path: Path, agent: Any, config: Any, seed: int) -> int:
     import envs
     from rl.evaluate import Player
 
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures without a screen, and without its complaints
     try:
         import pygame  # noqa: F401  Gymnasium's classic-control environments draw with it
         from PIL import Image
     except ImportError as error:
-        raise ValueError(f"--gif {path}: {error.name} is not installed; pip install carryover-rl[video]") from None
+        raise ValueError(f"--gif {path}: {error.name} is not installed; pip install -e .[video]") from None
     options = config.environment_options
     options["env_args"] = {**options["env_args"], "render_mode": "rgb_array"}
-    environments = envs.make_vector(config.env, 1, **options)
+    try:
+        environments = envs.make_vector(config.env, 1, **options)
+    except ValueError:
+        raise ValueError(f"--gif {path}: {config.env} draws no pictures (render_mode rgb_array)") from None
     player, frames, is_first = Player(agent, seed=seed), [], True
     observation, _ = environments.reset(seed=[seed])
     ended = False

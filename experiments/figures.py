@@ -31,6 +31,7 @@ X_AXES = (  # key of the rows, key of the summary, label
     ("global_step", "solved_at_env_steps", "environment steps"),
     ("time/seconds", "solved_at_seconds", "seconds of training"),
 )
+SOLVED_KEYS = {x_key: solved_key for x_key, solved_key, _ in X_AXES}
 POINTS = 200
 SMOOTHED = 5  # log intervals: one alone holds some twenty episodes once they are long
 STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#888888"}
@@ -189,6 +190,9 @@ def colours_of(names: list[str]) -> dict[str, str]:
 def smoothed(run: Run, x_key: str) -> tuple[np.ndarray, np.ndarray]:  # [row] each
     """A run's returns, each the mean of its own and the four log intervals before it (fewer at the start)."""
     x, y = run.curve(x_key)
+    solved_at = run.summary.get(SOLVED_KEYS[x_key])
+    if run.summary.get("exit_reason") == "solved" and solved_at is not None and (x <= solved_at).any():
+        x, y = x[x <= solved_at], y[x <= solved_at]  # later rows are of updates that were dropped when it was confirmed
     sums = np.concatenate([[0.0], y.cumsum()])
     starts = np.maximum(np.arange(len(y)) - SMOOTHED + 1, 0)
     ends = np.arange(len(y)) + 1

@@ -31,6 +31,20 @@ class Run(NamedTuple):
         return x, y
 
 
+def runs_among(paths: Iterable[Path | str]) -> tuple[list[Path], list[Path]]:
+    """Splits what a shell's `runs/*` gives into runs and the rest: other folders, and runs that a study put aside.
+
+    Where nothing among them is a run, all are returned as runs, for the reader to say what they are instead.
+    """
+    folders = [Path(path) for path in paths]
+    runs = [
+        folder
+        for folder in folders
+        if ((folder / "config.json").is_file() or any(folder.glob("run-*.wandb"))) and ".unfinished-" not in folder.name
+    ]
+    return (runs, [folder for folder in folders if folder not in runs]) if runs else (folders, [])
+
+
 def read_runs(paths: Iterable[Path | str]) -> list[Run]:
     """Reads each folder once, however often it is named (W&B's `latest-run` is a link to another).
 

@@ -42,7 +42,7 @@ class Config:
 
     mode: Literal["async", "sync", "serial"] = "async"
     """async: workers push under one lock (A3C). sync: gradients averaged each segment, bit-reproducible. serial: no
-    processes, for debugging."""
+    processes, for debugging (needs --workers 1)."""
     workers: int = 2
     """Spawned worker processes, one thread each."""
     envs_per_worker: int = 32

@@ -126,4 +126,5 @@ def load_agent(run_dir: str | Path, make_environments: MakeEnvironments) -> tupl
     agent = agent_for(config, environments)
     environments.close()
     FlatAgent(agent).load(state["learner"]["parameters"])
-    return agent, config, state["env_steps"]
+    ended_solved = config.stop_when_solved and state["ledger"]["solved"]  # then it holds the crossing's parameters
+    return agent, config, int(state["ledger"]["arrays"]["crossing"][0]) if ended_solved else state["env_steps"]

@@ -171,7 +171,7 @@ class SyncLearner(Learner):
 
 
 def adam_step(vectors: dict[str, Tensor], gradient: Tensor, learning_rate: float, config: Config) -> None:
-    """One step of Adam on flat vectors, in place (Kingma & Ba 2015, algorithm 1 in the order of its §2).
+    """One step of Adam on flat vectors, in place (Kingma & Ba 2015, algorithm 1).
 
     m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²,   θ ← θ − α / (1 − β₁ᵗ) · m / (√(v / (1 − β₂ᵗ)) + ε)
 

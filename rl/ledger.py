@@ -134,7 +134,7 @@ class Ledger:
         shared = self.shared
         if shared.sums[len(LOSSES)] == 0:
             return
-        now = self.seconds()
+        now = self.trained_seconds
         shared.rows[shared.rows_closed[0]] = self.env_steps, now, *shared.opened, *shared.sums
         shared.rows_closed[0] += 1
         shared.opened[:] = self.env_steps, now

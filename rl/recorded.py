@@ -16,12 +16,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from rl.agent import Agent, AgentOutput
 from rl.cores import CoreState
 
 Step = Callable[[Tensor, CoreState, Tensor], tuple[AgentOutput, CoreState]]  # observation, core_state, is_first
+
+ROWS = "time batch feature -> (time batch) feature"
 
 
 class Recording:
@@ -124,21 +127,21 @@ class Recording:
 
         dW = Σ dheads hᵀ,   db = Σ dheads,   dh = dheads W (without the value's row where the critic is detached).
         """
-        n, k = self.steps, self.actions
-        flat = d_heads.reshape(n * self.batch, k + 1)
-        d_weight = flat.T @ self.outputs[:n].view(-1, self.hidden)
+        n, k = self.steps, self.actions  # n time, k actions
+        flat = rearrange(d_heads, ROWS)
+        d_weight = flat.T @ rearrange(self.outputs[:n], ROWS)
         d_bias = flat.sum(0)
         through = k if self.agent.detach_critic else k + 1
-        d_outputs = (flat[:, :through] @ self.head_weight[:through]).view(n, self.batch, self.hidden)
+        d_outputs = (flat[:, :through] @ self.head_weight[:through]).view_as(self.outputs[:n])
         d_core, d_inputs = self.core_gradients(d_outputs)
         return [*self.torso_gradients(d_inputs), *d_core, d_weight[:k], d_weight[k:], d_bias[:k], d_bias[k:]]
 
     def torso_gradients(self, d_outputs: Tensor) -> list[Tensor]:
         """Of y = tanh(W x + b), layer by layer:   dp = dy · (1 − y²),   dW = Σ dp xᵀ,   db = Σ dp,   dx = dp W."""
-        rows, gradients = self.steps * self.batch, []
+        gradients: list[Tensor] = []
         below = [self.observations, *self.torso][: len(self.layers)]
         for layer, y, x in reversed(list(zip(self.layers, self.torso, below, strict=True))):
-            y, x = (side[: self.steps].reshape(rows, -1) for side in (y, x))
+            y, x = (rearrange(side[: self.steps], ROWS) for side in (y, x))
             dp = d_outputs - d_outputs * y * y
             gradients = [dp.T @ x, dp.sum(0), *gradients]
             if layer is not self.layers[0]:

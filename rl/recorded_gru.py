@@ -1,11 +1,12 @@
 """The fast path of the GRU; the notation is in rl/recorded.py."""
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from rl.agent import Agent
 from rl.cores import CoreState
-from rl.recorded import Recording
+from rl.recorded import ROWS, Recording
 
 
 class GRURecording(Recording):
@@ -44,7 +45,7 @@ class GRURecording(Recording):
         d⃖h = dh · z + (dp_r, dp_z, dq) U   for step t − 1, 0 where step t opens an episode
         """
         steps, batch, size = self.steps, self.batch, self.hidden
-        r, z, n = self.activations[:steps].view(steps, batch, 3, size).unbind(2)
+        r, z, n = rearrange(self.activations[:steps], "time batch (gate hidden) -> gate time batch hidden", gate=3)
         q = self.from_state[:steps, :, 2 * size :]
         local_n = (1.0 - z) * (1.0 - n * n)
         local = torch.empty(steps, batch, 3, size, dtype=n.dtype)  # of r, z, q
@@ -68,9 +69,9 @@ class GRURecording(Recording):
             if opens[t]:
                 earlier.mul_(keeps[t])
             earlier.add_(dh_heads[t - 1])
-        d_from_state = dq.view(-1, 3 * size)
-        dp = torch.cat([dq[:, :, :2].flatten(2), local_n * dh], dim=-1).view(-1, 3 * size)
-        joined = self.joined[:steps].view(-1, self.inputs + size)
+        d_from_state = rearrange(dq, "time batch gate hidden -> (time batch) (gate hidden)")
+        dp = rearrange(torch.cat([dq[:, :, :2].flatten(2), local_n * dh], dim=-1), ROWS)
+        joined = rearrange(self.joined[:steps], ROWS)
         d_weight_x = dp.T @ joined[:, : self.inputs]
         d_weight_h = d_from_state.T @ joined[:, self.inputs :]
         return [d_weight_x, d_weight_h, dp.sum(0), d_from_state.sum(0)], dp @ self.cell.weight_ih.detach()

@@ -1,11 +1,14 @@
 """The fast path of the LSTM; the notation is in rl/recorded.py."""
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from rl.agent import Agent
 from rl.cores import CoreState
-from rl.recorded import Recording
+from rl.recorded import ROWS, Recording
+
+GATES = "time batch (gate hidden) -> time batch gate hidden"
 
 
 class LSTMRecording(Recording):
@@ -67,7 +70,7 @@ class LSTMRecording(Recording):
         d⃖h = dp U,   d⃖c = dc · f   for step t − 1, both 0 where step t opens an episode
         """
         n, batch, size = self.steps, self.batch, self.hidden
-        gates, local = self.activations[:n].view(n, batch, 4, size), self.local
+        gates, local = rearrange(self.activations[:n], GATES, gate=4), self.local
         o, i, f, g = gates.unbind(2)
         local_o, local_i, local_f, local_g = local.unbind(2)
         sigmoids, slopes = gates[:, :, :3], local[:, :, :3]
@@ -83,7 +86,8 @@ class LSTMRecording(Recording):
         opens = (keep == 0).flatten(1).any(1).tolist()
 
         dp = self.dp
-        dp_rows, dp_o, dp_ifg = dp.flatten(2).unbind(0), dp[:, :, 0].unbind(0), dp[:, :, 1:].unbind(0)
+        joined_gates = rearrange(dp, "time batch gate hidden -> time batch (gate hidden)")
+        dp_rows, dp_o, dp_ifg = joined_gates.unbind(0), dp[:, :, 0].unbind(0), dp[:, :, 1:].unbind(0)
         local_o, local_ifg = local_o.unbind(0), local[:, :, 1:].unbind(0)
         dh_heads, through, carried, keeps = (x.unbind(0) for x in (d_outputs, through, carried, keep))
         dh, dc, dc_next = torch.empty(3, batch, size, dtype=dp.dtype).unbind(0)
@@ -101,8 +105,8 @@ class LSTMRecording(Recording):
                 torch.mm(dp_rows[t], self.weight_h, out=dh).mul_(keeps[t]).add_(dh_heads[t - 1])
             else:
                 torch.addmm(dh_heads[t - 1], dp_rows[t], self.weight_h, out=dh)
-        flat = dp.view(n * batch, 4 * size)
-        d_weight = self.to_torchs(flat.T @ self.joined[:n].view(n * batch, -1), size)
+        flat = rearrange(joined_gates, ROWS)
+        d_weight = self.to_torchs(flat.T @ rearrange(self.joined[:n], ROWS), size)
         d_bias = self.to_torchs(flat.sum(0), size)
         d_inputs = flat @ self.weight[:, : self.inputs]
         return [d_weight[:, : self.inputs], d_weight[:, self.inputs :], d_bias, d_bias], d_inputs

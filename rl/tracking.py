@@ -154,7 +154,7 @@ class WandbMirror:
         mode = self._mode(wandb)
         if mode == "disabled":
             return None
-        config, common = self._config, self._common(wandb)
+        common = self._common(wandb)
         try:
             run = wandb.init(mode=mode, **common)
         except Exception as error:
@@ -164,7 +164,7 @@ class WandbMirror:
             run = wandb.init(mode="offline", **common)
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP)
-        if config.total_env_steps and self._description["resumed_at_env_steps"]:
+        if self._description["resumed_at_env_steps"]:
             run.config.update({"resumed_at_env_steps": self._description["resumed_at_env_steps"]})
         return run
 

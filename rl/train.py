@@ -219,7 +219,8 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """How the run ended."""
         ledger, interrupted = self.ledger, self.signal is not None
-        env_steps, seconds, _ = ledger.crossing
+        env_steps, seconds, crossing_mean = ledger.crossing
+        ended_solved = ledger.solved and self.config.stop_when_solved
         evaluations: dict[str, float | None] = {"eval_greedy": None, "eval_sampled": None}
         if not self.fault and not interrupted:
             with self.noting_faults():
@@ -232,7 +233,7 @@ class Run:
         elif self.signal is not None:  # the same flag again: it may have come during the evaluation
             reason, code = signal.Signals(self.signal).name, 128 + self.signal
         else:
-            reason, code = ("solved" if ledger.solved and self.config.stop_when_solved else "total_env_steps"), 0
+            reason, code = ("solved" if ended_solved else "total_env_steps"), 0
         trained = ledger.env_steps - (self.resumed_at or 0)
         training_seconds = ledger.trained_seconds - ledger.resumed_seconds
         return {
@@ -241,7 +242,7 @@ class Run:
             "startup_seconds": self.startup_seconds,
             "seconds": ledger.trained_seconds,
             "sps": trained / training_seconds if training_seconds > 0 else 0.0,
-            "mean_return": ledger.window_mean,
+            "mean_return": crossing_mean if ended_solved else ledger.window_mean,
             "solved": ledger.solved,
             "solved_at_env_steps": env_steps if ledger.solved else None,
             "solved_at_seconds": seconds if ledger.solved else None,

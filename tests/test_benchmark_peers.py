@@ -85,10 +85,28 @@ def test_the_clock_stands_still_while_training_waits_for_a_confirmation(tmp_path
 
     run.start()
     clock[0] = 10.0
+    run.episodes([500.0] * 100, env_steps=1000)
     run.confirm(play)
     assert run.seconds == 10.0
+    run.episodes([500.0] * 100, env_steps=1000)
     run.confirm(play, pause=False)
     assert run.seconds == 17.0
+
+
+def test_a_checkpoint_that_comes_later_confirms_the_crossing_at_its_own_time(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(measurement.time, "perf_counter", lambda: clock[0])
+    run = Measurement(Namespace(record=tmp_path / "r", seconds=60.0, began=0.0), 1, ("pytest",), "")
+    run.start()
+    clock[0] = 10.0
+    run.episodes([500.0] * 100, env_steps=1000)
+    clock[0] = 12.0
+    run.progress(1200)
+    run.confirm(lambda: [480.0], "of its first checkpoint after it", pause=False)
+    run.end()
+    result = peer_outcome([json.loads(line) for line in (tmp_path / "r").read_text().splitlines()])
+    assert (result["env_steps"], result["seconds"]) == (1000, 10.0)
+    assert result["confirmed_with"] == "of its first checkpoint after it"
 
 
 # --- numbers

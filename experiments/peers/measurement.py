@@ -52,6 +52,7 @@ class Measurement:
         self.began: float | None = None
         self.env_steps, self.returns, self.best_mean = 0, [], 0.0
         self.paused = self.noted_at = self.written_at = 0.0
+        self.crossing: dict[str, float] | None = None  # of the threshold, waiting for its confirmation
         self.solved = False
 
     def start(self) -> None:
@@ -78,6 +79,8 @@ class Measurement:
             crossed = self.rule.add(episode_return) or crossed
             self.best_mean = max(self.best_mean, self.rule.mean or 0.0)
         self.progress(env_steps)
+        if crossed and self.crossing is None:
+            self.crossing = {"env_steps": env_steps, "seconds": self.noted_at}
         return crossed and not self.solved
 
     def progress(self, env_steps: int) -> None:
@@ -100,7 +103,6 @@ class Measurement:
             parameters: whose they are; where a peer's cannot be frozen at the crossing, those of a checkpoint after it.
             pause: training stands still meanwhile, and so does the clock.
         """
-        crossing = {"env_steps": self.env_steps, "seconds": self.noted_at}
         self.write_progress()
         began = time.perf_counter()
         returns = play()
@@ -108,8 +110,9 @@ class Measurement:
             self.paused += time.perf_counter() - began
         mean = sum(returns) / len(returns)
         self.solved = mean >= THRESHOLD
-        self.write("attempt", **crossing, confirmation=mean, confirmed=self.solved, parameters=parameters)
+        self.write("attempt", **self.crossing, confirmation=mean, confirmed=self.solved, parameters=parameters)
         self.rule.forget()
+        self.crossing = None
 
     def end(self) -> None:
         """The run came to its end."""
