@@ -73,7 +73,7 @@ class Command:
         from experiments.command_line import refuse
 
         refuse(self.config, DEFAULT, ("env", "env_arg", "segment_length", "total_env_steps", "carry_state", "run_dir",
-                                      "entropy_coefficient", "mode", "workers"))  # fmt: skip
+                                      "entropy_coefficient", "mode", "workers", "stop_when_solved"))  # fmt: skip
         for name, value in (("--seeds", self.seeds), ("--processes", self.processes)):
             if value < 1:
                 raise ValueError(f"{name} {value}: a whole number of at least 1 is needed")

@@ -80,6 +80,8 @@ def listed(name: str, text: str, convert: Callable[[str], object], needed: str) 
         values = []
     if not values:
         raise ValueError(f"{name} {text!r}: {needed} is needed")
+    if any(value in values[:place] for place, value in enumerate(values)):
+        raise ValueError(f"{name} {text!r}: each value once is needed")
     return values
 
 

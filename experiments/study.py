@@ -21,15 +21,23 @@ def train_missing(configs: Sequence[Config], processes: int = 1) -> list[Path]:
         The run folders, in the order of `configs`.
 
     Raises:
-        ValueError: a folder holds another run, or an option cannot work; nothing was trained.
+        ValueError: a folder holds another run, another study is at work in it, or an option cannot work; nothing
+            was trained.
         RunFailed: a run ended by a fault or a signal; those before it are complete.
     """
     from experiments.display import StudyDisplay, training_progress
+    from rl.preflight import claim
 
+    folder = Path(configs[0].run_dir).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = claim(folder)
     missing = [config for config in configs if not is_complete(config)]
     with training_progress() as progress:
         display = StudyDisplay(progress, len(configs), len(configs) - len(missing))
-        (train_in_turn if processes == 1 else train_at_once)(missing, display, processes)
+        try:
+            (train_in_turn if processes == 1 else train_at_once)(missing, display, processes)
+        finally:
+            os.close(descriptor)
     return [Path(config.run_dir) for config in configs]
 
 

@@ -17,6 +17,9 @@ from rl.randomness import ActionNoise, environment_seeds, evaluation_key
 MakeEnvironments = Callable[..., gymnasium.vector.VectorEnv]  # (env, num_envs, **Config.environment_options)
 
 
+MOST_STEPS = 20_000  # of an evaluated episode
+
+
 class Player:
     """Plays with a trained agent and owns the core state meanwhile: observation in, action out.
 
@@ -78,8 +81,9 @@ def evaluate(
 ) -> np.ndarray | None:
     """Undiscounted returns [episode] of fresh episodes, one in each of `episodes` environments.
 
-    One episode an environment, all played to their end: short episodes are not favoured. Seeds are disjoint from all
-    training seeds, and training's random numbers and core state are not touched.
+    One episode an environment, all played to their end: short episodes are not favoured. One that has not ended after
+    20,000 steps, as a policy may go in circles where there is no time limit, counts with what it has earned. Seeds are
+    disjoint from all training seeds, and training's random numbers and core state are not touched.
 
     Args:
         agent: not modified.
@@ -103,7 +107,9 @@ def evaluate(
         returns = np.zeros(episodes)
         running = np.ones(episodes, dtype=bool)
         is_first = running.copy()
-        while running.any():
+        for _ in range(MOST_STEPS):
+            if not running.any():
+                break
             if stop():
                 return None
             observation, rewards, terminated, truncated, _ = environments.step(player.act(observation, is_first))

@@ -13,6 +13,8 @@ RECORDINGS = {LSTMCore: LSTMRecording, GRUCore: GRURecording}
 
 def can_record(agent: Agent) -> bool:
     """Whether there is a fast path: one LSTM or GRU layer behind linear layers with tanh; anything else is unrolled."""
+    if type(agent) is not Agent:
+        return False  # it may step in its own way
     torso = agent.torso
     plain_torso = isinstance(torso, nn.Sequential) and all(
         isinstance(part, nn.Linear if place % 2 == 0 else nn.Tanh) for place, part in enumerate(torso)

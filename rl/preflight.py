@@ -1,5 +1,7 @@
 """Checks before anything is started or written: what is wrong is said in one line that names the option."""
 
+import fcntl
+import os
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
@@ -35,6 +37,21 @@ def probe_environment(config: Config, make_environments: MakeEnvironments) -> gy
         name, _, words = str(error).partition(" ")
         line = f"{option(name)} {words}" if name in config.environment_options else f"--env {config.env}: {error}"
         raise ValueError(line) from error
+
+
+def claim(folder: Path) -> int:
+    """Hold a folder for this process until it ends, or `os.close` of what is returned.
+
+    Raises:
+        ValueError: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise ValueError(f"{folder}: another process is writing there; wait for it, or name another folder") from None
+    return descriptor
 
 
 def choose_run_dir(config: Config) -> Path:

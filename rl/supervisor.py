@@ -93,10 +93,10 @@ def watch(
                 faults += 1
                 on_fault(f"{process.name} {last_words(ended)}")
         stopping = poll(failed)
-        if stopping or faults:
+        if stopping or faults or len(settled) == len(processes):  # "done" is said before a process ends
             deadline = min(deadline, time.monotonic() + (FAULT_SECONDS if faults else STOP_SECONDS))
             if time.monotonic() > deadline or ready < len(processes):
-                return
+                return  # whoever is left is killed
         if not alive:  # before the last look, so that nothing they said was missed
             return
 

@@ -1,6 +1,7 @@
 """One run, from config to summary: the parent that starts workers, watches them, and keeps the record."""
 
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -18,7 +19,7 @@ from rl.evaluate import MakeEnvironments, evaluate
 from rl.learner import FlatAgent, make_learner
 from rl.ledger import Ledger
 from rl.memory import LearnerMemory
-from rl.preflight import choose_run_dir, probe_environment, require_importable
+from rl.preflight import choose_run_dir, claim, probe_environment, require_importable
 from rl.randomness import training_key
 from rl.supervisor import noted_signals, supervise
 from rl.tracking import Notify, Tracker
@@ -114,7 +115,8 @@ class Run:
     def judge(self, worker_failed: Callable[[], bool] = never) -> None:
         """Play fresh episodes with the parameters of a crossing: the run is solved if they reach the threshold too."""
         env_steps, seconds, window_mean = self.ledger.crossing
-        self.agent.load(torch.from_numpy(self.memory.vectors.candidate))
+        with self.locked():  # until then it is still being copied
+            self.agent.load(torch.from_numpy(self.memory.vectors.candidate))
         offset = (2 + len(self.attempts)) * self.config.eval_episodes
         returns = self.evaluate(greedy=False, offset=offset, worker_failed=worker_failed)
         confirmed = returns is not None and bool(returns >= self.reward_threshold)
@@ -164,14 +166,25 @@ class Run:
             if held:
                 self.memory.lock.release()
 
-    def claim_run_dir(self) -> None:
-        """Make the run's folder; where another run took an unnamed one meanwhile, the next."""
+    @contextlib.contextmanager
+    def own_run_dir(self) -> Iterator[None]:
+        """Make the run's folder and hold it; where another run took an unnamed one meanwhile, the next.
+
+        Raises:
+            ValueError: another process writes there.
+        """
         named = bool(self.config.run_dir) or self.resumed_at is not None
         while True:
             try:
-                return self.run_dir.mkdir(parents=True, exist_ok=named)
+                self.run_dir.mkdir(parents=True, exist_ok=named)
+                break
             except FileExistsError:
                 self.run_dir = choose_run_dir(self.config)
+        descriptor = claim(self.run_dir)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
 
     # --- training, with and without processes
 
@@ -264,8 +277,7 @@ class Run:
             The summary, as in summary.json. `exit_code` is 0, 1 after a fault, 128 + signal after a signal.
         """
         self.notify, self.on_row = notify, on_row
-        with noted_signals(self.note_signal):
-            self.claim_run_dir()
+        with noted_signals(self.note_signal), self.own_run_dir():
             self.tracker = Tracker(
                 self.run_dir, self.config, self.reward_threshold, notify, self.resumed_at, self.ledger.row_opened_at
             )

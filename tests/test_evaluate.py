@@ -6,6 +6,8 @@ import torch
 from rl_small import Dice, assert_bit_equal, lively_agent, small_collector, small_config
 
 import envs
+from rl.agent import make_agent
+from rl.config import Config
 from rl.evaluate import Player, evaluate
 from rl.randomness import ActionNoise, environment_seeds, evaluation_key, sequence, training_key
 
@@ -218,3 +220,11 @@ def test_the_noise_of_an_environment_does_not_depend_on_its_neighbours_or_on_how
     parts = ActionNoise(1, 0, range(2, 4))
     assert (np.concatenate([parts.draw(3, 3), parts.draw(7, 3)]) == whole[:, 2:]).all()
     assert whole.shape == (10, 4, 3)
+
+
+def test_an_episode_that_never_ends_counts_with_what_it_has_earned(monkeypatch):
+    """CartPole without its limit under a perfect balance would go on for ever: here it is cut after 3 steps."""
+    monkeypatch.setattr("rl.evaluate.MOST_STEPS", 3)
+    config = Config(env="CartPole-v1", env_arg=("max_episode_steps=-1",))
+    agent = make_agent(config, 4, 2)
+    assert evaluate(agent, config, envs.make_vector, episodes=2, greedy=True).tolist() == [3.0, 3.0]

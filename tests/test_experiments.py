@@ -1,13 +1,17 @@
 """The experiments: which runs they train, that they go on where they stopped, and what their numbers mean."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import envs
 from experiments import carry_ablation, compare_cores, study
 from rl.config import Config
+from rl.preflight import claim
+from rl.train import new_run
 
 TINY = {"mode": "serial", "workers": 1, "envs_per_worker": 2, "segment_length": 4, "hidden_size": 4, "torso_size": 4,
         "total_env_steps": 400, "log_interval": 40, "eval_episodes": 2, "wandb": "disabled"}  # fmt: skip
@@ -112,3 +116,19 @@ def test_the_final_score_is_the_mean_over_episodes_of_the_last_fifth(tmp_path):
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert carry_ablation.final_score(tmp_path) == 7.0
+
+
+def test_two_studies_in_one_folder_and_two_runs_in_one_are_refused(tmp_path):
+    """They would put each other's runs aside, or write into each other's record."""
+    held = claim(tmp_path)
+    with pytest.raises(ValueError, match="another process is writing there"):
+        study.train_missing(tiny_configs(tmp_path))
+    with pytest.raises(ValueError, match="another process is writing there"):
+        new_run(Config(**TINY, run_dir=str(tmp_path)), envs.make_vector).execute()
+    os.close(held)
+    assert len(study.train_missing(tiny_configs(tmp_path / "study"))) == 2
+
+
+def test_an_arm_named_twice_is_refused_before_anything_is_trained():
+    with pytest.raises(ValueError, match="each value once is needed"):
+        compare_cores.Command(arms="mlp,mlp").configs()
