@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import benchmark, machine
+from experiments import benchmark, benchmark_report, machine
 from experiments.benchmark import BASE, SECTIONS, Command, Job, configurations, interleaved, jobs_of, measure_all
 from experiments.machine import flop_per_env_step, product_shapes, roofline, spread
 from rl.agent import make_agent
@@ -129,7 +129,7 @@ def made_up(command):
             "default": [{"seconds": s, "env_steps": s and 100_000 * s} for s in (4.0, 2.0, None)],
             "fast": [{"seconds": None, "env_steps": None}] * 3,
         },
-        "parts": {"default": [{part: 1.5e-6 for part in benchmark.PARTS}]},
+        "parts": {"default": [{part: 1.5e-6 for part in benchmark_report.PARTS}]},
         "startup": {"default": [{"help": 0.25, "first_update": 3.0, "startup": 2.0}]},
         "torch": {"default": [{"bytes": 200 * mib}]},
     }  # fmt: skip
@@ -143,7 +143,7 @@ def results(one_preset, monkeypatch):
 
 
 def test_tables_have_median_and_range_and_say_who_did_not_solve(results):
-    text = benchmark.report(results)
+    text = benchmark_report.report(results)
     assert "Abacus, 2 cores, 4.0 GiB" in text and "commit 0123456+." in text
     # 200 000 env steps a second · 200 000 FLOP = 4e10 of 2 · 1e11 FLOP a second
     cells = "200.0k (100.0k–300.0k) | 20.0% (10.0%–30.0%)"
@@ -178,7 +178,7 @@ def test_what_was_not_measured_is_left_out(results, tmp_path):
     assert (tmp_path / "benchmark.md").read_text().count("**") == 2  # one title
     for run in results["run"].values():
         run["worker_bytes"] = None
-    assert "| largest worker, default | – | – |" in benchmark.report(results)
+    assert "| largest worker, default | – | – |" in benchmark_report.report(results)
     benchmark.write({key: value for key, value in results.items() if key != "scaling"}, tmp_path)
     assert (tmp_path / "benchmark.png").stat().st_size > 1000
 

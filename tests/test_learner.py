@@ -1,7 +1,6 @@
 """The learner: one Adam however many push to it, the same update however environments are divided over workers."""
 
 import json
-import signal
 import threading
 
 import numpy as np
@@ -24,20 +23,6 @@ CARTPOLE = {
     "segment_length": 16, "hidden_size": 16, "torso_size": 16, "total_env_steps": 20 * 16 * 8, "log_interval": 500,
     "eval_episodes": 2, "wandb": "disabled", "dtype": "float64",
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def no_test_hangs():
-    """A run that waits for ever is a red test and not a silent one."""
-
-    def too_long(_number, _frame):
-        raise TimeoutError("the test took more than 90 s")
-
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(90)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def shared(config, parameters):

@@ -27,20 +27,6 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def no_test_hangs():
-    """A run that waits for ever is a red test and not a silent one."""
-
-    def too_long(_number, _frame):
-        raise TimeoutError("the test took more than 90 s")
-
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(90)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
 def arguments(**named):
     return tuple(f"{name}={value}" for name, value in named.items())
 

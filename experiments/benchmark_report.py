@@ -1,0 +1,124 @@
+"""The benchmark's numbers as Markdown tables: medians, with the smallest and the largest in brackets."""
+
+from typing import Any
+
+from rl.config import option
+
+PARTS = ("pull", "environment", "acting", "learning", "push")
+
+
+def report(results: dict[str, Any]) -> str:
+    """The text of benchmark.md: the machine, and a table for each thing measured."""
+    machine = results["machine"]
+    memory = "" if machine["memory_bytes"] is None else f", {machine['memory_bytes'] / 2**30:.1f} GiB"
+    commit = machine["git_commit"] or "unknown"
+    commit = commit[:7] + ("+" if commit.endswith("+") else "")  # with changes on top
+    words = (
+        f"Measured on {machine['date'][:10]}: {machine['processor']}, {machine['cores']} cores{memory}, "
+        f"{machine['system']}, Python {machine['versions']['python']}, torch {machine['versions']['torch']}, "
+        f"commit {commit}. Median (smallest–largest) of the repetitions."
+    )
+    makers = (throughput_table, solved_table, scaling_tables, parts_table, rates_table, startup_table, memory_table)
+    return "\n\n".join([words, *filter(None, (make(results) for make in makers))]) + "\n"
+
+
+def table(title: str, header: str, rows: list[list[str]], note: str = "") -> str:
+    """A Markdown table under its title; nothing where there are no rows."""
+    columns = header.split("|")
+    lines = [f"| {' | '.join(row)} |" for row in (columns, ["---", *["---:"] * (len(columns) - 1)], *rows)]
+    return "\n".join([f"**{title}**", "", *lines, *(["", note] if note else [])]) if rows else ""
+
+
+def speed(run: dict[str, Any]) -> list[str]:
+    """The cells of a run's throughput: env steps a second, fraction of the roofline."""
+    return [cell(run["sps"], "{:.1f}k", 1e3), cell(run.get("roofline", {}).get("fraction"), "{:.1%}")]
+
+
+def throughput_table(results: dict[str, Any]) -> str:
+    """Env steps a second of the default and each preset."""
+    named = {name: run for name, run in results.get("run", {}).items() if not name.startswith("--")}
+    rows = [
+        [name, *speed(run), cell(run["summary_sps"], "{:.1f}k", 1e3), in_words(run["options"])]
+        for name, run in named.items()
+    ]
+    note = (
+        f"Real runs with record, checkpoints and W&B offline, stopped after {results['options']['run_seconds']:g} "
+        "seconds of training; the summary's sps counts the end of the worker processes too. Roofline: the FLOP an env "
+        "step costs at least, over the best measured rate of float32 matrix products at the run's shapes on each core "
+        "in use."
+    )
+    return table("Throughput", "configuration|env steps a second|of the roofline|summary's sps|options", rows, note)
+
+
+def solved_table(results: dict[str, Any]) -> str:
+    """Training seconds and env steps to solved."""
+    rows = [
+        [name, str(len(one["seconds"]["values"]) if one["seconds"] else 0), cell(one["seconds"], "{:.1f}"),
+         cell(one["env_steps"], "{:.0f}k", 1e3)]
+        for name, one in results.get("solved", {}).items()
+    ]  # fmt: skip
+    note = f"Of {results['options']['seeds']} seeds; the others ended, or were stopped, without solving the task."
+    return table("To solved", "configuration|seeds that solved|training seconds|env steps", rows, note)
+
+
+def scaling_tables(results: dict[str, Any]) -> str:
+    """One table an axis."""
+    tables = []
+    for axis, points in results.get("scaling", {}).items():
+        rows = [[str(value), *speed(results["run"][name])] for value, name in points]
+        tables.append(table(f"Scaling over {axis}", f"`{option(axis)}`|env steps a second|of the roofline", rows))
+    return "\n\n".join(tables)
+
+
+def parts_table(results: dict[str, Any]) -> str:
+    """Where a worker's time goes."""
+    found = results.get("parts", {})
+    rows = [[name, *(cell(one[part], "{:.2f}", 1e-6) for part in PARTS)] for name, one in found.items()]
+    note = ("One worker alone, nobody else at the lock. Acting is without the environment's own step; learning is loss "
+            "and backward pass.")  # fmt: skip
+    return table("Microseconds an env step", f"configuration|{'|'.join(PARTS)}", rows, note)
+
+
+def rates_table(results: dict[str, Any]) -> str:
+    """The machine's matrix products."""
+    found = [run["roofline"]["rates"] for run in results.get("run", {}).values() if "roofline" in run]
+    best = {shape: max(rates.get(shape, 0.0) for rates in found) for rates in found for shape in rates}
+    rows = [[shape, f"{rate / 1e9:.1f}"] for shape, rate in best.items()]
+    return table("Matrix products on one thread", "shape|GFLOP/s", rows)
+
+
+def startup_table(results: dict[str, Any]) -> str:
+    """Seconds from the command."""
+    until = {"help": "`--help` has been shown", "first_update": "first update is on disk",
+             "startup": "of that, start-up after the parent's imports"}  # fmt: skip
+    found = results.get("startup", {}).get("default", {})
+    rows = [[until[name], cell(one, "{:.2f}")] for name, one in found.items()]
+    return table("Seconds from the command", "until|seconds", rows)
+
+
+def memory_table(results: dict[str, Any]) -> str:
+    """What the largest worker of a run holds beyond torch itself."""
+    if "torch" not in results:
+        return ""
+    alone = results["torch"]["default"]["bytes"]
+    rows = [["`import torch`", cell(alone, "{:.0f}", 2**20), "–"]]
+    for name, run in results["run"].items():
+        if name.startswith("--"):  # a point of a scaling axis
+            continue
+        held = run["worker_bytes"]
+        beyond = f"{(held['median'] - alone['median']) / 2**20:.0f}" if held and alone else "–"
+        rows.append([f"largest worker, {name}", cell(held, "{:.0f}", 2**20), beyond])
+    return table("Resident memory, MiB", "process|all|beyond torch's import", rows)
+
+
+def cell(found: dict[str, Any] | None, form: str, unit: float = 1.0) -> str:
+    """Median (smallest–largest) in a unit, as a table's cell."""
+    if found is None:
+        return "–"
+    middle, low, high = (form.format(found[name] / unit) for name in ("median", "min", "max"))
+    return f"{middle} ({low}–{high})"
+
+
+def in_words(options: dict[str, Any]) -> str:
+    """Options as on the command line."""
+    return "`" + " ".join(f"{option(name)} {value}" for name, value in options.items()) + "`" if options else "–"
