@@ -206,10 +206,7 @@ def train(config: Config, seconds: float) -> tuple[dict[str, Any], dict[str, Any
 
 
 def measure_run(config: Config, seconds: float) -> dict[str, Any]:
-    """Env steps a second and bytes of the largest worker, of a run of so many training seconds.
-
-    The summary's own sps counts the end of the worker processes too, which in a run so short is a large share.
-    """
+    """Env steps a second and bytes of the largest worker, of a run of so many training seconds."""
     summary, seen = train(replace(config, **ENDLESS), seconds)
     return {**seen, "summary_sps": summary["sps"], "startup_seconds": summary["startup_seconds"]}
 

@@ -43,7 +43,7 @@ def throughput_table(results: dict[str, Any]) -> str:
     ]
     note = (
         f"Real runs with record, checkpoints and W&B offline, stopped after {results['options']['run_seconds']:g} "
-        "seconds of training; the summary's sps counts the end of the worker processes too. Roofline: the FLOP an env "
+        "seconds of training. Roofline: the FLOP an env "
         "step costs at least, over the best measured rate of float32 matrix products at the run's shapes on each core "
         "in use."
     )
