@@ -149,7 +149,11 @@ def test_agents_without_a_fast_path_are_unrolled():
     class OwnCore(LSTMCore):
         """A user's own core may step in any way."""
 
+    class OwnAgent(Agent):
+        """So may a user's own agent, with heads of its own for example."""
+
     assert can_record(make_agent(Config(core="lstm"), 3, 2))
+    assert not can_record(OwnAgent(nn.Sequential(), LSTMCore(3, 4), 2))
     assert not can_record(make_agent(Config(core="mlp"), 3, 2))
     assert not can_record(make_agent(Config(core="gru", core_layers=2), 3, 2))
     assert not can_record(Agent(nn.Sequential(), OwnCore(3, 4), 2))
