@@ -2,7 +2,7 @@
 
 Question: what is lost when every training segment starts from a fresh state, and when does carrying not help either?
 Command:  python -m experiments.carry_ablation
-Time:     about 8 minutes on 2 cores (two serial runs at a time).
+Time:     12 minutes on 2 busy cores (two serial runs at a time).
 Output:   carry_ablation.png, carry_ablation.md (tables) and carry_ablation.csv (a row each run) in --out.
 
 On RecallCue a cue must be named `delay` steps later. With state zeroed at every segment of N steps it can only be known
