@@ -2,12 +2,16 @@
 
 Question: how many env steps a second are trained on, what limits them, and how do they scale?
 Command:  python -m experiments.benchmark (or: make bench)
-Time:     under 10 minutes on 2 cores; nothing else should run meanwhile.
+Time:     7 minutes on 2 cores with 3 presets, each further one 45 seconds more; nothing else should run meanwhile.
 Output:   benchmark.json (every number), benchmark.md (tables), benchmark.png (figure) in --out.
 
 Every speed is of a real run (async, 2 workers unless said otherwise) with record, checkpoints and W&B offline, and is
 the median (smallest to largest) of its repetitions. Repetitions are interleaved (A B C A B C), so that a machine that
 drifts does so for all alike. The roofline is what arithmetic alone would cost, see experiments/machine.py.
+
+Seconds, counted, a run costing 3 s beside its training: throughput 4 · 3 · 5 = 60, solved 4 · 3 · 8 = 96, scaling
+13 · 2 · 4.5 = 117, contention 4 · 2 · 4.8 = 38, parts 5 · 3 · 1.4 = 21, roofline 17 · 3 · 0.25 = 13, startup
+3 · 5.4 = 16, memory 36; 397 together.
 """
 
 import json
@@ -19,20 +23,25 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.benchmark_report import PARTS, report
 from experiments.machine import describe, measure_rates, resident_bytes, roofline, spread
 from experiments.study import RunFailed
-from rl import config as run_config
-from rl.config import Config, option
+from rl.config import PRESETS, Config, option
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rl.train import Run
 
 NETWORK = {"env": "MaskedVelocityCartPole-v1", "core": "lstm", "hidden_size": 64, "torso_size": 64}
 BASE = Config(**NETWORK, mode="async", workers=2, wandb="offline")
-SECTIONS = ("throughput", "solved", "scaling", "parts", "roofline", "startup", "memory")
-AXES = {"envs_per_worker": [8, 32, 128], "hidden_size": [64, 128, 256], "segment_length": [8, 32, 128],
+SECTIONS = ("throughput", "solved", "scaling", "contention", "parts", "roofline", "startup", "memory")
+AXES = {"envs_per_worker": [8, 32, 64, 128, 256], "hidden_size": [64, 128, 256], "segment_length": [8, 32, 128],
         "mode": ["async", "sync"], "unroll": ["recorded", "again"]}  # fmt: skip
-ENDLESS = {"total_env_steps": 100_000_000, "stop_when_solved": False}  # such runs are stopped after so many seconds
+ENDLESS = {"total_env_steps": 100_000_000, "stop_when_solved": False}  # such runs are stopped from here
+SHORTER = 0.75  # of --run-seconds: training seconds of the many runs of `scaling` and `contention`
 PART_SECONDS, WARM_UP = 1.0, 5  # of the timed loop; segments before it
 ROOT = Path(__file__).parents[1]
 Measured = dict[str, dict[str, list[dict[str, Any]]]]  # kind -> name -> one measurement a repetition
@@ -45,16 +54,22 @@ class Command:
     sections: str = ",".join(SECTIONS)
     """What to measure. throughput: env steps a second of the default and each preset; solved: what it takes them to
     solve the task; scaling: over workers, environments, hidden size, segment length, sync and async, learning from
-    recorded activations and unrolling again; parts: acting, learning, push, pull and environment apart; roofline: the
-    fraction of the machine's matrix-product rate; startup: from command to first update; memory: of a worker."""
+    recorded activations and unrolling again; contention: waiting for the learner's lock and holding it; parts: acting,
+    learning, push, pull and environment apart; roofline: the fraction of the machine's matrix-product rate; startup:
+    from command to first update; memory: of a worker, and whether it grows in a long run."""
     repetitions: int = 3
-    """Measurements of everything but `solved`."""
+    """Measurements of everything but `solved` and the long run of `memory`; of `scaling` and `contention` one less."""
     seeds: int = 3
     """Runs to solved of each configuration."""
+    first_seed: int = 1
+    """Seed of the first repetition; each further one has the next."""
     run_seconds: float = 2.0
-    """Training seconds after which a run that measures throughput is stopped."""
+    """Training seconds after which a run that measures throughput is stopped; of `scaling` and `contention`, after
+    three quarters of that."""
     solve_seconds: float = 40.0
     """Training seconds after which a run that has not solved the task is stopped, and counts as not solved."""
+    memory_env_steps: int = 10_000_000
+    """Env steps of the long run of `memory`, with the preset throughput."""
     workers: str = "1,2,4,8"
     """Workers to scale over."""
     runs_dir: Path = Path("runs/benchmark")
@@ -70,9 +85,9 @@ class Command:
         """
         from experiments.command_line import listed
 
-        for name in ("repetitions", "seeds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{option(name)} {getattr(self, name)}: a whole number of at least 1 is needed")
+        for name, least in (("repetitions", 1), ("seeds", 1), ("first_seed", 0), ("memory_env_steps", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{option(name)} {getattr(self, name)}: a whole number of at least {least} is needed")
         for name in ("run_seconds", "solve_seconds"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{option(name)} {getattr(self, name)}: a number above 0 is needed")
@@ -89,8 +104,7 @@ class Command:
 
 def configurations() -> dict[str, Config]:
     """The default and each preset, under their names."""
-    presets = getattr(run_config, "PRESETS", {})
-    return {"default": BASE, **{name: replace(BASE, **options) for name, options in presets.items()}}
+    return {"default": BASE, **{name: replace(BASE, **options) for name, options in PRESETS.items()}}
 
 
 def scaled(axes: dict[str, list[Any]]) -> dict[str, Config]:
@@ -124,33 +138,38 @@ def interleaved(jobs: list[Job]) -> Iterator[tuple[Job, int]]:
 def jobs_of(command: Command, runs_dir: Path) -> list[Job]:
     """All jobs of the chosen sections; runs leave their folders in `runs_dir`."""
     sections, axes, named = command.chosen(), command.axes(), configurations()
-    runs = {}
-    if sections & {"throughput", "roofline", "memory"}:
-        runs |= named
-    if "scaling" in sections:
-        runs |= scaled(axes)
+    points = scaled(axes) if "scaling" in sections else {}
+    runs = named if sections & {"throughput", "roofline", "memory"} else {}
+    shorter, fewer = SHORTER * command.run_seconds, max(1, command.repetitions - 1)
 
     def jobs(kind: str, configs: dict[str, Config], measure: Callable, repetitions: int = command.repetitions):
         def of(name: str, config: Config) -> Job:
             def once(repetition: int) -> dict[str, Any]:
                 folder = runs_dir / f"{kind}-{name.replace(' ', '-')}-{repetition}"
-                return measure(replace(config, seed=repetition + 1, run_dir=str(folder)))
+                return measure(replace(config, seed=command.first_seed + repetition, run_dir=str(folder)))
 
             return Job(kind, name, repetitions, once)
 
         return [of(name, config) for name, config in configs.items()]
 
     found = jobs("run", runs, lambda config: measure_run(config, command.run_seconds))
+    rest = {name: config for name, config in points.items() if name not in runs}
+    found += jobs("run", rest, lambda config: measure_run(config, shorter), fewer)
     if "solved" in sections:
         found += jobs("solved", named, lambda config: measure_solving(config, command.solve_seconds), command.seeds)
+    if "contention" in sections:
+        crowds = {str(workers): replace(BASE, workers=workers) for workers in axes["workers"]}
+        found += jobs("contention", crowds, lambda config: measure_contention(config, shorter), fewer)
     if "parts" in sections:
         found += jobs("parts", {**named, "--unroll again": replace(BASE, unroll="again")}, measure_parts)
     if "roofline" in sections:
-        found += jobs("rates", runs, measure_rates)
+        found += jobs("rates", {**runs, **rest}, measure_rates)
     if "startup" in sections:
         found += jobs("startup", {"default": BASE}, measure_startup)
     if "memory" in sections:
         found += jobs("torch", {"default": BASE}, measure_torch)
+        long = {"throughput": named["throughput"]}
+        found += jobs("growth", long, lambda config: measure_growth(config, command.memory_env_steps), 1)
     return found
 
 
@@ -180,70 +199,112 @@ class MeasurementFailed(RunFailed):
         self.exit_code = exit_code
 
 
-def train(config: Config, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Train until the run ends, or until a row of its record is so many training seconds old.
-
-    Returns:
-        The summary, and what was seen when the run was stopped: env steps a second until then, and the resident bytes
-        of its largest worker; nothing where it ended by itself.
-    """
+def run_of(config: Config) -> "Run":
+    """A run that is not started yet."""
     import envs
     from rl.train import new_run
 
-    run, seen = new_run(config, envs.make_vector), {}
+    return new_run(config, envs.make_vector)
 
-    def stop_in_time(row: dict[str, float]) -> None:
-        if row["time/seconds"] >= seconds and not seen:
-            held = [resident_bytes(child.pid) for child in multiprocessing.active_children()]
-            seen["sps"] = row["global_step"] / row["time/seconds"]
-            seen["worker_bytes"] = max((size for size in held if size), default=None)
+
+def train(run: "Run", enough: Callable[[dict[str, float]], bool]) -> dict[str, Any]:
+    """Train until the run ends, or until `enough`, asked with each row of the record, says so; returns the summary."""
+
+    def on_row(row: dict[str, float]) -> None:
+        if enough(row):
             run.ledger.request_stop()
 
-    summary = run.execute(on_row=stop_in_time)
+    summary = run.execute(on_row=on_row)
     if summary["exit_code"] != 0:
-        raise MeasurementFailed(Path(config.run_dir).name, summary["exit_reason"], summary["exit_code"])
-    return summary, seen
+        raise MeasurementFailed(run.run_dir.name, summary["exit_reason"], summary["exit_code"])
+    return summary
+
+
+def largest_worker() -> int | None:
+    """Resident bytes of the run's largest worker."""
+    held = [resident_bytes(child.pid) for child in multiprocessing.active_children()]
+    return max((size for size in held if size), default=None)
 
 
 def measure_run(config: Config, seconds: float) -> dict[str, Any]:
     """Env steps a second and bytes of the largest worker, of a run of so many training seconds."""
-    summary, seen = train(replace(config, **ENDLESS), seconds)
+    seen = {}
+
+    def enough(row: dict[str, float]) -> bool:
+        if row["time/seconds"] >= seconds and not seen:
+            seen.update(sps=row["global_step"] / row["time/seconds"], worker_bytes=largest_worker())
+        return bool(seen)
+
+    summary = train(run_of(replace(config, **ENDLESS)), enough)
     return {**seen, "summary_sps": summary["sps"], "startup_seconds": summary["startup_seconds"]}
 
 
 def measure_solving(config: Config, seconds: float) -> dict[str, Any]:
     """Training seconds and env steps at the crossing that was confirmed; None where there was none in time."""
-    summary, _ = train(replace(config, stop_when_solved=True), seconds)
+    run = run_of(replace(config, stop_when_solved=True))
+    summary = train(run, lambda row: row["time/seconds"] >= seconds)
     return {"seconds": summary["solved_at_seconds"], "env_steps": summary["solved_at_env_steps"]}
+
+
+def measure_growth(config: Config, env_steps: int) -> dict[str, list[int | None]]:
+    """Resident bytes of the largest worker and of this process after each tenth of so many env steps."""
+    held = {"env_steps": [], "worker": [], "parent": []}
+    due = [env_steps * tenth / 10 for tenth in range(1, 11)]
+
+    def enough(row: dict[str, float]) -> bool:
+        if due and row["global_step"] >= due[0]:
+            for name, value in zip(held, (row["global_step"], largest_worker(), resident_bytes()), strict=True):
+                held[name].append(value)
+            due[:] = [mark for mark in due if mark > row["global_step"]]
+        return not due
+
+    endless = {**ENDLESS, "total_env_steps": env_steps + ENDLESS["total_env_steps"]}
+    train(run_of(replace(config, **endless)), enough)
+    return held
+
+
+def measure_contention(config: Config, seconds: float) -> dict[str, float]:
+    """How long async workers wait for the learner's lock and hold it, for so many seconds from a run's first row on."""
+    from experiments.timers import TimedLock
+
+    run, looks = run_of(replace(config, **ENDLESS)), []
+    lock = run.memory.lock = TimedLock(run.memory.lock)
+
+    def enough(_row: dict[str, float]) -> bool:
+        now = time.perf_counter()
+        if not looks or (len(looks) == 1 and now >= looks[0][0] + seconds):
+            looks.append((now, lock.shared.spent.copy()))
+        return len(looks) == 2
+
+    train(run, enough)
+    (start, before), (end, after) = looks
+    return contention(after - before, config.workers * (end - start))
+
+
+def contention(spent: "np.ndarray", worker_seconds: float) -> dict[str, float]:
+    """The share of workers' time that they wait for the lock, and mean seconds of a wait and a hold.
+
+    Args:
+        spent: [pull or push, (acquisitions, seconds waited, seconds held)], summed over workers.
+        worker_seconds: how long that took, summed over workers.
+    """
+    pull, push = (spent[:, 1:] / spent[:, :1]).tolist()
+    means = {"pull_wait": pull[0], "push_wait": push[0], "pull_hold": pull[1], "push_hold": push[1]}
+    return {"waiting": float(spent[:, 1].sum() / worker_seconds), **means}
 
 
 # --- one worker in this process
 
 
-class TimedEnvironments:
-    """A vector environment that counts the seconds in its `step`."""
-
-    def __init__(self, environments: Any) -> None:
-        self.environments, self.seconds = environments, 0.0
-
-    def step(self, actions: Any) -> Any:
-        """Step, timed."""
-        start = time.perf_counter()
-        result = self.environments.step(actions)
-        self.seconds += time.perf_counter() - start
-        return result
-
-
 def measure_parts(config: Config) -> dict[str, float]:
     """Seconds an env step of each part of a worker's life, alone on the machine and with nobody else at the lock."""
-    import envs
-    from rl.loss import actor_critic_loss
-    from rl.train import new_run
+    from experiments.timers import TimedEnvironments
+    from rl.fast_path import differentiate
     from rl.worker import build_worker
 
     config = replace(config, **ENDLESS, mode="async", workers=1)
-    run = new_run(config, envs.make_vector)  # for what it shares with workers; it is not started
-    learner, collector, flat = build_worker(0, config, envs.make_vector, run.memory, run.ledger, run.key)
+    run = run_of(config)  # for what it shares with workers; it is not started
+    learner, collector, flat = build_worker(0, config, run.make_environments, run.memory, run.ledger, run.key)
     timed = collector.environments = TimedEnvironments(collector.environments)
     run.ledger.start_clock()
 
@@ -255,9 +316,7 @@ def measure_parts(config: Config) -> dict[str, float]:
         pulled = time.perf_counter()
         segment = collector.collect()
         acted = time.perf_counter()
-        flat.gradient.zero_()
-        loss, losses = actor_critic_loss(flat.agent, segment, config, learner.sum_over_workers)
-        loss.backward()
+        losses = differentiate(flat.agent, segment, config, learner.sum_over_workers)
         learnt = time.perf_counter()
         learner.push(flat.gradient, segment.env_steps, losses, collector.take_finished_episodes())
         pushed = time.perf_counter()
@@ -322,7 +381,9 @@ def summarise(command: Command, measured: Measured) -> dict[str, Any]:
     configs = {**scaled(command.axes()), **configurations()}
     results: dict[str, Any] = {"options": {**asdict(command), "runs_dir": None, "out": None}}
     for kind, names in measured.items():
-        if kind != "rates":
+        if kind == "growth":
+            results[kind] = {name: only for name, (only,) in names.items()}
+        elif kind != "rates":
             results[kind] = {name: spreads(repetitions) for name, repetitions in names.items()}
     for name, run in results.get("run", {}).items():
         run["options"] = differing(configs[name])

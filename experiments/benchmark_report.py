@@ -18,7 +18,8 @@ def report(results: dict[str, Any]) -> str:
         f"{machine['system']}, Python {machine['versions']['python']}, torch {machine['versions']['torch']}, "
         f"commit {commit}. Median (smallest–largest) of the repetitions."
     )
-    makers = (throughput_table, solved_table, scaling_tables, parts_table, rates_table, startup_table, memory_table)
+    makers = (throughput_table, solved_table, scaling_tables, contention_table, parts_table, rates_table, startup_table,
+              memory_table, growth_table)  # fmt: skip
     return "\n\n".join([words, *filter(None, (make(results) for make in makers))]) + "\n"
 
 
@@ -43,21 +44,26 @@ def throughput_table(results: dict[str, Any]) -> str:
     ]
     note = (
         f"Real runs with record, checkpoints and W&B offline, stopped after {results['options']['run_seconds']:g} "
-        "seconds of training. Roofline: the FLOP an env "
-        "step costs at least, over the best measured rate of float32 matrix products at the run's shapes on each core "
-        "in use."
+        "seconds of training (those below, of scaling and of the lock, after three quarters of that). Roofline: the "
+        "FLOP an env step costs at least, over the best measured rate of float32 matrix products at the run's shapes "
+        "on each core in use."
     )
     return table("Throughput", "configuration|env steps a second|of the roofline|summary's sps|options", rows, note)
 
 
 def solved_table(results: dict[str, Any]) -> str:
     """Training seconds and env steps to solved."""
+    options = results["options"]
+    seeds, last_seed = options["seeds"], options["first_seed"] + options["seeds"] - 1
     rows = [
-        [name, str(len(one["seconds"]["values"]) if one["seconds"] else 0), cell(one["seconds"], "{:.1f}"),
+        [name, f"{len(one['seconds']['values']) if one['seconds'] else 0} of {seeds}", cell(one["seconds"], "{:.1f}"),
          cell(one["env_steps"], "{:.0f}k", 1e3)]
         for name, one in results.get("solved", {}).items()
     ]  # fmt: skip
-    note = f"Of {results['options']['seeds']} seeds; the others ended, or were stopped, without solving the task."
+    note = (
+        f"Seeds {options['first_seed']} to {last_seed}; medians and ranges are of those that solved the task. The "
+        f"others ended, or were stopped after {options['solve_seconds']:g} seconds of training."
+    )
     return table("To solved", "configuration|seeds that solved|training seconds|env steps", rows, note)
 
 
@@ -68,6 +74,19 @@ def scaling_tables(results: dict[str, Any]) -> str:
         rows = [[str(value), *speed(results["run"][name])] for value, name in points]
         tables.append(table(f"Scaling over {axis}", f"`{option(axis)}`|env steps a second|of the roofline", rows))
     return "\n\n".join(tables)
+
+
+def contention_table(results: dict[str, Any]) -> str:
+    """How long workers wait for the lock, and hold it."""
+    times = ("pull_wait", "pull_hold", "push_wait", "push_hold")
+    rows = [
+        [workers, cell(one["waiting"], "{:.2%}"), *(cell(one[name], "{:.1f}", 1e-6) for name in times)]
+        for workers, one in results.get("contention", {}).items()
+    ]
+    header = "`--workers`|of their time|pull waits, µs|pull holds, µs|push waits, µs|push holds, µs"
+    note = ("Real runs of the default, the lock being timed: the share of the workers' time that they wait for it, and "
+            "means over its uses. With more workers than cores, whoever holds it may be off its core.")  # fmt: skip
+    return table("Waiting for the learner's lock", header, rows, note)
 
 
 def parts_table(results: dict[str, Any]) -> str:
@@ -109,6 +128,19 @@ def memory_table(results: dict[str, Any]) -> str:
         beyond = f"{(held['median'] - alone['median']) / 2**20:.0f}" if held and alone else "–"
         rows.append([f"largest worker, {name}", cell(held, "{:.0f}", 2**20), beyond])
     return table("Resident memory, MiB", "process|all|beyond torch's import", rows)
+
+
+def growth_table(results: dict[str, Any]) -> str:
+    """Whether the processes of a long run grow."""
+    if "growth" not in results:
+        return ""
+    held = results["growth"]["throughput"]
+    first, last = (f"after {held['env_steps'][place] / 1e6:.2f}M env steps" for place in (0, -1))
+    rows = []
+    for name, sizes in (("largest worker, throughput", held["worker"]), ("its parent", held["parent"])):
+        known = [] if None in sizes else [sizes[0], sizes[-1], sizes[-1] - sizes[0]]
+        rows.append([name, *([f"{size / 2**20:.1f}" for size in known] or "–––")])
+    return table("Resident memory of a long run, MiB", f"process|{first}|{last}|growth", rows)
 
 
 def cell(found: dict[str, Any] | None, form: str, unit: float = 1.0) -> str:

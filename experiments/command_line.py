@@ -16,8 +16,13 @@ from rl.config import Config, option
 Command = TypeVar("Command")
 
 
-def parse(command: type[Command], docstring: str) -> Command:
+def parse(command: type[Command], docstring: str, default: Command | None = None) -> Command:
     """Parse the command line into a dataclass, its docstrings being the help.
+
+    Args:
+        command: the dataclass.
+        docstring: of the experiment.
+        default: holds the values of options that are not given, where they are not the dataclass's own.
 
     Raises:
         ValueError: an option is wrong, in one line.
@@ -26,14 +31,25 @@ def parse(command: type[Command], docstring: str) -> Command:
 
     # Append: an option that takes several values is repeated, as in --env-arg delay=8 --env-arg cues=3.
     style = (tyro.conf.OmitArgPrefixes, tyro.conf.UseAppendAction)
+    shown = {"prog": program(), "description": paragraphs(docstring), "config": style}
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(command, prog=program(), description=paragraphs(docstring), config=style)
+            return tyro.cli(command, default=default or tyro.MISSING_NONPROP, **shown)
     except SystemExit as end:
         if not end.code:  # --help
             raise
         raise ValueError(without_box(said.getvalue())) from None
+
+
+def given(name: str) -> list[str | None]:
+    """The values that the command line gives an option, found before it is parsed; None where one is missing."""
+    values, words = [], sys.argv[1:]
+    for word, next_word in itertools.zip_longest(words, words[1:]):
+        said, equals, value = word.partition("=")
+        if said.replace("_", "-") == name:
+            values.append(value if equals else next_word)
+    return values
 
 
 def program() -> str:
@@ -51,6 +67,7 @@ def without_box(text: str) -> str:
         (r": invalid literal for int\(\) with base 10: (.*)$", r" \1: a whole number is needed"),
         (r": could not convert string to float: (.*)$", r" \1: a number is needed"),
         (r"^invalid choice (.*) for argument '(.*)'\. Expected one of \((.*)\)\.$", r"\2 \1: one of \3 is needed"),
+        (r"^Missing value for argument '(.*)'\. Expected 1 values\.$", r"\1: a value is needed, see --help"),
         (r"^Unrecognized options: (.*)$", r"\1: there is no such option, see --help"),
     ):
         said = re.sub(theirs, ours, said)

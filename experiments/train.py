@@ -7,8 +7,9 @@ Output:   a run folder (config.json, metrics.jsonl, summary.json, checkpoint.pt,
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from rl.config import Config
+from rl.config import PRESETS, Config
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,29 @@ class Command:
     """What the command line says."""
 
     config: Config = field(default_factory=Config)
+    preset: Literal["none", *PRESETS] = "none"
+    """Defaults for a purpose; every other option that is given overrides them, and --help beside it shows them.
+    fast: soonest to solved, in seconds; throughput: most env steps a second; frugal: fewest env steps to solved."""
     resume: str = ""
     """Go on with this run folder, with the run's own config, from its checkpoint; no other option goes with it."""
+
+
+def defaults() -> Command:
+    """What holds where the command line says nothing: the values of its preset, wherever that stands.
+
+    Raises:
+        ValueError: there is more than one preset.
+    """
+    from experiments.command_line import given
+
+    names = given("--preset")
+    if len(names) > 1:
+        needed = f"one of {', '.join(['none', *PRESETS])} is needed"
+        raise ValueError(f"--preset {' '.join(map(repr, names))}: given {len(names)} times, {needed}")
+    options = dict(PRESETS.get(names[0], {})) if names else {}  # an unknown name is refused when it is parsed
+    if given("--env-arg"):
+        options.pop("env_arg", None)  # repeatable: what is given would be added to it
+    return Command(config=Config(**options))
 
 
 def main() -> None:
@@ -26,8 +48,8 @@ def main() -> None:
     from experiments.display import TrainingDisplay, command_line, show_summary, training_progress
 
     with command_line():
-        command = parse(Command, __doc__)
-        if command.resume and command.config != Config():
+        command = parse(Command, __doc__, defaults())
+        if command.resume and command != Command(resume=command.resume):
             raise ValueError(f"--resume {command.resume}: a resumed run keeps its own config; give no other option")
 
         import envs

@@ -16,13 +16,13 @@ from rl.segment import Segment
 Episode = tuple[float, int]  # episode_return (undiscounted), episode_length
 
 
-def sample_actions(logits: Tensor, noise: Tensor) -> Tensor:
-    """Actions [batch] drawn from softmax(logits), logits and Gumbel noise [batch, action].
+def sample_actions(logits: Tensor, noise: Tensor, out: Tensor | None = None) -> Tensor:
+    """Actions [batch] drawn from softmax(logits), logits and Gumbel noise [batch, action], into `out` if given.
 
     a = argmax (logits + g),   g ~ Gumbel(0, 1)   (Gumbel 1954; Maddison et al. 2014, §2): two small operations, where
     inverting the cumulative distribution takes five.
     """
-    return torch.argmax(logits + noise, dim=-1)
+    return torch.argmax(logits + noise, dim=-1, out=out)
 
 
 class Collector:
@@ -102,13 +102,13 @@ class Collector:
         observed, opens, chosen, earned, ended_by_env, ended_by_limit = rows
         for t in range(steps):
             output, self.core_state = step(observations[t], self.core_state, is_first[t])
-            chosen[t] = sample_actions(output.logits, noise[t])
+            sample_actions(output.logits, noise[t], out=actions[t])
             observed[t + 1], reward, ended_by_env[t], ended_by_limit[t], infos = self.environments.step(chosen[t])
             earned[t] = reward
-            opens[t + 1] = ended = ended_by_env[t] | ended_by_limit[t]
+            ended = np.logical_or(ended_by_env[t], ended_by_limit[t], out=opens[t + 1])
             self._episode_returns += reward
             self._episode_lengths += 1
-            if infos or ended.any():
+            if np.count_nonzero(ended):
                 self._close_episodes(ended)
                 cut = ended & ~ended_by_env[t]
                 if cut.any():
@@ -141,8 +141,8 @@ class Collector:
 
     def _close_episodes(self, ended: np.ndarray) -> None:
         """Note return and length of the episodes that ended. Counted here, since wrappers miscount."""
-        for row in np.flatnonzero(ended):
-            self._finished.append((float(self._episode_returns[row]), int(self._episode_lengths[row])))
+        returns, lengths = self._episode_returns[ended], self._episode_lengths[ended]
+        self._finished.extend(zip(returns.tolist(), lengths.tolist(), strict=True))
         self._episode_returns[ended] = 0.0
         self._episode_lengths[ended] = 0
 

@@ -1,27 +1,92 @@
-"""Which agents have a fast path, and which one."""
+"""Which agents have a fast path, and how they learn by it: the loss's gradient, written out.
 
-from torch import nn
+With n = time · batch, π = softmax(logits), Â normalised advantages, G returns, H entropies, and the loss of rl/loss.py,
+
+    ∂L/∂logits = (Â (π − 1ₐ) + c_e π (log π + H)) / n,   ∂L/∂V = 2 c_v (V − G) / n.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
 
 from rl.agent import Agent
+from rl.config import Config
 from rl.cores import GRUCore, LSTMCore
+from rl.loss import actor_critic_loss, alone, checked, explained_variance, normalise, targets
 from rl.recorded import Recording
 from rl.recorded_gru import GRURecording
 from rl.recorded_lstm import LSTMRecording
+from rl.segment import Segment
 
 RECORDINGS = {LSTMCore: LSTMRecording, GRUCore: GRURecording}
 
 
 def can_record(agent: Agent) -> bool:
-    """Whether there is a fast path: one LSTM or GRU layer behind linear layers with tanh; anything else is unrolled."""
-    if type(agent) is not Agent:
-        return False  # it may step in its own way
-    torso = agent.torso
-    plain_torso = isinstance(torso, nn.Sequential) and all(
-        isinstance(part, nn.Linear if place % 2 == 0 else nn.Tanh) for place, part in enumerate(torso)
+    """Whether there is a fast path: one LSTM or GRU layer behind linear layers with tanh, as `make_agent` builds them.
+
+    Anything else is unrolled: a subclass may compute in its own way, and a layer that is frozen, shared or parametrised
+    learns in its own.
+    """
+    if type(agent) is not Agent or type(agent.torso) is not nn.Sequential or type(agent.core) not in RECORDINGS:
+        return False
+    (cell, *more_layers), torso = agent.core.cells, list(agent.torso)
+    layers = [*torso[::2], agent.policy_head, agent.value_head]
+    return (
+        not more_layers
+        and type(cell) in (nn.LSTMCell, nn.GRUCell)
+        and len(torso) % 2 == 0
+        and all(type(layer) is nn.Tanh for layer in torso[1::2])
+        and all(type(layer) is nn.Linear for layer in layers)
+        and len(set(layers)) == len(layers)
+        and all(module.bias is not None and module.bias is not False for module in (*layers, cell))
+        and all(parameter.requires_grad for parameter in agent.parameters())
     )
-    return plain_torso and len(torso) % 2 == 0 and type(agent.core) in RECORDINGS and len(agent.core.cells) == 1
 
 
 def make_recording(agent: Agent, steps: int, batch: int) -> Recording:
     """The recording for an agent's core, of segments of `steps` steps of `batch` environments."""
     return RECORDINGS[type(agent.core)](agent, steps, batch)
+
+
+def differentiate(
+    agent: Agent, segment: Segment, config: Config, sum_over_workers: Callable[[Tensor], Tensor] = alone
+) -> dict[str, float]:
+    """Leave the gradient of a segment's loss in the agent's parameters, by the fast path where acting was recorded.
+
+    Arguments, what is logged and errors as of `actor_critic_loss`, which says what the loss is.
+    """
+    if segment.recording is None:
+        for parameter in agent.parameters():
+            if parameter.grad is not None:
+                parameter.grad.zero_()
+        loss, losses = actor_critic_loss(agent, segment, config, sum_over_workers)
+        loss.backward()
+        return losses
+    d_logits, d_values, losses = loss_gradient(segment, config, sum_over_workers)
+    segment.recording.backward(d_logits, d_values)
+    return losses
+
+
+@torch.no_grad()
+def loss_gradient(
+    segment: Segment, config: Config, sum_over_workers: Callable[[Tensor], Tensor] = alone
+) -> tuple[Tensor, Tensor, dict[str, float]]:
+    """∂L/∂logits [time, batch, action] and ∂L/∂values [time, batch] of a recorded segment, and what is logged."""
+    logits, all_values = segment.recording.output
+    returns = targets(segment, all_values, config)
+    errors = all_values[:-1] - returns
+    advantages = normalise(-errors, sum_over_workers) if config.normalise_advantages else -errors
+    log_probs = logits[:-1].log_softmax(-1)
+    probs, chosen = log_probs.exp(), segment.actions.unsqueeze(-1)
+    entropies = -(probs * log_probs).sum(-1)
+    policy_loss = -(log_probs.gather(-1, chosen).squeeze(-1) * advantages).mean()
+    value_loss, entropy = errors.square().mean(), entropies.mean()
+    losses = checked(policy_loss, value_loss, entropy, config)
+
+    wide, n = advantages.unsqueeze(-1), errors.numel()
+    d_logits = (probs * wide).scatter_add_(-1, chosen, -wide)
+    if config.entropy_coefficient:
+        d_logits += config.entropy_coefficient * probs * (log_probs + entropies.unsqueeze(-1))
+    losses["explained_variance"] = explained_variance(returns, errors)
+    return d_logits.div_(n), errors.mul_(2.0 * config.value_coefficient / n), losses

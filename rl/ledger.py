@@ -6,7 +6,7 @@ learnt and never on when somebody looked.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,7 +111,7 @@ class Ledger:
 
     # --- writing, under the lock
 
-    def record(self, env_steps: int, losses: dict[str, float], episodes: Iterable[tuple[float, int]]) -> None:
+    def record(self, env_steps: int, losses: dict[str, float], episodes: Sequence[tuple[float, int]]) -> None:
         """Enter one update: its env steps, its logged numbers and the episodes that ended in its segment."""
         shared = self.shared
         shared.env_steps[0] += env_steps
@@ -120,10 +120,12 @@ class Ledger:
         shared.staleness[min(int(losses["staleness"]), STALENESS_BINS - 1)] += 1
         shared.sums[: len(LOSSES)] += [losses[name] for name in LOSSES]
         shared.sums[len(LOSSES)] += 1
-        for episode_return, episode_length in episodes:
-            shared.sums[len(LOSSES) + 1 :] += 1, episode_return, episode_length
-            shared.returns[shared.returns_seen[0] % self.window] = episode_return
-            shared.returns_seen[0] += 1
+        if episodes:
+            returns, lengths = np.array(episodes, dtype=np.float64).T
+            shared.sums[len(LOSSES) + 1 :] += len(returns), returns.sum(), lengths.sum()
+            shared.returns_seen[0] += len(returns)
+            last = returns[-self.window :]
+            shared.returns[(shared.returns_seen[0] + np.arange(-len(last), 0)) % self.window] = last
         if self.env_steps // self.log_interval > self.row_opened_at // self.log_interval:
             self.close_row()
         if shared.stop_requested[0] or self.env_steps >= self.total_env_steps:

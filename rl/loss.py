@@ -1,5 +1,6 @@
 """The actor-critic loss of one segment."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -42,7 +43,7 @@ def actor_critic_loss(
 
     L = −mean log π(aₜ) Âₜ + c_v · mean (Gₜ − Vₜ)² − c_e · mean H(πₜ)   (Mnih et al. 2016, §4), Â = G − V, in the
     policy term alone normalised to mean 0 and deviation 1. The unroll's own final state is thrown away: only the
-    Collector carries state. Where acting was recorded, its activations stand in for the unroll.
+    Collector carries state.
 
     Args:
         agent: its gradients follow from the loss.
@@ -56,10 +57,7 @@ def actor_critic_loss(
     Raises:
         FloatingPointError: the loss is not finite.
     """
-    if segment.recording:
-        output = segment.recording.unroll()
-    else:
-        output, _ = agent.unroll(segment.observations, segment.core_state, segment.is_first)
+    output, _ = agent.unroll(segment.observations, segment.core_state, segment.is_first)
     values = output.values[:-1]
     log_probs = output.logits[:-1].log_softmax(-1)  # [time, batch, action]
     returns = targets(segment, output.values.detach(), config)
@@ -72,20 +70,31 @@ def actor_critic_loss(
     value_loss = (returns - values).square().mean()
     entropy = -(log_probs.exp() * log_probs).sum(-1).mean()
     loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
-    if not torch.isfinite(loss):
-        raise FloatingPointError(
-            f"the loss is {loss.item()}: policy {policy_loss.item()}, value {value_loss.item()}, "
-            f"entropy {entropy.item()}; look for nan or inf in observations and rewards, or lower --learning-rate"
-        )
-    spread = returns.var(correction=0)
-    unexplained = value_loss.detach() - (returns - values.detach()).mean().square()
-    metrics = {
-        "policy_loss": policy_loss.item(),
-        "value_loss": value_loss.item(),
-        "entropy": entropy.item(),
-        "explained_variance": (1.0 - unexplained / spread.clamp_min(1e-12)).item(),
-    }
+    metrics = checked(policy_loss, value_loss, entropy, config)
+    metrics["explained_variance"] = explained_variance(returns, values.detach() - returns)
     return loss, metrics
+
+
+def checked(policy_loss: Tensor, value_loss: Tensor, entropy: Tensor, config: Config) -> dict[str, float]:
+    """The three terms of the loss as numbers.
+
+    Raises:
+        FloatingPointError: the loss that they make is not finite.
+    """
+    policy, value, bonus = policy_loss.item(), value_loss.item(), entropy.item()
+    loss = policy + config.value_coefficient * value - config.entropy_coefficient * bonus
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss is {loss}: policy {policy}, value {value}, entropy {bonus}; look for nan or inf in observations "
+            "and rewards, or lower --learning-rate"
+        )
+    return {"policy_loss": policy, "value_loss": value, "entropy": bonus}
+
+
+def explained_variance(returns: Tensor, errors: Tensor) -> float:
+    """1 − Var(V − G) / Var(G) of returns and errors V − G, both [time, batch]."""
+    unexplained, spread = errors.var(correction=0).item(), returns.var(correction=0).item()
+    return 1.0 - unexplained / max(spread, 1e-12)
 
 
 def normalise(advantages: Tensor, sum_over_workers: Callable[[Tensor], Tensor]) -> Tensor:

@@ -1,20 +1,25 @@
 """The fast path: the activations of acting are the forward pass of learning.
 
 Parameters do not change within a segment, so what the network computed while acting is what an unroll would compute
-again. A `Recording` steps like the Agent does, but into buffers; `unroll` hands them to autograd as the forward pass,
-with the backward pass through time written out: local derivatives for the whole segment at once, a short loop over time
-for what is carried, one matrix product for each weight. Three units of arithmetic a step where acting and unrolling
-again take four, and a few large calls where autograd makes many small ones.
+again. A `Recording` steps like the Agent does, but into buffers, and its `gradients` are the backward pass through time
+written out: one short loop for what is carried, one matrix product for all the weights of a core. Three units of
+arithmetic a step where acting and unrolling again take four, and a few large calls where autograd makes many small
+ones. It equals `Agent.unroll` in value and gradient, which stays the definition; tests/test_recorded.py compares them.
 
-It equals `Agent.unroll` in value and gradient, which stays the definition; tests/test_recorded.py compares them.
+Notation, with rows [batch] of step t:   x = torso output,   h⁻ = state after resets (c⁻ too),   h = state after the
+step,   p = pre-activations, in blocks of hidden units,   dy = ∂L/∂y.
 
-Notation, with rows [batch] of step t:   x = torso output,   h⁻, c⁻ = state after resets,   h, c = state after the step,
-p = pre-activations,   dy = ∂L/∂y,   d⃖ = what arrives from step t + 1 (zero where t + 1 opens an episode).
+A core's cell is one product, p = W [x, h⁻, 1]: the column of ones makes the bias a row of the weights, which saves
+adding it here and summing its gradient later. Torso and heads do the same.
+
+Tensors and arrays share memory. NumPy does the additions and multiplications of the loops over time, since one of its
+calls on so few numbers takes half the time of torch's; torch does the rest, where it is the faster.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -25,13 +30,17 @@ from rl.cores import CoreState
 Step = Callable[[Tensor, CoreState, Tensor], tuple[AgentOutput, CoreState]]  # observation, core_state, is_first
 
 ROWS = "time batch feature -> (time batch) feature"
+tanh_backward = torch.ops.aten.tanh_backward.grad_input  # dy (1 − y²), into grad_input
+sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input  # dy (1 − y) y
 
 
 class Recording:
-    """One segment of acting, kept: torso and heads, which all cores share.
+    """One segment of acting, kept, and its backward pass: all that does not depend on the kind of cell.
 
     Buffers are used again by the next segment.
     """
+
+    blocks: int  # of hidden units in the pre-activations
 
     def __init__(self, agent: Agent, steps: int, batch: int) -> None:
         """Allocate for N = `steps` steps and the bootstrap."""
@@ -40,43 +49,61 @@ class Recording:
         self.cell: Any = agent.core.cells[0]
         self.hidden, self.inputs = self.cell.hidden_size, self.cell.input_size
         self.actions = agent.policy_head.out_features
-        reference = agent.policy_head.weight.detach()
-        features = self.layers[0].in_features if self.layers else self.inputs
+        x, state = slice(0, self.inputs), slice(self.inputs, self.inputs + self.hidden)
 
-        def rows(*size: int) -> Tensor:
-            return reference.new_zeros(steps + 1, batch, *size)
+        self.below = [self.with_ones(layer.in_features) for layer in self.layers]  # what each layer of the torso sees
+        self.joined = self.with_ones(self.inputs + self.hidden)  # x, h⁻, 1
+        self.p = self.rows(self.blocks * self.hidden)
+        self.outputs = self.with_ones(self.hidden)  # h, 1
+        self.heads = self.rows(self.actions + 1)
+        self.d_joined = self.rows(self.inputs + self.hidden)
+        self.dp = self.rows(self.blocks * self.hidden)
+        self.d_outputs = self.rows(self.hidden)  # by the heads
+        self.d_torso = [self.rows(layer.out_features) for layer in self.layers]
+        self.opened: list[np.ndarray] = [np.empty(0, dtype=np.int64)] * (steps + 1)  # rows that open an episode
 
-        self.rows = rows
-        self.joined = rows(self.inputs + self.hidden)  # x and h⁻ side by side, so that one product serves both
-        self.before = self.joined[..., self.inputs :]
-        self.observations = rows(features) if self.layers else self.joined[..., : self.inputs]
-        self.torso = [rows(layer.out_features) for layer in self.layers[:-1]]
-        if self.layers:
-            self.torso.append(self.joined[..., : self.inputs])
-        self.outputs = rows(self.hidden)  # h
-        self.heads = rows(self.actions + 1)
-        self.keep = rows(1)  # 0 where is_first, else 1
-        # A view costs as much as a small operation: all that a step needs are made here, once.
-        self.scratch = [row.new_empty(row.shape) for row in (layer[0] for layer in self.torso)]
-        self.torso_rows = list(zip(*(layer.unbind(0) for layer in self.torso), strict=True))
-        buffers = (self.observations, self.before, self.outputs, self.heads, self.heads[..., :-1], self.heads[..., -1])
-        self.step_rows = list(zip(*(buffer.unbind(0) for buffer in buffers), strict=True))
+        # Making a view costs as much as a small operation: all that a step needs are made here, once.
+        observations, *self.above = [*(below[..., :-1] for below in self.below), self.joined[..., x]]
+        layers = (zip(*pair, strict=True) for pair in zip(self.below, self.above, strict=True))
+        self.torso_rows = list(zip(*layers, strict=True)) or [()] * (steps + 1)
+        self.observed = arrays(observations)
+        self.before = arrays(self.joined[..., state])
+        self.products = list(zip(self.joined, self.p, self.outputs, self.heads, strict=True))
+        self.said = [AgentOutput(heads[:, :-1], heads[:, -1]) for heads in self.heads]
+        self.d_products = list(zip(self.dp, self.d_joined, strict=True))
+        self.d_before, self.d_by_heads = arrays(self.d_joined[..., state]), arrays(self.d_outputs)
+        self.dh, self.d_state = self.rows(self.hidden)[:2].numpy()  # d_state: what comes back beside the product
         self.t = 0
 
+    def rows(self, *size: int) -> Tensor:
+        """Zeros [time + 1, batch, *size] in the network's precision."""
+        return self.agent.policy_head.weight.new_zeros(self.steps + 1, self.batch, *size).detach()
+
+    def with_ones(self, size: int) -> Tensor:
+        """Room for [time + 1, batch, size], and a last column of ones."""
+        rows = self.rows(size + 1)
+        rows[..., -1] = 1.0
+        return rows
+
+    def block_arrays(self, buffer: Tensor) -> list[list[np.ndarray]]:
+        """Of each block in a buffer [time + 1, batch, blocks · hidden], its rows as arrays."""
+        return [arrays(block) for block in buffer.split(self.hidden, dim=-1)]
+
+    @torch.no_grad()
     def begin(self) -> Step:
-        """Start a segment: lay the parameters out for acting, and return `step`."""
+        """Start a segment: lay the parameters out for its products, and return `step`."""
         self.t = 0
-        with torch.no_grad():
-            policy, value = self.agent.policy_head, self.agent.value_head
-            self.head_weight = torch.cat([policy.weight, value.weight])  # [action + 1, hidden]
-            self.head_bias = torch.cat([policy.bias, value.bias])
-            self.head_weight_t = self.head_weight.T.contiguous()
-            self.torso_weights = [(layer.bias, layer.weight.T) for layer in self.layers]
-            self.lay_out()
+        policy, value = self.agent.policy_head, self.agent.value_head
+        self.torso_weights = [torch.cat([layer.weight.T, layer.bias[None]]) for layer in self.layers]  # [in + 1, out]
+        self.weight_t = self.laid_out()  # [x h⁻ 1, gates]
+        self.weight = self.weight_t[:-1].T.contiguous()  # [gates, x h⁻]
+        self.head_weight = torch.cat([policy.weight, value.weight])  # [action + 1, hidden]
+        bias = torch.cat([policy.bias, value.bias])
+        self.head_weight_t = torch.cat([self.head_weight.T, bias[None]])
         return self.step
 
     def step(self, observation: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[AgentOutput, CoreState]:
-        """What `Agent.step` does, kept in row t; the state that comes out is a view that lasts one segment.
+        """What `Agent.step` does, kept in row t; what comes out are views that last one segment.
 
         Args:
             observation: [batch, feature].
@@ -87,93 +114,122 @@ class Recording:
             Logits [batch, action] and values [batch], and the state after this observation.
         """
         t = self.t
-        inputs, before, output, heads, logits, values = self.step_rows[t]
-        inputs.copy_(observation)
-        layers = zip(self.torso_rows[t] if self.torso else (), self.torso_weights, self.scratch, strict=True)
-        for kept, (bias, weight), scratch in layers:
-            inputs = torch.tanh(torch.addmm(bias, inputs, weight, out=scratch), out=kept)
-        state = [part[0] for part in core_state]
-        if is_first.any():
-            torch.logical_not(is_first, out=self.keep[t, :, 0])
-            state = [part.masked_fill(is_first.unsqueeze(-1), 0.0) for part in state]
-        else:
-            self.keep[t] = 1.0
-        before.copy_(state[0])
-        after = self.advance(t, state)
-        torch.addmm(self.head_bias, output, self.head_weight_t, out=heads)
+        self.observed[t][:] = observation.numpy()
+        for (below, above), weight in zip(self.torso_rows[t], self.torso_weights, strict=True):
+            torch.mm(below, weight, out=above).tanh_()
+        self.opened[t] = opened = is_first.numpy().nonzero()[0]
+        for before, part in zip(self.state_before(t), core_state, strict=True):
+            before[:] = part.numpy()[0]
+            if len(opened):
+                before[opened] = 0.0
+        joined, p, output, heads = self.products[t]
+        torch.mm(joined, self.weight_t, out=p)
+        after = self.advance(t)
+        torch.mm(output, self.head_weight_t, out=heads)
         self.t += 1
-        return AgentOutput(logits, values), after
+        return self.said[t], after
 
-    def unroll(self) -> AgentOutput:
-        """The recorded segment and its bootstrap as an unroll: logits [time + 1, batch, action], values, with gradient.
+    @property
+    def output(self) -> AgentOutput:
+        """What was said at each step and at the bootstrap: logits [time + 1, batch, action], values [time + 1, batch].
 
         Raises:
             RuntimeError: the segment is not complete.
         """
         if self.t != self.steps + 1:
             raise RuntimeError(f"{self.t} of {self.steps} steps and the bootstrap are recorded")
-        heads = _Recorded.apply(self, *self.parameters())
-        return AgentOutput(heads[..., :-1], heads[..., -1])
+        return AgentOutput(self.heads[..., :-1], self.heads[..., -1])
 
-    def parameters(self) -> list[Tensor]:
-        """In the order in which `gradients` returns theirs."""
-        cell, policy, value = self.cell, self.agent.policy_head, self.agent.value_head
-        torso = [parameter for layer in self.layers for parameter in (layer.weight, layer.bias)]
-        core = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
-        return [*torso, *core, policy.weight, value.weight, policy.bias, value.bias]
+    @torch.no_grad()
+    def backward(self, d_logits: Tensor, d_values: Tensor) -> None:
+        """Set the gradients of the agent's parameters; the bootstrap and the state before the segment have none.
 
-    def gradients(self, d_heads: Tensor) -> list[Tensor]:
-        """∂L/∂parameters from ∂L/∂heads [time, batch, action + 1], heads = W h + b.
+        With y = W [x, 1]:   dW = Σ dy [x, 1]ᵀ,   dx = dy Wᵀ (without W's last row);   of tanh:   dp = dy (1 − y²).
 
-        dW = Σ dheads hᵀ,   db = Σ dheads,   dh = dheads W (without the value's row where the critic is detached).
+        Args:
+            d_logits: ∂L/∂logits [time, batch, action].
+            d_values: ∂L/∂values [time, batch].
         """
-        n, k = self.steps, self.actions  # n time, k actions
-        flat = rearrange(d_heads, ROWS)
-        d_weight = flat.T @ rearrange(self.outputs[:n], ROWS)
-        d_bias = flat.sum(0)
-        through = k if self.agent.detach_critic else k + 1
-        d_outputs = (flat[:, :through] @ self.head_weight[:through]).view_as(self.outputs[:n])
-        d_core, d_inputs = self.core_gradients(d_outputs)
-        return [*self.torso_gradients(d_inputs), *d_core, d_weight[:k], d_weight[k:], d_bias[:k], d_bias[k:]]
+        n, agent = self.steps, self.agent
+        d_heads = rearrange(torch.cat([d_logits, d_values.unsqueeze(-1)], dim=-1), ROWS)
+        d_weight = rearrange(self.outputs[:n], ROWS).T @ d_heads
+        set_gradient(agent.policy_head, d_weight[:, :-1])
+        set_gradient(agent.value_head, d_weight[:, -1:])
+        through = self.actions if agent.detach_critic else self.actions + 1
+        torch.mm(d_heads[:, :through], self.head_weight[:through], out=rearrange(self.d_outputs[:n], ROWS))
 
-    def torso_gradients(self, d_outputs: Tensor) -> list[Tensor]:
-        """Of y = tanh(W x + b), layer by layer:   dp = dy · (1 − y²),   dW = Σ dp xᵀ,   db = Σ dp,   dx = dp W."""
-        gradients: list[Tensor] = []
-        below = [self.observations, *self.torso][: len(self.layers)]
-        for layer, y, x in reversed(list(zip(self.layers, self.torso, below, strict=True))):
-            y, x = (rearrange(side[: self.steps], ROWS) for side in (y, x))
-            dp = d_outputs - d_outputs * y * y
-            gradients = [dp.T @ x, dp.sum(0), *gradients]
+        self.through_time()
+        dp, joined = rearrange(self.dp[:n], ROWS), rearrange(self.joined[:n], ROWS)
+        self.set_core_gradients(joined.T @ dp)
+
+        d_above = self.d_joined[:n, :, : self.inputs]
+        torso = zip(self.layers, self.torso_weights, self.below, self.above, self.d_torso, strict=True)
+        for layer, weight, below, above, d_layer in reversed(list(torso)):
+            tanh_backward(d_above, above[:n], grad_input=d_layer[:n])
+            dp = rearrange(d_layer[:n], ROWS)
+            set_gradient(layer, rearrange(below[:n], ROWS).T @ dp)
             if layer is not self.layers[0]:
-                d_outputs = dp @ layer.weight
-        return gradients
+                d_above = (dp @ weight[:-1].T).view(n, self.batch, -1)
 
-    def lay_out(self) -> None:
-        """Copy the cell's weights into the form that acting uses."""
-        raise TypeError(f"{type(self).__name__} must define lay_out")
+    def through_time(self) -> None:
+        """dp and ∂L/∂[x, h⁻] of every step, last step first: dh = dh by the heads + dh⁻ of step t + 1.
 
-    def advance(self, t: int, state: list[Tensor]) -> CoreState:
-        """One step of the cell in row t, from `joined` and the state after resets [batch, hidden] each.
+        What goes to the step before ends where step t opens an episode.
+        """
+        n = self.steps
+        self.d_state[:] = 0.0
+        self.dh[:] = self.d_by_heads[n - 1]
+        for t in reversed(range(n)):
+            self.retreat(t)
+            dp, d_joined = self.d_products[t]
+            torch.mm(dp, self.weight, out=d_joined)
+            if t > 0:
+                if len(self.opened[t]):
+                    self.d_before[t][self.opened[t]] = 0.0
+                    self.d_state[self.opened[t]] = 0.0
+                np.add(self.d_before[t], self.d_by_heads[t - 1], out=self.dh)
+
+    # --- what a kind of cell defines
+
+    def laid_out(self) -> Tensor:
+        """The cell's weights and biases as one matrix [x h⁻ 1, blocks · hidden]."""
+        raise TypeError(f"{type(self).__name__} must define laid_out")
+
+    def set_core_gradients(self, d_weight: Tensor) -> None:
+        """Set the gradients of the cell's parameters from that of the matrix of `laid_out`."""
+        raise TypeError(f"{type(self).__name__} must define set_core_gradients")
+
+    def state_before(self, t: int) -> tuple[np.ndarray, ...]:
+        """Where row t keeps each part of the state after resets [batch, hidden]; `before[t]` is that of h⁻."""
+        raise TypeError(f"{type(self).__name__} must define state_before")
+
+    def advance(self, t: int) -> CoreState:
+        """From p to h in row t.
 
         Returns:
             The state after it, [1, batch, hidden] each; h is in row t of `outputs`.
         """
         raise TypeError(f"{type(self).__name__} must define advance")
 
-    def core_gradients(self, d_outputs: Tensor) -> tuple[list[Tensor], Tensor]:
-        """From ∂L/∂h by the heads [time, batch, hidden]: of weight_ih, weight_hh, bias_ih, bias_hh, and ∂L/∂x."""
-        raise TypeError(f"{type(self).__name__} must define core_gradients")
+    def retreat(self, t: int) -> None:
+        """From dh and `d_state` of row t to its dp, and to `d_state` of the row before."""
+        raise TypeError(f"{type(self).__name__} must define retreat")
 
 
-class _Recorded(torch.autograd.Function):
-    """A recorded segment as a function of the parameters; the bootstrap's row has no gradient, nor has the state."""
+def arrays(buffer: Tensor) -> list[np.ndarray]:
+    """The rows of a buffer as arrays on the same memory."""
+    return list(buffer.numpy())
 
-    @staticmethod
-    def forward(ctx: Any, recording: Recording, *_parameters: Tensor) -> Tensor:
-        ctx.recording = recording
-        return recording.heads.clone()
 
-    @staticmethod
-    def backward(ctx: Any, d_heads: Tensor) -> tuple[Tensor | None, ...]:
-        recording = ctx.recording
-        return None, *recording.gradients(d_heads[: recording.steps])
+def set_gradient(layer: nn.Linear, d_weight: Tensor) -> None:
+    """The gradient [in + 1, out] of a layer's weight and bias, in the layer's own form."""
+    set_or_copy(layer.weight, d_weight[:-1].T)
+    set_or_copy(layer.bias, d_weight[-1])
+
+
+def set_or_copy(parameter: nn.Parameter, gradient: Tensor) -> None:
+    """Give a parameter its gradient, in place where it has room for one."""
+    if parameter.grad is None:
+        parameter.grad = gradient.clone(memory_format=torch.contiguous_format)
+    else:
+        parameter.grad.copy_(gradient)

@@ -1,112 +1,86 @@
 """The fast path of the LSTM; the notation is in rl/recorded.py."""
 
+import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from rl.agent import Agent
 from rl.cores import CoreState
-from rl.recorded import ROWS, Recording
-
-GATES = "time batch (gate hidden) -> time batch gate hidden"
+from rl.recorded import Recording, arrays, set_or_copy, sigmoid_backward, tanh_backward
 
 
 class LSTMRecording(Recording):
-    """LSTM: o, i, f = σ(p);   g = tanh(p);   c = f · c⁻ + i · g;   h = o · tanh(c).
+    """LSTM: i, f, o = σ(p);   g = tanh(p);   c = f · c⁻ + i · g;   h = o · tanh(c).
 
-    Gates lie in the order o, i, f, g: the three sigmoids are neighbours, and so are the three whose gradient comes
-    through c.
+    Blocks lie in the order i, f, o, g, so that the three sigmoids are neighbours; torch's order is i, f, g, o.
     """
+
+    blocks = 4
 
     def __init__(self, agent: Agent, steps: int, batch: int) -> None:
         super().__init__(agent, steps, batch)
         size = self.hidden
-        self.activations = self.rows(4 * size)
         self.cells, self.tanh_cells = self.rows(size), self.rows(size)  # c and its tanh
-        self.cells_before = self.rows(size)  # c⁻
-        # Of the backward pass; fresh ones would cost more in page faults than in arithmetic.
-        self.local, self.dp = self.heads.new_zeros(2, steps, batch, 4, size)
-        self.through, self.carried = self.heads.new_zeros(2, steps, batch, size)
-        p = self.activations
-        blocks = [p[..., k * size : (k + 1) * size] for k in range(4)]
-        buffers = (self.joined, p, p[..., : 3 * size], *blocks, self.cells_before, self.cells, self.tanh_cells)
-        self.cell_rows = list(zip(*(buffer.unbind(0) for buffer in (*buffers, self.outputs)), strict=True))
-        self.states = [(h.unsqueeze(0), c.unsqueeze(0)) for h, c in zip(self.outputs, self.cells, strict=True)]
+        self.cells_before = arrays(self.rows(size))  # c⁻
+        self.states = [(h[None, :, :-1], c[None]) for h, c in zip(self.outputs, self.cells, strict=True)]
+        self.d_cell, self.d_tanh_cell = self.rows(size)[:2]  # dc, and dh · o, of one step
+        self.dc, self.work = self.d_cell.numpy(), self.d_tanh_cell.numpy()
 
-    @staticmethod
-    def to_ours(blocks: Tensor, hidden: int) -> Tensor:
-        """Rows i, f, g, o of torch's cell -> o, i, f, g."""
-        return torch.cat([blocks[3 * hidden :], blocks[: 3 * hidden]])
+        activated, d_activated = (buffer.split([3 * size, size], dim=-1) for buffer in (self.p, self.dp))
+        self.activated = list(zip(*activated, self.cells, self.tanh_cells, strict=True))
+        self.d_activated = list(zip(*d_activated, strict=True))
+        cells, tanh_cells, h = arrays(self.cells), arrays(self.tanh_cells), arrays(self.outputs[..., :-1])
+        self.cell_rows = list(zip(*self.block_arrays(self.p), self.cells_before, cells, tanh_cells, h, strict=True))
+        self.d_cell_rows = list(zip(*self.block_arrays(self.dp), strict=True))
 
-    @staticmethod
-    def to_torchs(blocks: Tensor, hidden: int) -> Tensor:
-        """Rows o, i, f, g -> i, f, g, o."""
-        return torch.cat([blocks[hidden:], blocks[:hidden]])
+    def swapped(self, blocks: Tensor) -> Tensor:
+        """Columns i, f, g, o <-> i, f, o, g."""
+        first, third, fourth = blocks.split([2 * self.hidden, self.hidden, self.hidden], dim=-1)
+        return torch.cat([first, fourth, third], dim=-1)
 
-    def lay_out(self) -> None:
-        """Both matrices in our order, transposed; one bias."""
-        cell, size = self.cell, self.hidden
-        self.weight_h = self.to_ours(cell.weight_hh, size)
-        self.weight = torch.cat([self.to_ours(cell.weight_ih, size), self.weight_h], dim=1)  # [4 hidden, x and h⁻]
-        self.weight_t = self.weight.T.contiguous()
-        self.bias = self.to_ours(cell.bias_ih + cell.bias_hh, size)
+    def laid_out(self) -> Tensor:
+        cell = self.cell
+        return self.swapped(torch.cat([cell.weight_ih.T, cell.weight_hh.T, (cell.bias_ih + cell.bias_hh)[None]]))
 
-    def advance(self, t: int, state: list[Tensor]) -> CoreState:
-        """(h⁻, c⁻) -> (h, c)."""
-        joined, p, sigmoids, o, i, f, g, c_before, c, tanh_c, h = self.cell_rows[t]
-        torch.addmm(self.bias, joined, self.weight_t, out=p)
+    def set_core_gradients(self, d_weight: Tensor) -> None:
+        cell, d_weight = self.cell, self.swapped(d_weight)
+        set_or_copy(cell.weight_ih, d_weight[: self.inputs].T)
+        set_or_copy(cell.weight_hh, d_weight[self.inputs : -1].T)
+        set_or_copy(cell.bias_ih, d_weight[-1])
+        set_or_copy(cell.bias_hh, d_weight[-1])
+
+    def state_before(self, t: int) -> tuple[np.ndarray, ...]:
+        return self.before[t], self.cells_before[t]
+
+    def advance(self, t: int) -> CoreState:
+        sigmoids, candidate, cell, tanh_cell = self.activated[t]
+        i, f, o, g, c_before, c, tanh_c, h = self.cell_rows[t]
         sigmoids.sigmoid_()
-        g.tanh_()
-        c_before.copy_(state[1])
-        torch.mul(f, c_before, out=c).addcmul_(i, g)
-        torch.mul(o, torch.tanh(c, out=tanh_c), out=h)
+        candidate.tanh_()
+        np.multiply(f, c_before, out=c)
+        np.multiply(i, g, out=self.work)
+        np.add(c, self.work, out=c)
+        torch.tanh(cell, out=tanh_cell)
+        np.multiply(o, tanh_c, out=h)
         return self.states[t]
 
-    def core_gradients(self, d_outputs: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Backwards in time.
+    def retreat(self, t: int) -> None:
+        """dc = dh · o (1 − tanh² c) + d_state;   d_state = dc · f for the step before.
 
-        dh = dh_heads + d⃖h;   dc = dh · o (1 − tanh² c) + d⃖c
-        dp_o = dh · tanh c · o (1 − o);   dp_i, dp_f, dp_g = dc · (g i (1 − i), c⁻ f (1 − f), i (1 − g²))
-        d⃖h = dp U,   d⃖c = dc · f   for step t − 1, both 0 where step t opens an episode
+        dp_i, dp_f, dp_o = (dc · g, dc · c⁻, dh · tanh c) σ';   dp_g = dc · i (1 − g²)
         """
-        n, batch, size = self.steps, self.batch, self.hidden
-        gates, local = rearrange(self.activations[:n], GATES, gate=4), self.local
-        o, i, f, g = gates.unbind(2)
-        local_o, local_i, local_f, local_g = local.unbind(2)
-        sigmoids, slopes = gates[:, :, :3], local[:, :, :3]
-        torch.sub(sigmoids, torch.mul(sigmoids, sigmoids, out=slopes), out=slopes)  # σ' = σ − σ²
-        local_o.mul_(self.tanh_cells[:n])
-        local_i.mul_(g)
-        local_f.mul_(self.cells_before[:n])
-        torch.sub(i, torch.mul(g, g, out=local_g).mul_(i), out=local_g)
-        through = torch.mul(self.tanh_cells[:n], self.tanh_cells[:n], out=self.through)
-        torch.sub(o, through.mul_(o), out=through)
-        keep = self.keep[:n]
-        carried = torch.mul(f, keep, out=self.carried)
-        opens = (keep == 0).flatten(1).any(1).tolist()
-
-        dp = self.dp
-        joined_gates = rearrange(dp, "time batch gate hidden -> time batch (gate hidden)")
-        dp_rows, dp_o, dp_ifg = joined_gates.unbind(0), dp[:, :, 0].unbind(0), dp[:, :, 1:].unbind(0)
-        local_o, local_ifg = local_o.unbind(0), local[:, :, 1:].unbind(0)
-        dh_heads, through, carried, keeps = (x.unbind(0) for x in (d_outputs, through, carried, keep))
-        dh, dc, dc_next = torch.empty(3, batch, size, dtype=dp.dtype).unbind(0)
-        dc_blocks = dc.unsqueeze(1)
-        dh.copy_(dh_heads[n - 1])
-        dc_next.zero_()
-        for t in reversed(range(n)):
-            torch.addcmul(dc_next, dh, through[t], out=dc)
-            torch.mul(local_o[t], dh, out=dp_o[t])
-            torch.mul(local_ifg[t], dc_blocks, out=dp_ifg[t])
-            if t == 0:
-                break
-            torch.mul(dc, carried[t], out=dc_next)
-            if opens[t]:
-                torch.mm(dp_rows[t], self.weight_h, out=dh).mul_(keeps[t]).add_(dh_heads[t - 1])
-            else:
-                torch.addmm(dh_heads[t - 1], dp_rows[t], self.weight_h, out=dh)
-        flat = rearrange(joined_gates, ROWS)
-        d_weight = self.to_torchs(flat.T @ rearrange(self.joined[:n], ROWS), size)
-        d_bias = self.to_torchs(flat.sum(0), size)
-        d_inputs = flat @ self.weight[:, : self.inputs]
-        return [d_weight[:, : self.inputs], d_weight[:, self.inputs :], d_bias, d_bias], d_inputs
+        sigmoids, candidate, _, tanh_cell = self.activated[t]
+        i, f, o, g, c_before, _, tanh_c, _ = self.cell_rows[t]
+        d_i, d_f, d_o, d_g = self.d_cell_rows[t]
+        d_sigmoids, d_candidate = self.d_activated[t]
+        dc = self.dc
+        np.multiply(self.dh, o, out=self.work)
+        tanh_backward(self.d_tanh_cell, tanh_cell, grad_input=self.d_cell)
+        np.add(dc, self.d_state, out=dc)
+        np.multiply(dc, g, out=d_i)
+        np.multiply(dc, c_before, out=d_f)
+        np.multiply(self.dh, tanh_c, out=d_o)
+        sigmoid_backward(d_sigmoids, sigmoids, grad_input=d_sigmoids)
+        np.multiply(dc, i, out=d_g)
+        tanh_backward(d_candidate, candidate, grad_input=d_candidate)
+        np.multiply(dc, f, out=self.d_state)

@@ -4,6 +4,7 @@
 after an end enters, and the value of a truncated episode's last observation comes in through the rewards.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,11 +22,12 @@ def n_step_returns(rewards: Tensor, discounts: Tensor, bootstrap_value: Tensor) 
     Returns:
         [time, batch].
     """
-    returns = torch.empty_like(rewards)
-    following = bootstrap_value
-    for t in reversed(range(len(rewards))):
-        following = torch.addcmul(rewards[t], discounts[t], following)
-        returns[t] = following
+    returns = rewards.clone()
+    following = bootstrap_value.numpy()  # as arrays, whose small operations cost a third of tensors'
+    with np.errstate(invalid="ignore", over="ignore"):  # inf and nan pass through: the loss says where to look
+        for row, discount in reversed(list(zip(returns.numpy(), discounts.numpy(), strict=True))):
+            row += discount * following
+            following = row
     return returns
 
 
@@ -45,9 +47,5 @@ def gae_returns(rewards: Tensor, discounts: Tensor, values: Tensor, gae_lambda: 
     """
     errors = rewards + discounts * values[1:] - values[:-1]
     decay = discounts * gae_lambda
-    advantages = torch.empty_like(rewards)
-    following = torch.zeros_like(values[-1])
-    for t in reversed(range(len(rewards))):
-        following = torch.addcmul(errors[t], decay[t], following)
-        advantages[t] = following
+    advantages = n_step_returns(errors, decay, torch.zeros_like(values[-1]))  # the same recursion
     return advantages + values[:-1]

@@ -105,14 +105,12 @@ def run_segments(
         config: of the loss.
         between: called after every push.
     """
-    from rl.loss import actor_critic_loss
+    from rl.fast_path import differentiate
 
     while not learner.ledger.finished:
         learner.pull(flat)
         segment = collector.collect()
-        flat.gradient.zero_()
-        loss, losses = actor_critic_loss(flat.agent, segment, config, learner.sum_over_workers)
-        loss.backward()
+        losses = differentiate(flat.agent, segment, config, learner.sum_over_workers)
         learner.push(flat.gradient, segment.env_steps, losses, collector.take_finished_episodes())
         between()
 

@@ -21,7 +21,7 @@ from rl.collector import Collector
 from rl.config import Config
 from rl.cores import Core
 from rl.evaluate import Player
-from rl.loss import actor_critic_loss
+from rl.fast_path import differentiate
 from rl.randomness import ActionNoise
 
 
@@ -65,14 +65,14 @@ def counting_agent():
     return agent
 
 
-def collector(segment_length, lengths=(10,), limit=1000, agent=None, carry_state=True):
+def collector(segment_length, lengths=(10,), limit=1000, agent=None, carry_state=True, record=False):
     """A Collector over one counting environment for each of `lengths`."""
     environments = SyncVectorEnv(
         [lambda length=length: CountingEnv(length, limit) for length in lengths], autoreset_mode=AutoresetMode.SAME_STEP
     )
     batch = len(lengths)
     noise = ActionNoise(0, 0, range(batch))
-    return Collector(environments, agent or counting_agent(), noise, range(batch), segment_length, carry_state)
+    return Collector(environments, agent or counting_agent(), noise, range(batch), segment_length, carry_state, record)
 
 
 @torch.no_grad()
@@ -141,16 +141,17 @@ def test_learning_bootstrapping_and_evaluating_do_not_advance_the_carried_state(
     for _ in range(4):
         segment = disturbed.collect()
         for _ in range(2):
-            actor_critic_loss(disturbed.agent, segment, config)
+            differentiate(disturbed.agent, segment, config)
             Player(disturbed.agent).act(np.zeros((1, 1)), is_first=True)
         assert unrolled_values(quiet.agent, quiet.collect()) == unrolled_values(disturbed.agent, segment)
 
 
 @pytest.mark.parametrize("core", ["gru", "lstm"])
-def test_two_segments_of_four_are_one_segment_of_eight(core):
+@pytest.mark.parametrize("record", [False, True])
+def test_two_segments_of_four_are_one_segment_of_eight(core, record):
     """State zeroed at every training sequence is the commonest fault of this kind (ray-project/ray#2898)."""
     agent = make_agent(Config(core=core, dtype="float64", hidden_size=8), observation_size=1, num_actions=2)
-    by_four, by_eight = (collector(n, lengths=[3, 7, 1000], agent=agent) for n in (4, 8))
+    by_four, by_eight = (collector(n, lengths=[3, 7, 1000], agent=agent, record=record) for n in (4, 8))
     halves, whole = [by_four.collect(), by_four.collect()], by_eight.collect()
     values = [unrolled_values(agent, segment) for segment in halves]
     joined = np.concatenate([np.array(values[0])[:, :4], np.array(values[1])], axis=1)
@@ -159,14 +160,14 @@ def test_two_segments_of_four_are_one_segment_of_eight(core):
 
 
 @pytest.mark.parametrize("core", ["mlp", "gru", "lstm"])
-def test_values_cross_segments_and_gradients_do_not(core):
+@pytest.mark.parametrize("record", [False, True])
+def test_values_cross_segments_and_gradients_do_not(core, record):
     """Otherwise every update would reach back to the first one, and memory would grow without end."""
     agent = make_agent(Config(core=core), observation_size=1, num_actions=2)
-    four_steps = collector(segment_length=4, agent=agent)
+    four_steps = collector(segment_length=4, agent=agent, record=record)
     for _ in range(3):
         segment = four_steps.collect()
-        loss, _ = actor_critic_loss(agent, segment, Config())
-        loss.backward()
+        differentiate(agent, segment, Config())
         assert all(part.grad_fn is None and not part.requires_grad for part in segment.core_state)
         assert len(segment.core_state) == {"mlp": 0, "gru": 1, "lstm": 2}[core]
 

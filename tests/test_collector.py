@@ -11,7 +11,8 @@ from torch import nn
 import envs
 from rl.collector import Collector, sample_actions
 from rl.evaluate import evaluate
-from rl.loss import actor_critic_loss, targets
+from rl.fast_path import differentiate
+from rl.loss import targets
 from rl.randomness import TRAINING, ActionNoise, environment_seeds
 from rl.segment import Segment
 
@@ -237,7 +238,7 @@ def test_rows_of_final_observations_that_did_not_end_by_a_limit_alone_are_never_
 
 @every_core
 @again_or_recorded
-def test_computing_losses_evaluating_and_reading_episodes_twice_leaves_the_next_segment_bit_identical(core, unroll):
+def test_differentiating_evaluating_and_reading_episodes_twice_leaves_the_next_segment_bit_identical(core, unroll):
     """leggedrobotics/rsl_rl#130: the bootstrap advanced the live state, and the next rollout saw o_T twice."""
     config = small_config(core=core, unroll=unroll, env="Dice-v0", segment_length=5)
     quiet, busy = small_collector(config), small_collector(config)
@@ -245,7 +246,7 @@ def test_computing_losses_evaluating_and_reading_episodes_twice_leaves_the_next_
         segment = busy.collect()
         assert_bit_equal(segment, quiet.collect())
         for _ in range(2):
-            actor_critic_loss(busy.agent, segment, config)
+            differentiate(busy.agent, segment, config)
             evaluate(busy.agent, config, envs.make_vector, episodes=2, greedy=False)
             busy.take_finished_episodes()
     assert_bit_equal(busy.collect(), quiet.collect())
@@ -327,6 +328,23 @@ def test_returns_sum_to_the_rewards_and_lengths_to_the_env_steps_less_those_of_o
     assert returns == segment.rewards.sum() - still_open and still_open > 0
 
 
+def test_episodes_come_in_order_of_time_and_then_of_environment():
+    """Return and length of each, added up step by step over three segments; more than one ends at some step."""
+    collector = small_collector(small_config(**DICE))
+    segment = collected(collector, 3)
+    expected, earned, lasted = [], [0.0] * 3, [0] * 3
+    for rewards, ended in zip(segment.rewards.tolist(), (segment.terminated | segment.truncated).tolist(), strict=True):
+        for column in range(3):
+            earned[column], lasted[column] = earned[column] + rewards[column], lasted[column] + 1
+            if ended[column]:
+                expected.append((earned[column], lasted[column]))
+                earned[column], lasted[column] = 0.0, 0
+    episodes = collector.take_finished_episodes()
+    assert episodes == expected
+    assert all((type(earned), type(lasted)) == (float, int) for earned, lasted in episodes)
+    assert ((segment.terminated | segment.truncated).sum(1) > 1).any()
+
+
 class Balancer(nn.Module):
     """Keeps the pole up by a rule; it has the shape of an agent without memory."""
 
@@ -366,6 +384,44 @@ def test_actions_are_drawn_from_the_softmax_of_the_logits():
     actions = sample_actions(logits.expand(40_000, 3), noise.view(40_000, 3))
     counts = torch.bincount(actions, minlength=3).tolist()
     assert all(abs(count - expected) < 400 for count, expected in zip(counts, [10_000, 10_000, 20_000], strict=True))
+
+
+class Uniform:
+    """Stands for a generator: the same numbers for ever."""
+
+    def __init__(self, *numbers):
+        self.numbers = numbers
+
+    def random(self, size):
+        return np.broadcast_to(self.numbers, size)
+
+
+def test_the_noise_is_minus_log_of_minus_log_of_a_uniform_number():
+    """u = 1/e gives 0, u = 1/2 gives −log log 2 = 0.3665, the largest number below 1 gives 53 log 2 = 36.7."""
+    noise = ActionNoise(0, 0, range(2))
+    noise.generators = [Uniform(1 / np.e, 0.5), Uniform(0.5, 1 - 2**-53)]
+    expected = [[0, -np.log(np.log(2))], [-np.log(np.log(2)), 53 * np.log(2)]]
+    np.testing.assert_allclose(noise.draw(3, 2), [expected] * 3, rtol=0, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_uniform_number_of_0_is_an_action_not_taken_and_never_nan():
+    """NumPy draws from [0, 1), so 0 does come, once in 2⁵³; all at once are still some action."""
+    noise = ActionNoise(0, 0, range(3))
+    noise.generators = [Uniform(0.0, 0.5), Uniform(0.5, 0.0), Uniform(0.0, 0.0)]
+    drawn = noise.draw(4, 2)
+    assert np.isneginf(drawn).tolist() == [[[True, False], [False, True], [True, True]]] * 4
+    assert not np.isnan(drawn).any()
+    for logits in (torch.tensor([9.0, 0.0]), torch.tensor([0.0, 9.0])):
+        first, second, third = sample_actions(logits.expand(3, 2), torch.from_numpy(drawn[0]).float()).tolist()
+        assert (first, second) == (1, 0) and third in (0, 1)
+
+
+def test_actions_are_written_where_they_are_wanted():
+    logits, noise = torch.tensor([[1.0, 2.0, 4.0], [5.0, 2.0, 0.0]]), torch.tensor([[0.0, 0.0, 0.0], [0.0, 4.0, 0.0]])
+    actions = torch.full((3, 2), 7)
+    sample_actions(logits, noise, out=actions[1])
+    assert actions.tolist() == [[7, 7], [2, 1], [7, 7]]
 
 
 def test_an_impossible_action_is_never_drawn():

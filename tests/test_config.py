@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 import itertools
+import json
 import os
 import re
 import subprocess
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from experiments import train
+from experiments.command_line import parse
 from experiments.train import main
-from rl.config import Config, option
+from rl.config import PRESETS, Config, option
 
 ROOT = Path(__file__).parents[1]
 
@@ -89,6 +92,12 @@ def test_the_learning_rate_falls_linearly_to_zero_and_stays_there():
     assert [constant.learning_rate_at(t) for t in (0, 1000, 1300)] == [0.4, 0.4, 0.4]
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_a_config_other_than_the_default(name):
+    assert Config(**PRESETS[name]) != Config()  # which refuses what is no field, or no value for it
+    assert name != "none"
+
+
 # --- the command line
 
 
@@ -160,7 +169,6 @@ except SystemExit as end:
     }
     for field in dataclasses.fields(Config):
         assert option(field.name) in words and re.sub(r"\s", "", explained[field.name]) in words
-    assert "--resume" in words
 
 
 def test_a_wide_or_narrow_terminal_makes_no_difference_to_an_error():
@@ -171,3 +179,98 @@ def test_a_wide_or_narrow_terminal_makes_no_difference_to_an_error():
         )
         assert (ended.returncode, ended.stdout) == (2, "")
         assert ended.stderr == "error: --total-env-steps 'many': a whole number is needed\n"
+
+
+# --- presets on the command line
+
+NAME, CHOICES = next(iter(PRESETS)), ["none", *PRESETS]
+
+
+@pytest.fixture
+def preset(monkeypatch):
+    """The first preset, with values of this test's own."""
+    values = {"workers": 5, "segment_length": 7, "carry_state": False, "env_arg": ("delay=8",)}
+    monkeypatch.setitem(PRESETS, NAME, values)
+    return values
+
+
+def parsed(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["train", *arguments])
+    return parse(train.Command, train.__doc__, train.defaults())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_gives_the_defaults(monkeypatch, name):
+    for arguments in (["--preset", name], [f"--preset={name}"]):
+        assert parsed(monkeypatch, *arguments).config == Config(**PRESETS[name])
+    assert parsed(monkeypatch, "--preset", "none") == parsed(monkeypatch) == train.Command()
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ([], {}),
+        (["--core", "gru"], {"core": "gru"}),
+        (["--segment-length", "9"], {"segment_length": 9}),
+        (["--workers=2"], {"workers": Config().workers}),
+        (["--carry-state"], {"carry_state": True}),
+        (["--env-arg", "cues=3", "--env-arg=delay=9"], {"env_arg": ("cues=3", "delay=9")}),
+        (["--env_arg", "delay=9"], {"env_arg": ("delay=9",)}),
+    ],
+)
+def test_an_option_that_is_given_overrides_the_preset_wherever_it_stands(monkeypatch, preset, words, options):
+    config = Config(**{**preset, **options})
+    for arguments in (["--preset", NAME, *words], [*words, "--preset", NAME], [*words, f"--preset={NAME}"]):
+        assert parsed(monkeypatch, *arguments).config == config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--preset", "quick"], f"--preset 'quick': one of {', '.join(map(repr, CHOICES))} is needed"),
+        (["--seed", "1", "--preset=quick"], f"--preset 'quick': one of {', '.join(map(repr, CHOICES))} is needed"),
+        (["--preset"], "--preset: a value is needed, see --help"),
+        (["--preset", NAME, "--seed", "2", f"--preset={NAME}"],
+         f"--preset '{NAME}' '{NAME}': given 2 times, one of {', '.join(CHOICES)} is needed"),
+        (["--preset", NAME, "--mode", "serial"],
+         "--workers 5: --mode serial has no worker processes, it needs --workers 1"),
+        (["--preset", NAME, "--workers", "0"], "--workers 0: a whole number of at least 1 is needed"),
+        (["--preset", NAME, "--resume", "runs/x"], "--resume runs/x: a resumed run keeps its own config; "
+         "give no other option"),
+    ],
+)  # fmt: skip
+def test_a_preset_that_cannot_be_had_is_one_line(monkeypatch, capsys, preset, arguments, line):
+    assert fails(monkeypatch, capsys, *arguments) == f"error: {line}\n"
+
+
+def test_a_preset_is_refused_beside_resume_even_where_nothing_is_left_of_it(monkeypatch, capsys):
+    monkeypatch.setitem(PRESETS, NAME, {"workers": 5})
+    arguments = ("--preset", NAME, "--workers", Config().workers, "--resume", "runs/x")
+    assert fails(monkeypatch, capsys, *arguments).startswith("error: --resume runs/x: a resumed run keeps its own")
+
+
+@pytest.mark.parametrize(("arguments", "default"), [((), "32"), (("--preset", NAME), "7")])
+def test_help_says_what_presets_are_and_shows_the_values_of_one(monkeypatch, capsys, preset, arguments, default):
+    monkeypatch.setattr(sys, "argv", ["train", *arguments, "--help"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code is None or end.value.code == 0
+    words = re.sub(r"[\s│]", "", capsys.readouterr().out)
+    assert all(re.search(rf"--preset.*\W{name}:\w+.*--resume", words) for name in PRESETS)
+    assert re.search(r"--segment-lengthINT.*?\(default:(\w+)\)", words).group(1) == default
+
+
+def test_the_record_has_the_preset_and_its_values(monkeypatch, capsys, preset, tmp_path):
+    small = {"mode": "serial", "workers": 1, "envs-per-worker": 2, "total-env-steps": 70, "eval-episodes": 2,
+             "wandb": "disabled", "env": "RecallCue-v0", "run-dir": tmp_path / "run"}  # fmt: skip
+    words = ["--preset", NAME, *(f"--{name}={value}" for name, value in small.items())]
+    monkeypatch.setattr(sys, "argv", ["train", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    record = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert record["command_line"] == ["train", *words]
+    assert record["config"] == json.loads(json.dumps(dataclasses.asdict(Config(
+        **{**preset, "mode": "serial", "workers": 1, "envs_per_worker": 2, "total_env_steps": 70, "eval_episodes": 2,
+           "wandb": "disabled", "env": "RecallCue-v0", "run_dir": str(tmp_path / "run")}
+    ))))  # fmt: skip

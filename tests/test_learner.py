@@ -80,14 +80,15 @@ def test_two_workers_of_4_environments_learn_what_one_of_8_learns(serial, tmp_pa
 
 
 @pytest.mark.parametrize("core", ["mlp", "gru", "lstm"])
+@pytest.mark.parametrize("unroll", ["again", "recorded"])
 @pytest.mark.parametrize("workers", [2, 4])
-def test_the_first_gradient_does_not_depend_on_how_environments_are_divided(core, workers):
+def test_the_first_gradient_does_not_depend_on_how_environments_are_divided(core, unroll, workers):
     """With β₁ = 0, Adam's first moment is the gradient. Threads stand for the processes: the learner cannot tell."""
 
-    def gradient(workers):
+    def gradient(workers, unroll):
         config = Config(
             **{**CARTPOLE, "total_env_steps": 16 * 8, "core": core, "adam_beta1": 0.0, "max_gradient_norm": 1e6},
-            mode="sync", workers=workers, envs_per_worker=8 // workers,
+            mode="sync", workers=workers, envs_per_worker=8 // workers, unroll=unroll,
         )  # fmt: skip
         run = Run(config, envs.make_vector, None)
         parts = [
@@ -104,7 +105,7 @@ def test_the_first_gradient_does_not_depend_on_how_environments_are_divided(core
         assert run.ledger.updates == 1
         return run.learner.vectors["moment1"]
 
-    one, many = gradient(1), gradient(workers)
+    one, many = gradient(1, "again"), gradient(workers, unroll)
     assert one.abs().max() > 1e-3 and (one - many).abs().max() <= 1e-10
 
 

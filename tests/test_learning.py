@@ -109,5 +109,5 @@ def test_where_rewards_are_tosses_of_a_coin_the_entropy_bonus_keeps_the_policy_n
             output, _ = agent.step(torch.ones(1, 1), (), torch.ones(1, dtype=torch.bool))
         return output.logits.softmax(-1).max().item()
 
-    assert max(certainty(seed, 0.1) for seed in (2, 3, 4, 5)) < 0.6
+    assert max(certainty(seed, 0.3) for seed in (2, 3, 4, 5)) < 0.6
     assert max(certainty(seed, 0.0) for seed in (2, 3, 4, 5)) > 0.9

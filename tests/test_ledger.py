@@ -66,6 +66,31 @@ def test_many_episodes_of_one_push_are_tested_once_at_its_end():
     assert not push(ledger, [20.0] * 100 + [0.0] * 100)
 
 
+@pytest.mark.parametrize("before", [0, 1, 99, 100, 130])
+@pytest.mark.parametrize("episodes", [1, 100, 101, 199, 200, 1234])
+def test_of_more_episodes_than_the_window_in_one_update_the_last_100_stay(before, episodes):
+    """As if they had come one by one, whatever the window held before: the same window, count and sums."""
+    together, one_by_one = (make_ledger(log_interval=1_000_000) for _ in range(2))
+    for ledger in (together, one_by_one):
+        push(ledger, [-1.0] * before)
+    numbered = [(float(number), 2 * number + 1) for number in range(episodes)]
+    together.record(10, losses(), numbered)
+    for episode in numbered:
+        one_by_one.record(10, losses(), [episode])
+    expected = sorted(([-1.0] * before + [value for value, _ in numbered])[-100:])
+    assert sorted(together.shared.returns.tolist()[: len(expected)]) == expected
+    for name in ("returns", "returns_seen"):
+        assert getattr(together.shared, name).tolist() == getattr(one_by_one.shared, name).tolist()
+    push(together, [-2.0]), push(one_by_one, [-2.0])  # both drive out the same one
+    assert together.shared.returns.tolist() == one_by_one.shared.returns.tolist()
+    [row], [other] = ((ledger.close_row(), ledger.rows(0))[1] for ledger in (together, one_by_one))
+    assert row.episodes == other.episodes == before + episodes + 1
+    assert (row.episode_return, row.episode_length) == (other.episode_return, other.episode_length)
+    total = episodes * (episodes - 1) / 2 - before - 2
+    assert row.episode_return == total / (before + episodes + 1)
+    assert row.episode_length == (episodes**2 + 5 * before + 5) / (before + episodes + 1)  # 1 + 3 + 5 + … = episodes²
+
+
 def test_after_a_failed_attempt_the_window_is_empty_and_must_refill():
     ledger = make_ledger(threshold=10.0)
     assert push(ledger, [10.0] * 100, env_steps=100)

@@ -2,18 +2,31 @@
 
 import gc
 import math
+from types import SimpleNamespace
 
+import gymnasium
+import numpy as np
 import pytest
 import torch
-from rl_small import ROWS, changed, joined, lively_agent, random_segment, small_collector, small_config
+from gymnasium.vector import VectorWrapper
+from rl_small import ROWS, Dice, changed, joined, lively_agent, random_segment, small_collector, small_config
 from torch import Tensor
 
 import rl.loss
 from rl.agent import Agent, AgentOutput
 from rl.config import Config
+from rl.fast_path import differentiate, loss_gradient
 from rl.loss import actor_critic_loss, alone, normalise
 from rl.segment import Segment
 
+
+class FiveDice(Dice):
+    """Dice with five actions."""
+
+    action_space = gymnasium.spaces.Discrete(5)
+
+
+gymnasium.register("FiveDice-v0", FiveDice)
 DICE = {"env": "Dice-v0", "envs_per_worker": 5, "segment_length": 16}
 every_core = pytest.mark.parametrize("core", ["mlp", "gru", "lstm"])
 every_recurrent_core = pytest.mark.parametrize("core", ["gru", "lstm"])
@@ -28,15 +41,21 @@ def gradients(agent: Agent, segment: Segment, config: Config) -> Tensor:
     return torch.cat([part.flatten() for part in parts])
 
 
+def differentiated(agent: Agent, segment: Segment, config: Config) -> tuple[Tensor, dict[str, float]]:
+    """The gradient that `differentiate` leaves, as one vector, and what it logs."""
+    losses = differentiate(agent, segment, config)
+    return torch.cat([parameter.grad.flatten() for parameter in agent.parameters()]), losses
+
+
 def flat(agent: Agent) -> Tensor:
     return torch.nn.utils.parameters_to_vector(agent.parameters()).detach()
 
 
 class Probe:
-    """Notes the outputs that each environment step followed from, and those that each loss was computed from."""
+    """Notes the outputs that each environment step followed from, and those that each gradient was computed from."""
 
     def __init__(self, collector, monkeypatch):
-        self.acting, self.learning = [], []
+        self.acting, self.learning, self.unrolls = [], [], 0
         agent, recording, environments = collector.agent, collector.recording, collector.environments
         agent_unroll, environment_step = agent.unroll, environments.step
 
@@ -55,20 +74,21 @@ class Probe:
         def noting_unroll(*arguments):
             output, state = agent_unroll(*arguments)
             self.learning.append(output)
+            self.unrolls += 1
             return output, state
 
         monkeypatch.setattr(agent, "step", noting(agent.step))
         monkeypatch.setattr(agent, "unroll", noting_unroll)
         monkeypatch.setattr(environments, "step", noting_environment_step)
         if recording:
-            begin, recorded_unroll = recording.begin, recording.unroll
+            begin, output = recording.begin, type(recording).output.fget
 
-            def noting_recorded_unroll():
-                self.learning.append(recorded_unroll())
+            def noting_output(recording):
+                self.learning.append(output(recording))
                 return self.learning[-1]
 
             monkeypatch.setattr(recording, "begin", lambda: noting(begin()))
-            monkeypatch.setattr(recording, "unroll", noting_recorded_unroll)
+            monkeypatch.setattr(type(recording), "output", property(noting_output))
 
 
 @every_core
@@ -77,20 +97,26 @@ class Probe:
 def test_the_learner_recomputes_what_acting_saw_over_three_segments(monkeypatch, core, dtype, tolerance, way):
     """ray-project/ray#2898, thu-ml/tianshou#793: the state was carried in acting and zeroed in training.
 
-    Before any update, logits and values are equal at every step; so log π(aₜ) and Vₜ are, whatever the action."""
+    Before any update, logits and values are equal at every step; so log π(aₜ) and Vₜ are, whatever the action. Where
+    acting was recorded, what is learnt from is compared with what is unrolled again, too, and it is not unrolled."""
     config = small_config(core=core, dtype=dtype, **DICE, **way)
     collector = small_collector(config)
     probe = Probe(collector, monkeypatch)
     segments = []
     for number in range(3):
-        segments.append(collector.collect())
-        actor_critic_loss(collector.agent, segments[-1], config)
+        segment = collector.collect()
+        segments.append(segment)
+        assert (segment.recording is not None) == (way["unroll"] == "recorded" and core != "mlp")
+        differentiate(collector.agent, segment, config)
         acted, learnt = probe.acting[16 * number :], probe.learning[number]
+        again, _ = Agent.unroll(collector.agent, segment.observations, segment.core_state, segment.is_first)
         assert len(acted) == 16 and learnt.values.shape == (17, 5)
         for name in ("logits", "values"):
-            one, other = torch.stack([getattr(output, name) for output in acted]), getattr(learnt, name)[:-1]
-            torch.testing.assert_close(one, other, rtol=0, atol=tolerance)
+            one, other = torch.stack([getattr(output, name) for output in acted]), getattr(learnt, name)
+            torch.testing.assert_close(one, other[:-1], rtol=0, atol=tolerance)
+            torch.testing.assert_close(other, getattr(again, name), rtol=0, atol=tolerance)
         assert len(probe.learning) == number + 1
+        assert probe.unrolls == (0 if segment.recording else number + 1)
         assert learnt.values.std() > 0.01 and learnt.logits.std() > 0.01  # else equality would say little
     whole = joined(segments)
     assert whole.terminated.any() and whole.truncated.any()
@@ -167,7 +193,7 @@ def test_the_carried_state_has_no_graph_and_later_losses_do_not_reach_earlier_se
         rows = [getattr(segment, name) for name in ROWS]
         tensors = [*rows, *segment.core_state, *collector.core_state, collector.observation]
         assert all(tensor.grad_fn is None and not tensor.requires_grad for tensor in tensors)
-        actor_critic_loss(collector.agent, segment, config)[0].backward()
+        differentiate(collector.agent, segment, config)
         optimizer.step()
 
 
@@ -178,8 +204,7 @@ def test_no_tensor_is_kept_over_1000_segments(unroll):
 
     def tensors_after(segments: int) -> tuple[int, float]:
         for _ in range(segments):
-            actor_critic_loss(collector.agent, collector.collect(), config)[0].backward()
-            collector.agent.zero_grad()
+            differentiate(collector.agent, collector.collect(), config)
         gc.collect()
         with open("/proc/self/statm") as statm:
             megabytes = int(statm.read().split()[1]) * 4096 / 2**20
@@ -188,6 +213,95 @@ def test_no_tensor_is_kept_over_1000_segments(unroll):
     (few, before), (many, after) = tensors_after(100), tensors_after(900)
     assert many == few
     assert after - before < 4  # a graph of 2 steps takes some 10 kB: 900 of them would be 9 MB
+
+
+# --- the gradient written out
+
+
+@every_recurrent_core
+@both_returns
+@pytest.mark.parametrize("env", ["Dice-v0", "FiveDice-v0"])
+@pytest.mark.parametrize("normalise_advantages", [False, True])
+@pytest.mark.parametrize("entropy_coefficient", [0.0, 0.01])
+@pytest.mark.parametrize("critic", [{}, {"value_coefficient": 2.0, "detach_critic": True}])
+def test_both_paths_leave_the_gradient_of_the_loss_and_log_the_same_numbers(
+    core, returns, env, normalise_advantages, entropy_coefficient, critic
+):
+    """Two collectors play the same two segments, and only one of them records; autograd of the loss is the judge."""
+    options = {"core": core, "returns": returns, "normalise_advantages": normalise_advantages, **DICE, "env": env}
+    options |= {"entropy_coefficient": entropy_coefficient, "discount": 0.9, "gae_lambda": 0.8, **critic}
+    config = small_config(**options)
+    recording, plain = (small_collector(small_config(**options, unroll=way)) for way in ("recorded", "again"))
+    for _ in range(2):
+        recorded, again = recording.collect(), plain.collect()
+        assert recorded.recording is not None and again.recording is None
+        assert recorded.terminated.any() and recorded.truncated.any()
+        assert recorded.actions.unique().tolist() == list(range(2 if env == "Dice-v0" else 5))
+        expected, (_, metrics) = gradients(plain.agent, again, config), actor_critic_loss(plain.agent, again, config)
+        assert expected.abs().max() > 0.1
+        for agent, segment in ((recording.agent, recorded), (recording.agent, recorded), (plain.agent, again)):
+            gradient, losses = differentiated(agent, segment, config)
+            torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-10)
+            assert list(losses) == ["policy_loss", "value_loss", "entropy", "explained_variance"]
+            assert losses == pytest.approx(metrics, rel=0, abs=1e-12)
+
+
+@every_core
+@again_or_recorded
+def test_a_gradient_is_set_and_not_added_to_the_last_one(core, unroll):
+    config = small_config(core=core, unroll=unroll, **DICE)
+    collector = small_collector(config)
+    segment = collector.collect()
+    expected, _ = differentiated(collector.agent, segment, config)  # there was none before
+    for parameter in collector.agent.parameters():
+        parameter.grad[:] = 5.0
+    kept = [parameter.grad for parameter in collector.agent.parameters()]
+    gradient, _ = differentiated(collector.agent, segment, config)
+    assert torch.equal(gradient, expected)
+    assert all(parameter.grad is one for parameter, one in zip(collector.agent.parameters(), kept, strict=True))
+
+
+@every_recurrent_core
+def test_workers_advantages_are_normalised_together_on_both_paths(core):
+    """The other worker's have mean 3 and mean square 50, so those of this one are shifted and scaled otherwise."""
+    config = small_config(core=core, unroll="recorded", **{**DICE, "normalise_advantages": True})
+    collector = small_collector(config)
+    segment = collector.collect()
+    asked = []
+
+    def with_another_worker(moments):
+        asked.append(moments)
+        return moments + torch.tensor([80.0, 3.0 * 80, 50.0 * 80], dtype=torch.float64)
+
+    got = []
+    for which in (segment._replace(recording=None), segment):
+        for together in (with_another_worker, alone):
+            losses = differentiate(collector.agent, which, config, together)
+            got.append((torch.cat([parameter.grad.flatten() for parameter in collector.agent.parameters()]), losses))
+    assert len(asked) == 2 and asked[0][0] == 80
+    torch.testing.assert_close(asked[0], asked[1], rtol=0, atol=1e-10)
+    for (one, numbers), (other, other_numbers) in ((got[0], got[2]), (got[1], got[3])):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+        assert numbers == pytest.approx(other_numbers, rel=0, abs=1e-12)
+    assert (got[0][0] - got[1][0]).abs().max() > 0.01
+
+
+def test_the_gradient_of_an_undecided_agent_by_hand():
+    """π = 1/2 and V = 0, every step ends with reward 3, 12 steps: ∂L/∂logits are −3/24 for the action that was taken
+    and 3/24 for the other, and none of it by the entropy, which is at its most; ∂L/∂V = 2 · 1/2 · (0 − 3) / 12."""
+    config = small_config(entropy_coefficient=0.1)
+    segment = random_segment(config)
+    segment.terminated[:], segment.truncated[:], segment.rewards[:] = True, False, 3.0
+    segment.truncation_values[:] = 0.0
+    output = AgentOutput(torch.zeros(5, 3, 2).double(), torch.zeros(5, 3).double())
+    d_logits, d_values, losses = loss_gradient(segment._replace(recording=SimpleNamespace(output=output)), config)
+    assert d_values.flatten().tolist() == pytest.approx([-3 / 12] * 12, abs=1e-12)
+    taken = d_logits.gather(-1, segment.actions.unsqueeze(-1))
+    assert taken.flatten().tolist() == pytest.approx([-3 / 24] * 12, abs=1e-12)
+    assert d_logits.sum(-1).flatten().tolist() == pytest.approx([0.0] * 12, abs=1e-12)
+    expected = {"policy_loss": 3 * math.log(2), "value_loss": 9.0, "entropy": math.log(2), "explained_variance": 1.0}
+    assert losses == pytest.approx(expected, abs=1e-12)
+    assert output.logits.count_nonzero() == output.values.count_nonzero() == 0  # they are the recording's own
 
 
 # --- finite differences
@@ -365,6 +479,43 @@ def test_a_nan_in_observations_or_rewards_raises_and_says_where_to_look(part):
     getattr(segment, part)[1, 0] = torch.nan
     with pytest.raises(FloatingPointError, match="look for nan or inf in observations and rewards"):
         actor_critic_loss(agent, segment, config)
+
+
+class Faulty(VectorWrapper):
+    """Sees or earns a number too bad to learn from, from its second step on."""
+
+    def __init__(self, environments, part, number):
+        super().__init__(environments)
+        self.part, self.number, self.count = part, number, 0
+
+    def step(self, actions):
+        observations, rewards, *rest = self.env.step(actions)
+        self.count += 1
+        if self.count > 1:
+            broken = observations if self.part == "observations" else rewards
+            broken[0] = self.number
+        return observations, rewards, *rest
+
+
+@every_core
+@again_or_recorded
+@pytest.mark.parametrize(
+    ("part", "number", "message"),
+    [
+        ("observations", np.nan, "the loss is nan: policy nan, value nan, entropy nan"),
+        ("rewards", np.nan, r"the loss is nan: policy nan, value nan, entropy 0\.\d+"),
+        ("rewards", 1e200, r"the loss is inf: policy -?[0-9.]+e\+\d+, value inf, entropy 0\.\d+"),  # its square is inf
+    ],
+)
+def test_a_loss_that_is_not_finite_is_the_same_error_on_both_paths(core, unroll, part, number, message):
+    """And no parameter has a gradient of it."""
+    config = small_config(core=core, unroll=unroll, env="Count-v0")
+    collector = small_collector(config, lambda environments: Faulty(environments, part, number))
+    segment = collector.collect()
+    hint = "; look for nan or inf in observations and rewards, or lower --learning-rate$"
+    with pytest.raises(FloatingPointError, match=f"^{message}{hint}"):
+        differentiate(collector.agent, segment, config)
+    assert all(parameter.grad is None for parameter in collector.agent.parameters())
 
 
 def test_the_reward_scale_multiplies_the_environments_rewards_in_the_loss_and_leaves_the_segments_alone():
