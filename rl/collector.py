@@ -100,8 +100,9 @@ class Collector:
         # The same memory as arrays, since assigning a row of an array costs a third of assigning a row of a tensor.
         rows = (tensor.numpy() for tensor in (observations, is_first, actions, rewards, terminated, truncated))
         observed, opens, chosen, earned, ended_by_env, ended_by_limit = rows
-        # Iterating makes all views of a tensor's rows at once, at half the price.
-        for t, (observation, opening, gumbel, action) in enumerate(zip(observations, is_first, noise, actions)):
+        # Iterating makes all views of a tensor's rows at once, at half the price. The bootstrap's rows are left over.
+        views = zip(observations, is_first, noise, actions, strict=False)
+        for t, (observation, opening, gumbel, action) in enumerate(views):
             output, self.core_state = step(observation, self.core_state, opening)
             sample_actions(output.logits, gumbel, out=action)
             observed[t + 1], reward, ended_by_env[t], ended_by_limit[t], infos = self.environments.step(chosen[t])
