@@ -41,7 +41,6 @@ SECTIONS = ("throughput", "solved", "scaling", "contention", "parts", "roofline"
 AXES = {"envs_per_worker": [8, 32, 64, 128, 256], "hidden_size": [64, 128, 256], "segment_length": [8, 32, 128],
         "mode": ["async", "sync"], "unroll": ["recorded", "again"]}  # fmt: skip
 ENDLESS = {"total_env_steps": 100_000_000, "stop_when_solved": False}  # such runs are stopped from here
-SHORTER = 0.75  # of --run-seconds: training seconds of the many runs of `scaling` and `contention`
 PART_SECONDS, WARM_UP = 1.0, 5  # of the timed loop; segments before it
 ROOT = Path(__file__).parents[1]
 Measured = dict[str, dict[str, list[dict[str, Any]]]]  # kind -> name -> one measurement a repetition
@@ -58,14 +57,14 @@ class Command:
     learning, push, pull and environment apart; roofline: the fraction of the machine's matrix-product rate; startup:
     from command to first update; memory: of a worker, and whether it grows in a long run."""
     repetitions: int = 3
-    """Measurements of everything but `solved` and the long run of `memory`; of `scaling` and `contention` one less."""
+    """Measurements of everything but `solved` and the long run of `memory`."""
     seeds: int = 3
     """Runs to solved of each configuration."""
     first_seed: int = 1
     """Seed of the first repetition; each further one has the next."""
     run_seconds: float = 2.0
-    """Training seconds after which a run that measures throughput is stopped; of `scaling` and `contention`, after
-    three quarters of that."""
+    """Training seconds after which a run that measures throughput is stopped. The same for all: episodes are short at
+    first, and cost more."""
     solve_seconds: float = 40.0
     """Training seconds after which a run that has not solved the task is stopped, and counts as not solved."""
     memory_env_steps: int = 10_000_000
@@ -138,9 +137,8 @@ def interleaved(jobs: list[Job]) -> Iterator[tuple[Job, int]]:
 def jobs_of(command: Command, runs_dir: Path) -> list[Job]:
     """All jobs of the chosen sections; runs leave their folders in `runs_dir`."""
     sections, axes, named = command.chosen(), command.axes(), configurations()
-    points = scaled(axes) if "scaling" in sections else {}
     runs = named if sections & {"throughput", "roofline", "memory"} else {}
-    shorter, fewer = SHORTER * command.run_seconds, max(1, command.repetitions - 1)
+    runs = {**runs, **scaled(axes)} if "scaling" in sections else runs
 
     def jobs(kind: str, configs: dict[str, Config], measure: Callable, repetitions: int = command.repetitions):
         def of(name: str, config: Config) -> Job:
@@ -153,17 +151,15 @@ def jobs_of(command: Command, runs_dir: Path) -> list[Job]:
         return [of(name, config) for name, config in configs.items()]
 
     found = jobs("run", runs, lambda config: measure_run(config, command.run_seconds))
-    rest = {name: config for name, config in points.items() if name not in runs}
-    found += jobs("run", rest, lambda config: measure_run(config, shorter), fewer)
     if "solved" in sections:
         found += jobs("solved", named, lambda config: measure_solving(config, command.solve_seconds), command.seeds)
     if "contention" in sections:
         crowds = {str(workers): replace(BASE, workers=workers) for workers in axes["workers"]}
-        found += jobs("contention", crowds, lambda config: measure_contention(config, shorter), fewer)
+        found += jobs("contention", crowds, lambda config: measure_contention(config, command.run_seconds))
     if "parts" in sections:
         found += jobs("parts", {**named, "--unroll again": replace(BASE, unroll="again")}, measure_parts)
     if "roofline" in sections:
-        found += jobs("rates", {**runs, **rest}, measure_rates)
+        found += jobs("rates", runs, measure_rates)
     if "startup" in sections:
         found += jobs("startup", {"default": BASE}, measure_startup)
     if "memory" in sections:
@@ -430,7 +426,8 @@ def main() -> None:
         wall = {"benchmark_seconds": time.monotonic() - start}
         write({"machine": machine, **wall, **summarise(command, measured)}, command.out)
         print((command.out / "benchmark.md").read_text())
-        print(f"Written to {command.out}: benchmark.json, benchmark.md, benchmark.png.")
+        figure = ", benchmark.png" if "run" in measured else ""
+        print(f"Written to {command.out}: benchmark.json, benchmark.md{figure}.")
 
     experiment(run)
 
