@@ -2,16 +2,12 @@
 
 Question: how many env steps a second are trained on, what limits them, and how do they scale?
 Command:  python -m experiments.benchmark (or: make bench)
-Time:     7 minutes on 2 cores with 3 presets, each further one 45 seconds more; nothing else should run meanwhile.
+Time:     8 minutes on 2 cores; nothing else should run meanwhile.
 Output:   benchmark.json (every number), benchmark.md (tables), benchmark.png (figure) in --out.
 
 Every speed is of a real run (async, 2 workers unless said otherwise) with record, checkpoints and W&B offline, and is
 the median (smallest to largest) of its repetitions. Repetitions are interleaved (A B C A B C), so that a machine that
 drifts does so for all alike. The roofline is what arithmetic alone would cost, see experiments/machine.py.
-
-Seconds, counted, a run costing 3 s beside its training: throughput 4 · 3 · 5 = 60, solved 4 · 3 · 8 = 96, scaling
-13 · 2 · 4.5 = 117, contention 4 · 2 · 4.8 = 38, parts 5 · 3 · 1.4 = 21, roofline 17 · 3 · 0.25 = 13, startup
-3 · 5.4 = 16, memory 36; 397 together.
 """
 
 import json

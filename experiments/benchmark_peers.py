@@ -237,7 +237,8 @@ def main() -> None:
     from experiments.command_line import experiment, parse
 
     def run() -> None:
-        from experiments.machine import cores, describe
+        from experiments.machine import describe
+        from rl.memory import cores
 
         command = parse(Command, __doc__).checked(cores())
         if hasattr(os, "sched_setaffinity"):  # what is started from here inherits it

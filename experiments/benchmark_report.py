@@ -44,8 +44,8 @@ def throughput_table(results: dict[str, Any]) -> str:
     ]
     note = (
         f"Real runs with record, checkpoints and W&B offline, stopped after {results['options']['run_seconds']:g} "
-        "seconds of training. Roofline: the FLOP an env step costs at least, over the best measured rate of float32 matrix products at the run's shapes "
-        "on each core in use."
+        "seconds of training. Roofline: the FLOP an env step costs at least, over the best measured rate of float32 "
+        "matrix products at the run's shapes on each core in use."
     )
     return table("Throughput", "configuration|env steps a second|of the roofline|summary's sps|options", rows, note)
 

@@ -4,7 +4,8 @@ Workers get parameters by `pull` and give gradients by `push`, and by nothing el
 Adam's moments are flat vectors, so a pull is one copy and a push one optimiser step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +15,9 @@ from rl.agent import Agent
 from rl.collector import Episode
 from rl.config import Config
 from rl.ledger import Ledger
-from rl.memory import LearnerMemory
+from rl.memory import LearnerMemory, cores
 
+LOOKS = 20_000  # at a gate, some 4 ms: more than almost all waits
 STATE = ("parameters", "moment1", "moment2", "step")
 
 
@@ -79,7 +81,9 @@ class Learner:
         with self.memory.lock:
             self._apply(gradient, env_steps, {**losses, "grad_norm": norm}, episodes)
 
-    def _apply(self, gradient: Tensor, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+    def _apply(
+        self, gradient: Tensor, env_steps: int, losses: dict[str, float], episodes: Sequence[Episode] | np.ndarray
+    ) -> None:
         """One step of Adam and one entry in the ledger."""
         ledger = self.ledger
         learning_rate = self.config.learning_rate_at(ledger.env_steps)
@@ -110,15 +114,19 @@ class SyncLearner(Learner):
     clipped after averaging, so W workers of B environments are one worker of W·B, to rounding.
     """
 
+    def __init__(self, config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> None:
+        super().__init__(config, memory, ledger, rank)
+        self.looks = LOOKS if config.workers <= cores() else 0  # else another worker needs the core
+
     def together(self, action: Callable[[], None]) -> None:
         """Wait for all workers, run `action` in rank 0 alone, and go on together."""
         memory = self.memory
         if self.rank != 0:
             memory.arrive.release()
-            memory.depart[self.rank].acquire()
+            pass_gate(memory.depart[self.rank], self.looks)
             return
         for _ in memory.depart[1:]:
-            memory.arrive.acquire()
+            pass_gate(memory.arrive, self.looks)
         action()
         for gate in memory.depart[1:]:
             gate.release()
@@ -149,9 +157,7 @@ class SyncLearner(Learner):
         slots.losses[rank] = list(losses.values())
         slots.episodes[rank] = len(episodes)
         if episodes:
-            returns, lengths = zip(*episodes, strict=True)
-            slots.episode_returns[rank, : len(episodes)] = returns
-            slots.episode_lengths[rank, : len(episodes)] = lengths
+            slots.ended[rank, : len(episodes)] = episodes
 
         def update() -> None:
             total = int(slots.env_steps.sum())
@@ -159,15 +165,17 @@ class SyncLearner(Learner):
             mean = sum_weighted(torch.from_numpy(slots.gradients), weights)
             norm = clip(mean, self.config.max_gradient_norm)
             means = dict(zip(losses, (weights.numpy() @ slots.losses).tolist(), strict=True))
-            ended = [
-                (float(slots.episode_returns[i, k]), int(slots.episode_lengths[i, k]))
-                for i in range(len(weights))
-                for k in range(slots.episodes[i])
-            ]
+            ended = np.concatenate([rows[:count] for rows, count in zip(slots.ended, slots.episodes, strict=True)])
             with self.memory.lock:  # the parent reads under it
                 self._apply(mean, total, {**means, "grad_norm": norm}, ended)
 
         self.together(update)
+
+
+def pass_gate(gate: Any, looks: int) -> None:
+    """Acquire a semaphore; look so many times before sleeping, since a core that has gone to sleep is slow to wake."""
+    if not any(gate.acquire(False) for _ in range(looks)):
+        gate.acquire()
 
 
 def adam_step(vectors: dict[str, Tensor], gradient: Tensor, learning_rate: float, config: Config) -> None:
@@ -183,15 +191,17 @@ def adam_step(vectors: dict[str, Tensor], gradient: Tensor, learning_rate: float
     t = int(step)
     moment1.lerp_(gradient, 1.0 - config.adam_beta1)
     moment2.mul_(config.adam_beta2).addcmul_(gradient, gradient, value=1.0 - config.adam_beta2)
-    divisor = (moment2 / (1.0 - config.adam_beta2**t)).sqrt_().add_(config.adam_epsilon)
-    vectors["parameters"].addcdiv_(moment1, divisor, value=-learning_rate / (1.0 - config.adam_beta1**t))
+    correction = (1.0 - config.adam_beta2**t) ** 0.5  # of √v, put into the two numbers instead: one pass less
+    divisor = moment2.sqrt().add_(config.adam_epsilon * correction)
+    step_size = learning_rate * correction / (1.0 - config.adam_beta1**t)
+    vectors["parameters"].addcdiv_(moment1, divisor, value=-step_size)
 
 
 def sum_weighted(vectors: Tensor, weights: Tensor) -> Tensor:
     """Σᵢ wᵢ vᵢ of vectors [worker, parameter] in order of rank; with one weight of 1 exactly the vector."""
     total = vectors[0] * weights[0]
-    for vector, weight in zip(vectors[1:], weights[1:], strict=True):
-        total += vector * weight
+    for vector, weight in zip(vectors[1:], weights[1:].tolist(), strict=True):
+        total.add_(vector, alpha=weight)
     return total
 
 

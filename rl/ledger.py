@@ -111,8 +111,10 @@ class Ledger:
 
     # --- writing, under the lock
 
-    def record(self, env_steps: int, losses: dict[str, float], episodes: Sequence[tuple[float, int]]) -> None:
-        """Enter one update: its env steps, its logged numbers and the episodes that ended in its segment."""
+    def record(
+        self, env_steps: int, losses: dict[str, float], episodes: Sequence[tuple[float, int]] | np.ndarray
+    ) -> None:
+        """Enter one update: its env steps, its logged numbers, return and length of each episode that ended in it."""
         shared = self.shared
         shared.env_steps[0] += env_steps
         shared.updates[0] += 1
@@ -120,7 +122,7 @@ class Ledger:
         shared.staleness[min(int(losses["staleness"]), STALENESS_BINS - 1)] += 1
         shared.sums[: len(LOSSES)] += [losses[name] for name in LOSSES]
         shared.sums[len(LOSSES)] += 1
-        if episodes:
+        if len(episodes):
             returns, lengths = np.array(episodes, dtype=np.float64).T
             shared.sums[len(LOSSES) + 1 :] += len(returns), returns.sum(), lengths.sum()
             shared.returns_seen[0] += len(returns)

@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import os
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,11 @@ import numpy as np
 from rl.config import Config
 
 SPAWN = multiprocessing.get_context("spawn")  # never fork: a fork after an LSTM call hangs (pytorch/pytorch#123828)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class SharedArrays:
@@ -61,9 +67,8 @@ class LearnerMemory:
                 "sums": ((workers, 3), np.float64),
                 "env_steps": ((workers,), np.int64),
                 "losses": ((workers, 4), np.float64),
-                "episodes": ((workers,), np.int64),
-                "episode_returns": ((workers, most_episodes), np.float64),
-                "episode_lengths": ((workers, most_episodes), np.int64),
+                "episodes": ((workers,), np.int64),  # how many, and their returns and lengths
+                "ended": ((workers, most_episodes, 2), np.float64),
             }
         )
         self.arrive = SPAWN.Semaphore(0)

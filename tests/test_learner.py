@@ -10,9 +10,9 @@ import torch
 import envs
 from rl.collector import Collector
 from rl.config import Config
-from rl.learner import FlatAgent, Learner, SyncLearner, adam_step, clip, make_learner
+from rl.learner import FlatAgent, Learner, SyncLearner, adam_step, clip, make_learner, pass_gate
 from rl.ledger import Ledger
-from rl.memory import LearnerMemory
+from rl.memory import SPAWN, LearnerMemory
 from rl.randomness import TRAINING
 from rl.train import Run, new_run
 from rl.worker import build_worker, run_segments
@@ -282,3 +282,13 @@ def test_the_agents_tensors_are_views_of_its_flat_vectors():
     assert torch.equal(values, torch.arange(len(flat)).float())
     learner.pull(flat)
     assert torch.equal(flat.parameters, run.learner.parameters)
+
+
+@pytest.mark.parametrize("looks", [0, 10, 10**7])
+def test_a_gate_that_opens_late_is_passed_once_whether_it_opens_during_the_looks_or_after_them(looks):
+    gate = SPAWN.Semaphore(0)
+    opener = threading.Timer(0.05, gate.release)
+    opener.start()
+    pass_gate(gate, looks)
+    opener.join()
+    assert not gate.acquire(False)
