@@ -14,8 +14,8 @@ Rounds are separated by " / ", oldest first. Ratios are taken within a round: ab
 with > or < one of both did not solve the task in its time, and the ratio is a bound. Solved: the mean return of the
 last max(100, 2 x environments) finished training episodes is at least 475, and that of 100 fresh episodes with sampled
 actions too. "Confirmed" is that mean, and says whose parameters played where they are not those of the crossing. Env
-steps a second: after a warm-up of 4 s, up to the crossing. Seconds are of training; start-up (imports, processes,
-compilation) has its own column.
+steps a second: up to the crossing, after a warm-up of 4 s where a second or more is left after it, else (as with ours)
+from the start. Seconds are of training; start-up (imports, processes, compilation) has its own column.
 
 What this table does not show:
 
