@@ -40,8 +40,22 @@ def can_record(agent: Agent) -> bool:
         and all(type(layer) is nn.Linear for layer in layers)
         and len(set(layers)) == len(layers)
         and all(module.bias is not None and module.bias is not False for module in (*layers, cell))
-        and all(parameter.requires_grad for parameter in agent.parameters())
+        and is_plain(agent)
     )
+
+
+NAMES = {"weight", "bias", "weight_ih", "weight_hh", "bias_ih", "bias_hh"}
+
+
+def is_plain(agent: Agent) -> bool:
+    """Whether no module has hooks or a forward of its own, and parameters are torch's own: all learnt, none shared."""
+    named = list(agent.named_parameters(remove_duplicate=False))
+    return (
+        not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or "forward" in vars(m)
+                for m in agent.modules())
+        and all(name.rpartition(".")[2] in NAMES and p.requires_grad and not p._backward_hooks for name, p in named)
+        and len({parameter for _, parameter in named}) == len(named)
+    )  # fmt: skip
 
 
 def make_recording(agent: Agent, steps: int, batch: int) -> Recording:

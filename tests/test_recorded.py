@@ -5,6 +5,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 import envs
 from rl.agent import Agent, make_agent
@@ -339,7 +340,10 @@ def test_agents_without_a_fast_path_are_unrolled():
     assert not can_record(Agent(nn.Identity(), LSTMCore(3, 4), 2))
 
 
-@pytest.mark.parametrize("change", ["frozen", "weight_norm", "cell weight_norm", "shared", "subclass", "no bias"])
+@pytest.mark.parametrize("change", [
+    "frozen", "weight_norm", "cell weight_norm", "shared", "subclass", "no bias", "pruned", "hook", "tied",
+    "own forward", "gradient hook",
+])  # fmt: skip
 def test_an_agent_whose_layers_learn_in_their_own_way_is_unrolled(change):
     """The written-out gradient would be set where none is wanted, or lost."""
 
@@ -358,6 +362,16 @@ def test_an_agent_whose_layers_learn_in_their_own_way_is_unrolled(change):
         agent.torso[2] = agent.torso[0]
     elif change == "subclass":
         agent.policy_head = OwnLinear(64, 2)
+    elif change == "pruned":
+        prune.random_unstructured(agent.policy_head, "weight", 0.5)
+    elif change == "hook":
+        agent.torso[0].register_forward_hook(lambda _module, _inputs, output: 2 * output)
+    elif change == "tied":
+        agent.core.cells[0].bias_ih = agent.core.cells[0].bias_hh
+    elif change == "own forward":
+        agent.value_head.forward = torch.square
+    elif change == "gradient hook":
+        agent.torso[0].weight.register_hook(lambda gradient: 2 * gradient)
     else:
         agent.value_head = nn.Linear(64, 1, bias=False)
     assert not can_record(agent)
