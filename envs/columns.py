@@ -60,15 +60,15 @@ class ColumnsVectorEnv(VectorEnv):
 
     def _start_episodes(self, columns: np.ndarray) -> None:
         """Draw a first state for these columns, each from its own generator."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} must define _start_episodes")
 
     def _observe(self) -> np.ndarray:
         """The observations of the present states, float32 [batch, feature], in a new array."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} must define _observe")
 
     def _advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Move every state by one step: rewards, terminated, truncated, each [batch], in new arrays."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} must define _advance")
 
 
 def column_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:

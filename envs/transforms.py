@@ -79,7 +79,7 @@ class _AppendPrevious(Transform):
         super().__init__(env, np.append(space.low, low), np.append(space.high, high))
 
     def _previous(self, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} must define _previous")
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         observations, infos = self.env.reset(seed=seed, options=options)

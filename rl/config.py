@@ -174,7 +174,7 @@ def option(field: str) -> str:
 PRESETS: dict[str, dict[str, Any]] = {  # name -> the fields that differ from the default
     # Soonest to solved. Asynchrony is a momentum of its own (Mitliagkas et al. 2016), so little more is added to it.
     "fast": {"learning_rate": 4e-3, "adam_beta1": 0.3},
-    # Most env steps a second: products so large that little but arithmetic is left.
+    # Most env steps a second: products large enough to outweigh what each call costs.
     "throughput": {"envs_per_worker": 256, "learning_rate": 4e-3, "adam_beta1": 0.3, "total_env_steps": 4_000_000},
     # Fewest env steps to solved: many small updates, none of them from old parameters.
     "frugal": {"mode": "sync", "envs_per_worker": 8, "learning_rate": 2e-3, "adam_beta1": 0.8},

@@ -38,7 +38,6 @@ def can_record(agent: Agent) -> bool:
         and len(torso) % 2 == 0
         and all(type(layer) is nn.Tanh for layer in torso[1::2])
         and all(type(layer) is nn.Linear for layer in layers)
-        and len(set(layers)) == len(layers)
         and all(module.bias is not None and module.bias is not False for module in (*layers, cell))
         and is_plain(agent)
     )
@@ -71,9 +70,7 @@ def differentiate(
     Arguments, what is logged and errors as of `actor_critic_loss`, which says what the loss is.
     """
     if segment.recording is None:
-        for parameter in agent.parameters():
-            if parameter.grad is not None:
-                parameter.grad.zero_()
+        agent.zero_grad(set_to_none=False)  # in place: gradients are views of one flat vector
         loss, losses = actor_critic_loss(agent, segment, config, sum_over_workers)
         loss.backward()
         return losses

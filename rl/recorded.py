@@ -1,7 +1,7 @@
 """The fast path: the activations of acting are the forward pass of learning.
 
 Parameters do not change within a segment, so what the network computed while acting is what an unroll would compute
-again. A `Recording` steps like the Agent does, but into buffers, and its `gradients` are the backward pass through time
+again. A `Recording` steps like the Agent does, but into buffers, and its `backward` is the backward pass through time
 written out: one short loop for what is carried, one matrix product for all the weights of a core. Three units of
 arithmetic a step where acting and unrolling again take four, and a few large calls where autograd makes many small
 ones. It equals `Agent.unroll` in value and gradient, which stays the definition; tests/test_recorded.py compares them.
