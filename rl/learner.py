@@ -17,7 +17,7 @@ from rl.config import Config
 from rl.ledger import Ledger
 from rl.memory import LearnerMemory, cores
 
-LOOKS = 20_000  # at a gate, some 4 ms: more than almost all waits
+LOOKS = 20_000  # at a gate: some 2 ms, where measured waits were 0.3 to 0.7 ms on average
 STATE = ("parameters", "moment1", "moment2", "step")
 
 
