@@ -46,6 +46,29 @@ class ScaleObservations(Transform):
         return observations / self._scale, rewards, terminated, truncated, infos
 
 
+class NormaliseObservations(Transform):
+    """Divides each observation by its own length: o / ‖o‖₂, so that only its direction is left; 0 stays 0."""
+
+    def __init__(self, env: VectorEnv):
+        features = env.single_observation_space.shape[0]
+        super().__init__(env, -np.ones(features), np.ones(features))
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        observations, infos = self.env.reset(seed=seed, options=options)
+        return _directions(observations), infos
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        if "final_obs" in infos:
+            infos = {**infos, "final_obs": _directions(infos["final_obs"])}
+        return _directions(observations), rewards, terminated, truncated, infos
+
+
+def _directions(observations: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(observations, axis=1, keepdims=True)
+    return np.clip(observations / np.maximum(lengths, np.finfo(np.float32).tiny), -1.0, 1.0)
+
+
 class StackFrames(Transform):
     """Concatenates the last `frames` observations, oldest first; an episode's first stands in for those before it."""
 

@@ -31,7 +31,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from envs.adapter import DenseFinalObs, FlatObservation, require_same_step
 from envs.columns import ColumnsVectorEnv
 from envs.messages import one_line
-from envs.transforms import PreviousAction, PreviousReward, ScaleObservations, StackFrames
+from envs.transforms import NormaliseObservations, PreviousAction, PreviousReward, ScaleObservations, StackFrames
 
 # Gymnasium's own vector CartPole resets on the next step and has one generator for all columns.
 OUR_VECTOR_FORMS = {"CartPole-v1": "envs.cartpole:CartPoleVectorEnv"}
@@ -57,7 +57,7 @@ def make_vector(
         previous_action: append a one-hot of the previous action.
         previous_reward: append the previous reward.
         observation_scale: "auto" divides by the scale that the environment's metadata names, if it names one; "none" by
-            nothing; "2.4,0.2095" by these numbers, one a feature.
+            nothing; "2.4,0.2095" by these numbers, one a feature; "l2" each observation by its own length.
 
     Raises:
         ValueError: an environment that cannot be made, spaces that are not supported, wrong arguments; always one line.
@@ -75,7 +75,9 @@ def make_vector(
         raise ValueError(f"cannot make environment {env!r}{with_args}: {reason}") from error
 
     require_same_step(vector)
-    if scale := _scale(observation_scale, vector, env):
+    if observation_scale == "l2":
+        vector = NormaliseObservations(vector)
+    elif scale := _scale(observation_scale, vector, env):
         vector = ScaleObservations(vector, scale)
     if frame_stack > 1:
         vector = StackFrames(vector, frame_stack)
@@ -139,7 +141,7 @@ def _scale(observation_scale: str, vector: VectorEnv, env: str) -> tuple[float, 
         try:
             scale = tuple(float(number) for number in observation_scale.split(","))
         except ValueError:
-            expected = '"auto", "none" or numbers such as "2.4,0.2095"'
+            expected = '"auto", "none", "l2" or numbers such as "2.4,0.2095"'
             raise ValueError(f"observation_scale must be {expected}, got {observation_scale!r}") from None
     if not all(0 < number < math.inf for number in scale):
         raise ValueError(f"observation_scale numbers must be positive and finite, got {observation_scale!r}")

@@ -11,7 +11,7 @@ from rl.agent import Agent
 from rl.cores import CoreState
 from rl.fast_path import can_record, make_recording
 from rl.randomness import ActionNoise
-from rl.segment import Segment
+from rl.segment import Segment, first_steps, joined
 
 Episode = tuple[float, int]  # episode_return (undiscounted), episode_length
 
@@ -23,6 +23,9 @@ def sample_actions(logits: Tensor, noise: Tensor, out: Tensor | None = None) -> 
     inverting the cumulative distribution takes five.
     """
     return torch.argmax(logits + noise, dim=-1, out=out)
+
+
+PIECE = 64  # steps at a time where the length of a segment is not known
 
 
 class Collector:
@@ -41,6 +44,7 @@ class Collector:
         segment_length: int,
         carry_state: bool = True,
         record: bool = False,
+        stop_at_episode_end: bool = False,
     ) -> None:
         """Reset the environments and start from a fresh core state.
 
@@ -49,9 +53,10 @@ class Collector:
             agent: acts with the parameters it has at the time of each `collect`.
             noise: Gumbel numbers for the actions, one stream an environment.
             seeds: one for each environment.
-            segment_length: N.
+            segment_length: N; 0 is until the episode ends.
             carry_state: False starts every segment from a fresh core state instead (an ablation).
             record: keep the activations of acting for learning, where there is a fast path for the agent.
+            stop_at_episode_end: end a segment with its episode, of one environment; it is not recorded then.
 
         Raises:
             ValueError: the environments reset in another way.
@@ -63,7 +68,9 @@ class Collector:
         self.segment_length, self.carry_state = segment_length, carry_state
         self.batch, self.actions = environments.num_envs, int(environments.single_action_space.n)
         self.dtype = next(agent.parameters()).dtype
-        self.recording = make_recording(agent, segment_length, self.batch) if record and can_record(agent) else None
+        self.stop_at_episode_end = stop_at_episode_end or segment_length == 0
+        recordable = record and can_record(agent) and not self.stop_at_episode_end
+        self.recording = make_recording(agent, segment_length, self.batch) if recordable else None
         observation, _ = environments.reset(seed=list(seeds))
         self.observation = self._tensor(observation)  # [batch, feature]
         self.is_first = torch.ones(self.batch, dtype=torch.bool)
@@ -74,17 +81,26 @@ class Collector:
 
     @torch.no_grad()
     def collect(self) -> Segment:
-        """Act for N steps and return them.
+        """Act for N steps, or to the end of the episode, and return them.
 
         Returns:
             A segment that starts where the last one stopped. Its tensors are its own; a recording is used again by the
             next call.
         """
-        steps, batch = self.segment_length, self.batch
         # A copy: the state that comes out of a recording lies in its buffers.
         self.core_state = tuple(part.clone() for part in self.core_state)
         if not self.carry_state:
-            self.core_state = self.agent.initial_state(batch)
+            self.core_state = self.agent.initial_state(self.batch)
+        if self.segment_length:
+            return self._act(self.segment_length)
+        pieces = [self._act(PIECE)]
+        while not self.is_first.any():
+            pieces.append(self._act(PIECE))
+        return joined(pieces)
+
+    def _act(self, steps: int) -> Segment:
+        """A segment of so many steps, or less where it ends with its episode."""
+        batch = self.batch
         observations = self.observation.new_empty(steps + 1, *self.observation.shape)
         is_first = torch.empty(steps + 1, batch, dtype=torch.bool)
         actions = torch.empty(steps, batch, dtype=torch.int64)
@@ -115,6 +131,10 @@ class Collector:
                 cut = ended & ~ended_by_env[t]
                 if cut.any():
                     truncation_values[t] = self._values_of_final_observations(infos, cut)
+                if self.stop_at_episode_end:
+                    segment = first_steps(segment, t + 1)
+                    break
+        steps = segment.env_steps // batch
         self.observation, self.is_first = observations[steps], is_first[steps]
         if self.recording:  # its bootstrap row; the state that comes out is dropped
             step(self.observation, self.core_state, self.is_first)

@@ -21,9 +21,10 @@ class Config:
     previous_reward: bool = False
     """Append the previous reward (zero where an episode opens) to the observation."""
     observation_scale: str = "auto"
-    """Divide each observation entry: auto (the scale the environment names, if any), none, or numbers as 2.4,0.2095."""
+    """Divide each observation entry: auto (the scale the environment names, if any), none, numbers as 2.4,0.2095, or l2
+    (the whole observation by its own length)."""
 
-    core: Literal["mlp", "gru", "lstm"] = "lstm"
+    core: Literal["mlp", "rnn", "gru", "lstm"] = "lstm"
     """The memory between torso and heads; mlp has none."""
     hidden_size: int = 64
     """Units of each core layer."""
@@ -33,6 +34,16 @@ class Config:
     """Units of each tanh layer before the core."""
     torso_layers: int = 1
     """Layers before the core; 0 feeds observations straight to the core."""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """Of the torso, of the mlp core and of the value head's hidden layer."""
+    initialisation: Literal["orthogonal", "torch"] = "orthogonal"
+    """Of the weights: orthogonal matrices and zero biases (the LSTM's forget gate 1), or torch's own defaults."""
+    value_hidden_size: int = 0
+    """Units of a hidden layer in the value head; 0: none."""
+    bounded_values: bool = False
+    """Pass values through tanh, so that they lie between -1 and 1."""
+    separate_critic: bool = False
+    """Give the critic a torso and a core of its own, with a state of its own, instead of sharing the policy's."""
     detach_critic: bool = False
     """Keep the critic's loss from moving torso and core: the value head reads a detached core output."""
     unroll: Literal["recorded", "again"] = "recorded"
@@ -48,7 +59,9 @@ class Config:
     envs_per_worker: int = 32
     """Environments that each worker steps together."""
     segment_length: int = 32
-    """N: steps of every environment between two updates."""
+    """N: steps of every environment between two updates; 0: until the episode ends (Monte Carlo)."""
+    stop_at_episode_end: bool = False
+    """End a segment where its episode ends, if that comes before N steps; needs --envs-per-worker 1."""
     total_env_steps: int = 1_500_000
     """Environment transitions to train on, over all workers."""
     stop_when_solved: bool = False
@@ -63,10 +76,17 @@ class Config:
     """Targets: gae (λ-weighted), or n_step (rewards to the end of the segment, then the bootstrap; equal to λ = 1)."""
     gae_lambda: float = 0.95
     """λ of --returns gae: 0 is one-step, 1 is N-step."""
+    bootstrap: bool = True
+    """Go on with the critic's value where a segment or a time limit cuts an episode; --no-bootstrap: with 0, as
+    REINFORCE does, which has no critic to ask (needs --returns n_step)."""
+    baseline: Literal["value", "none"] = "value"
+    """What the returns of the policy term are compared with: the critic's value, or nothing."""
     reward_scale: float = 0.05
     """Multiplies rewards inside the loss only; every record keeps the environment's own."""
     normalise_advantages: bool = True
     """Give the policy term advantages of mean 0 and standard deviation 1, over all workers in sync mode."""
+    loss_reduction: Literal["mean", "sum"] = "mean"
+    """Of the loss over the steps of a segment."""
     value_coefficient: float = 0.5
     """Weight of the value loss."""
     entropy_coefficient: float = 0.0
@@ -127,6 +147,14 @@ class Config:
             needed = self.total_env_steps // 1_000_000 + 1
             raise ValueError(f"--log-interval {self.log_interval}: the record would exceed a million rows, "
                              f"at least {needed} is needed")  # fmt: skip
+        if self.stops_at_episode_end and self.envs_per_worker != 1:
+            cause = "--stop-at-episode-end True" if self.stop_at_episode_end else "--segment-length 0"
+            raise ValueError(f"--envs-per-worker {self.envs_per_worker}: {cause} ends segments with one environment's "
+                             "episode, 1 is needed")  # fmt: skip
+        if not self.bootstrap and self.returns != "n_step":
+            raise ValueError(f"--returns {self.returns}: --no-bootstrap has no values to weigh, n_step is needed")
+        if self.separate_critic and self.detach_critic:
+            raise ValueError("--detach-critic True: with --separate-critic nothing is shared, False is needed")
         self.env_args  # noqa: B018  parse now, so that a bad --env-arg is found before any process starts
 
     @property
@@ -154,6 +182,11 @@ class Config:
         """The keyword arguments with which the environment layer builds vector environments."""
         names = ("env_args", "frame_stack", "previous_action", "previous_reward", "observation_scale")
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def stops_at_episode_end(self) -> bool:
+        """Whether a segment ends with its episode."""
+        return self.stop_at_episode_end or self.segment_length == 0
 
     @property
     def total_environments(self) -> int:
@@ -187,12 +220,12 @@ _WEIGHT = (0.0, 1e12, "a number of at least 0")
 _POSITIVE = (1e-300, 1e12, "a number above 0")
 _RANGES: dict[str, tuple[float, float, str]] = {
     **dict.fromkeys(("frame_stack", "hidden_size", "core_layers", "torso_size", "workers", "envs_per_worker",
-                     "segment_length", "total_env_steps", "log_interval", "checkpoint_interval", "eval_episodes"),
+                     "total_env_steps", "log_interval", "checkpoint_interval", "eval_episodes"),
                     _COUNT),
     **dict.fromkeys(("discount", "gae_lambda"), _SHARE),
     **dict.fromkeys(("adam_beta1", "adam_beta2"), (0.0, 1.0 - 1e-12, "a number from 0 to below 1")),
     **dict.fromkeys(("value_coefficient", "entropy_coefficient"), _WEIGHT),
     **dict.fromkeys(("reward_scale", "learning_rate", "adam_epsilon", "max_gradient_norm"), _POSITIVE),
-    "torso_layers": (0, _MANY, "a whole number of at least 0"),
-    "seed": (0, _MANY, "a whole number of at least 0"),
+    **dict.fromkeys(("torso_layers", "value_hidden_size", "segment_length", "seed"),
+                    (0, _MANY, "a whole number of at least 0")),
 }  # fmt: skip

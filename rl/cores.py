@@ -1,4 +1,4 @@
-"""Cores: what remembers between torso and heads. One signature for MLP, GRU and LSTM; `()` is a state too.
+"""Cores: what remembers between torso and heads. One signature for MLP, RNN, GRU and LSTM; `()` is a state too.
 
 A core holds parameters, never time: the state goes in and comes out, and whoever calls keeps it. Every core resets
 itself where `is_first` says that an episode opens, *before* it consumes that observation, so no cell can forget to.
@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-CoreState = tuple[Tensor, ...]  # () MLP, (h,) GRU, (h, c) LSTM; each [layer, batch, hidden]
+CoreState = tuple[Tensor, ...]  # () MLP, (h,) RNN and GRU, (h, c) LSTM; each [layer, batch, hidden]
 
 
 def reset_where(is_first: Tensor, core_state: CoreState) -> CoreState:
@@ -121,14 +121,37 @@ class GRUCore(Core):
         return (cell(inputs, state[0]),)
 
 
+class RNNCore(Core):
+    """Simple recurrent network (Elman 1990), state (h,).
+
+    h' = tanh(W x + b + U h + c).
+    """
+
+    parts = 1
+
+    def make_cell(self, input_size: int, hidden_size: int) -> nn.Module:
+        """One layer: orthogonal weights, zero biases."""
+        return orthogonal_cell(nn.RNNCell(input_size, hidden_size))
+
+    def advance(self, cell: nn.Module, inputs: Tensor, state: CoreState) -> CoreState:
+        """(h,) -> (h',)."""
+        return (cell(inputs, state[0]),)
+
+
 class MLPCore(Core):
-    """tanh layers without memory, state (): the same path as the others with nothing to carry."""
+    """Layers without memory, state (): the same path as the others with nothing to carry."""
 
     parts = 0
 
+    def __init__(
+        self, input_size: int, hidden_size: int, layers: int = 1, activation: Callable[[], nn.Module] = nn.Tanh
+    ) -> None:
+        self.activation = activation
+        super().__init__(input_size, hidden_size, layers)
+
     def make_cell(self, input_size: int, hidden_size: int) -> nn.Module:
-        """One tanh layer, orthogonal weights of gain √2."""
-        return nn.Sequential(orthogonal_linear(input_size, hidden_size, gain=2**0.5), nn.Tanh())
+        """One layer and its activation, orthogonal weights of gain √2."""
+        return nn.Sequential(orthogonal_linear(input_size, hidden_size, gain=2**0.5), self.activation())
 
     def step(self, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
         """Outputs [..., hidden] of inputs [..., feature]; nothing to reset, nothing to hand on."""
@@ -160,4 +183,31 @@ def orthogonal_cell(cell: nn.RNNCellBase, forget_gate: int | None = None) -> nn.
     return cell
 
 
-CORES: dict[str, Callable[..., Core]] = {"mlp": MLPCore, "gru": GRUCore, "lstm": LSTMCore}
+class TwinCore(nn.Module):
+    """Two cores side by side that share nothing: each has its half of inputs and outputs, and its part of the state."""
+
+    def __init__(self, first: Core, second: Core) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+        self.hidden_size = first.hidden_size + second.hidden_size
+
+    def initial_state(self, batch_size: int) -> CoreState:
+        """Fresh state of both."""
+        return self.first.initial_state(batch_size) + self.second.initial_state(batch_size)
+
+    def step(self, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
+        """Consume one observation of every environment, each half of the inputs [batch, feature] by its core."""
+        return self._both("step", inputs, core_state, is_first)
+
+    def unroll(self, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
+        """Consume a segment, each half of the inputs [time, batch, feature] by its core."""
+        return self._both("unroll", inputs, core_state, is_first)
+
+    def _both(self, what: str, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
+        halves, parts = inputs.chunk(2, dim=-1), self.first.parts
+        first, first_state = getattr(self.first, what)(halves[0], core_state[:parts], is_first)
+        second, second_state = getattr(self.second, what)(halves[1], core_state[parts:], is_first)
+        return torch.cat([first, second], dim=-1), first_state + second_state
+
+
+CORES: dict[str, Callable[..., Core]] = {"mlp": MLPCore, "rnn": RNNCore, "gru": GRUCore, "lstm": LSTMCore}

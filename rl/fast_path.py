@@ -1,6 +1,7 @@
 """Which agents have a fast path, and how they learn by it: the loss's gradient, written out.
 
-With n = time · batch, π = softmax(logits), Â normalised advantages, G returns, H entropies, and the loss of rl/loss.py,
+With n = time · batch (1 where the loss is a sum), π = softmax(logits), Â normalised advantages, G returns, H entropies,
+and the loss of rl/loss.py,
 
     ∂L/∂logits = (Â (π − 1ₐ) + c_e π (log π + H)) / n,   ∂L/∂V = 2 c_v (V − G) / n.
 """
@@ -12,18 +13,19 @@ from torch import Tensor, nn
 
 from rl.agent import Agent
 from rl.config import Config
-from rl.cores import GRUCore, LSTMCore
-from rl.loss import actor_critic_loss, alone, checked, explained_variance, normalise, targets
+from rl.cores import GRUCore, LSTMCore, RNNCore
+from rl.loss import Targets, actor_critic_loss, alone, checked, explained_variance, normalise, targets
 from rl.recorded import Recording
 from rl.recorded_gru import GRURecording
 from rl.recorded_lstm import LSTMRecording
+from rl.recorded_rnn import RNNRecording
 from rl.segment import Segment
 
-RECORDINGS = {LSTMCore: LSTMRecording, GRUCore: GRURecording}
+RECORDINGS = {LSTMCore: LSTMRecording, GRUCore: GRURecording, RNNCore: RNNRecording}
 
 
 def can_record(agent: Agent) -> bool:
-    """Whether there is a fast path: one LSTM or GRU layer behind linear layers with tanh, as `make_agent` builds them.
+    """Whether there is a fast path: one RNN, GRU or LSTM layer behind linear layers with tanh, as `make_agent` has it.
 
     Anything else is unrolled: a subclass may compute in its own way, and a layer that is frozen, shared or parametrised
     learns in its own.
@@ -34,7 +36,8 @@ def can_record(agent: Agent) -> bool:
     layers = [*torso[::2], agent.policy_head, agent.value_head]
     return (
         not more_layers
-        and type(cell) in (nn.LSTMCell, nn.GRUCell)
+        and type(cell) in (nn.LSTMCell, nn.GRUCell, nn.RNNCell)
+        and getattr(cell, "nonlinearity", "tanh") == "tanh"
         and len(torso) % 2 == 0
         and all(type(layer) is nn.Tanh for layer in torso[1::2])
         and all(type(layer) is nn.Linear for layer in layers)
@@ -63,7 +66,11 @@ def make_recording(agent: Agent, steps: int, batch: int) -> Recording:
 
 
 def differentiate(
-    agent: Agent, segment: Segment, config: Config, sum_over_workers: Callable[[Tensor], Tensor] = alone
+    agent: Agent,
+    segment: Segment,
+    config: Config,
+    sum_over_workers: Callable[[Tensor], Tensor] = alone,
+    targets: Targets = targets,
 ) -> dict[str, float]:
     """Leave the gradient of a segment's loss in the agent's parameters, by the fast path where acting was recorded.
 
@@ -71,23 +78,28 @@ def differentiate(
     """
     if segment.recording is None:
         agent.zero_grad(set_to_none=False)  # in place: gradients are views of one flat vector
-        loss, losses = actor_critic_loss(agent, segment, config, sum_over_workers)
+        loss, losses = actor_critic_loss(agent, segment, config, sum_over_workers, targets)
         loss.backward()
         return losses
-    d_logits, d_values, losses = loss_gradient(segment, config, sum_over_workers)
+    d_logits, d_values, losses = loss_gradient(segment, config, sum_over_workers, targets)
     segment.recording.backward(d_logits, d_values)
     return losses
 
 
 @torch.no_grad()
 def loss_gradient(
-    segment: Segment, config: Config, sum_over_workers: Callable[[Tensor], Tensor] = alone
+    segment: Segment,
+    config: Config,
+    sum_over_workers: Callable[[Tensor], Tensor] = alone,
+    targets: Targets = targets,
 ) -> tuple[Tensor, Tensor, dict[str, float]]:
     """∂L/∂logits [time, batch, action] and ∂L/∂values [time, batch] of a recorded segment, and what is logged."""
     logits, all_values = segment.recording.output
     returns = targets(segment, all_values, config)
     errors = all_values[:-1] - returns
-    advantages = normalise(-errors, sum_over_workers) if config.normalise_advantages else -errors
+    advantages = returns - all_values[:-1] if config.baseline == "value" else returns
+    if config.normalise_advantages:
+        advantages = normalise(advantages, sum_over_workers)
     log_probs = logits[:-1].log_softmax(-1)
     probs, chosen = log_probs.exp(), segment.actions.unsqueeze(-1)
     entropies = -(probs * log_probs).sum(-1)
@@ -95,7 +107,7 @@ def loss_gradient(
     value_loss, entropy = errors.square().mean(), entropies.mean()
     losses = checked(policy_loss, value_loss, entropy, config)
 
-    wide, n = advantages.unsqueeze(-1), errors.numel()
+    wide, n = advantages.unsqueeze(-1), errors.numel() if config.loss_reduction == "mean" else 1
     d_logits = (probs * wide).scatter_add_(-1, chosen, -wide)
     if config.entropy_coefficient:
         d_logits += config.entropy_coefficient * probs * (log_probs + entropies.unsqueeze(-1))

@@ -21,14 +21,19 @@ def targets(segment: Segment, values: Tensor, config: Config) -> Tensor:
     Args:
         segment: N steps.
         values: [time + 1, batch], no gradient.
-        config: discount, returns, gae_lambda, reward_scale.
+        config: discount, returns, gae_lambda, reward_scale, bootstrap.
     """
     rewards = config.reward_scale * segment.rewards + config.discount * segment.truncation_values
+    if not config.bootstrap:  # nothing follows
+        rewards, values = config.reward_scale * segment.rewards, torch.cat([values[:-1], torch.zeros_like(values[-1:])])
     ended = segment.terminated | segment.truncated
     discounts = torch.full_like(rewards, config.discount).masked_fill(ended, 0.0)  # γ in the rewards' precision
     if config.returns == "n_step":
         return n_step_returns(rewards, discounts, values[-1])
     return gae_returns(rewards, discounts, values, config.gae_lambda)
+
+
+Targets = Callable[[Segment, Tensor, Config], Tensor]
 
 
 def alone(moments: Tensor) -> Tensor:
@@ -37,19 +42,24 @@ def alone(moments: Tensor) -> Tensor:
 
 
 def actor_critic_loss(
-    agent: Agent, segment: Segment, config: Config, sum_over_workers: Callable[[Tensor], Tensor] = alone
+    agent: Agent,
+    segment: Segment,
+    config: Config,
+    sum_over_workers: Callable[[Tensor], Tensor] = alone,
+    targets: Targets = targets,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Mean loss per step of a segment, re-unrolled from the core state that was carried into it.
+    """Loss of a segment, mean or sum over its steps, re-unrolled from the core state that was carried into it.
 
-    L = −mean log π(aₜ) Âₜ + c_v · mean (Gₜ − Vₜ)² − c_e · mean H(πₜ)   (Mnih et al. 2016, §4), Â = G − V, in the
-    policy term alone normalised to mean 0 and deviation 1. The unroll's own final state is thrown away: only the
-    Collector carries state.
+    L = −mean log π(aₜ) Âₜ + c_v · mean (Gₜ − Vₜ)² − c_e · mean H(πₜ)   (Mnih et al. 2016, §4). Â = G − V, or G without
+    a baseline (REINFORCE, Williams 1992), is normalised to mean 0 and deviation 1 in the policy term alone. The
+    unroll's own final state is thrown away: only the Collector carries state.
 
     Args:
         agent: its gradients follow from the loss.
         segment: N steps of `batch` environments.
         config: coefficients.
         sum_over_workers: adds the advantages' (count, Σ, Σ²) over the workers that update together.
+        targets: what the values should have been.
 
     Returns:
         The scalar loss, and what is logged of it: policy_loss, value_loss, entropy, explained_variance.
@@ -61,7 +71,7 @@ def actor_critic_loss(
     values = output.values[:-1]
     log_probs = output.logits[:-1].log_softmax(-1)  # [time, batch, action]
     returns = targets(segment, output.values.detach(), config)
-    advantages = returns - values.detach()
+    advantages = returns - values.detach() if config.baseline == "value" else returns
     if config.normalise_advantages:
         advantages = normalise(advantages, sum_over_workers)
 
@@ -72,7 +82,7 @@ def actor_critic_loss(
     loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
     metrics = checked(policy_loss, value_loss, entropy, config)
     metrics["explained_variance"] = explained_variance(returns, values.detach() - returns)
-    return loss, metrics
+    return (loss if config.loss_reduction == "mean" else loss * values.numel()), metrics
 
 
 def checked(policy_loss: Tensor, value_loss: Tensor, entropy: Tensor, config: Config) -> dict[str, float]:

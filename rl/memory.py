@@ -60,7 +60,7 @@ class LearnerMemory:
         self.lock: Any = contextlib.nullcontext() if config.mode == "serial" else SPAWN.Lock()
         if config.mode == "async":
             return
-        workers, most_episodes = config.workers, config.segment_length * config.envs_per_worker
+        workers, most_episodes = config.workers, max(1, config.segment_length) * config.envs_per_worker
         self.slots = SharedArrays(
             {
                 "gradients": ((workers, parameters), config.dtype),

@@ -2,8 +2,10 @@
 
 import fcntl
 import os
+from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 
@@ -12,17 +14,18 @@ from rl.evaluate import MakeEnvironments
 from rl.tracking import in_short
 
 
-def require_importable(make_environments: MakeEnvironments) -> None:
-    """Check that spawned workers can be handed the factory.
+def require_importable(**parts: Callable[..., Any] | None) -> None:
+    """Check that spawned workers can be handed these functions.
 
     Raises:
-        ValueError: it cannot be pickled, as a lambda or a function in a function cannot.
+        ValueError: one cannot be pickled, as a lambda or a function in a function cannot.
     """
-    try:
-        ForkingPickler.dumps(make_environments)
-    except Exception as error:
-        raise ValueError(f"make_environments {make_environments!r}: a top-level function is needed, since spawned "
-                         f"workers import it ({in_short(error)})") from None  # fmt: skip
+    for name, part in parts.items():
+        try:
+            ForkingPickler.dumps(part)
+        except Exception as error:
+            raise ValueError(f"{name} {part!r}: a top-level function is needed, since spawned workers import it "
+                             f"({in_short(error)})") from None  # fmt: skip
 
 
 def probe_environment(config: Config, make_environments: MakeEnvironments) -> gymnasium.vector.VectorEnv:

@@ -193,15 +193,20 @@ class Recording:
 
     def laid_out(self) -> Tensor:
         """The cell's weights and biases as one matrix [x h⁻ 1, blocks · hidden]."""
-        raise TypeError(f"{type(self).__name__} must define laid_out")
+        cell = self.cell
+        return torch.cat([cell.weight_ih.T, cell.weight_hh.T, (cell.bias_ih + cell.bias_hh)[None]])
 
     def set_core_gradients(self, d_weight: Tensor) -> None:
         """Set the gradients of the cell's parameters from that of the matrix of `laid_out`."""
-        raise TypeError(f"{type(self).__name__} must define set_core_gradients")
+        cell = self.cell
+        set_or_copy(cell.weight_ih, d_weight[: self.inputs].T)
+        set_or_copy(cell.weight_hh, d_weight[self.inputs : -1].T)
+        set_or_copy(cell.bias_ih, d_weight[-1])
+        set_or_copy(cell.bias_hh, d_weight[-1])
 
     def state_before(self, t: int) -> tuple[np.ndarray, ...]:
         """Where row t keeps each part of the state after resets [batch, hidden]; `before[t]` is that of h⁻."""
-        raise TypeError(f"{type(self).__name__} must define state_before")
+        return (self.before[t],)
 
     def advance(self, t: int) -> CoreState:
         """From p to h in row t.

@@ -50,9 +50,6 @@ class GRURecording(Recording):
         set_or_copy(cell.bias_ih, d_weight[-1, :n])
         set_or_copy(cell.bias_hh, from_state[-1])
 
-    def state_before(self, t: int) -> tuple[np.ndarray, ...]:
-        return (self.before[t],)
-
     def advance(self, t: int) -> CoreState:
         gates, candidate = self.activated[t]
         r, z, n, q, before, h = self.cell_rows[t]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from rl.agent import Agent
 from rl.cores import CoreState
-from rl.recorded import Recording, arrays, set_or_copy, sigmoid_backward, tanh_backward
+from rl.recorded import Recording, arrays, sigmoid_backward, tanh_backward
 
 
 class LSTMRecording(Recording):
@@ -39,15 +39,10 @@ class LSTMRecording(Recording):
         return torch.cat([first, fourth, third], dim=-1)
 
     def laid_out(self) -> Tensor:
-        cell = self.cell
-        return self.swapped(torch.cat([cell.weight_ih.T, cell.weight_hh.T, (cell.bias_ih + cell.bias_hh)[None]]))
+        return self.swapped(super().laid_out())
 
     def set_core_gradients(self, d_weight: Tensor) -> None:
-        cell, d_weight = self.cell, self.swapped(d_weight)
-        set_or_copy(cell.weight_ih, d_weight[: self.inputs].T)
-        set_or_copy(cell.weight_hh, d_weight[self.inputs : -1].T)
-        set_or_copy(cell.bias_ih, d_weight[-1])
-        set_or_copy(cell.bias_hh, d_weight[-1])
+        super().set_core_gradients(self.swapped(d_weight))
 
     def state_before(self, t: int) -> tuple[np.ndarray, ...]:
         return self.before[t], self.cells_before[t]

@@ -1,7 +1,9 @@
 """A segment: N consecutive steps of a worker's environments, and the core state before them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from rl.cores import CoreState
@@ -25,3 +27,24 @@ class Segment(NamedTuple):
     def env_steps(self) -> int:
         """Environment transitions in the segment: time · batch."""
         return self.actions.numel()
+
+
+_FOLLOWED = ("observations", "is_first")  # [time + 1, ...]
+_OF_STEPS = ("actions", "rewards", "terminated", "truncated", "truncation_values")  # [time, ...]
+
+
+def first_steps(segment: Segment, steps: int) -> Segment:
+    """The first `steps` steps of a segment, and the observation that follows them."""
+    return segment._replace(
+        **{name: getattr(segment, name)[: steps + 1] for name in _FOLLOWED},
+        **{name: getattr(segment, name)[:steps] for name in _OF_STEPS},
+    )
+
+
+def joined(pieces: Sequence[Segment]) -> Segment:
+    """Segments that follow each other without a gap, as one."""
+    *earlier, last = pieces
+    return pieces[0]._replace(
+        **{n: torch.cat([*(getattr(piece, n)[:-1] for piece in earlier), getattr(last, n)]) for n in _FOLLOWED},
+        **{n: torch.cat([getattr(piece, n) for piece in pieces]) for n in _OF_STEPS},
+    )

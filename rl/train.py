@@ -23,7 +23,7 @@ from rl.preflight import choose_run_dir, claim, probe_environment, require_impor
 from rl.randomness import training_key
 from rl.supervisor import noted_signals, supervise
 from rl.tracking import Notify, Tracker
-from rl.worker import build_worker, run_segments
+from rl.worker import OWN, Parts, build_worker, run_segments
 
 OnRow = Callable[[dict[str, float]], None]
 
@@ -51,6 +51,7 @@ class Run:
         make_environments: MakeEnvironments,
         run_dir: Path,
         state: dict[str, Any] | None = None,
+        parts: Parts = OWN,
     ) -> None:
         """Check the environment, draw the parameters, share the memory; nothing is started or written yet.
 
@@ -60,15 +61,16 @@ class Run:
                 spawned workers import it.
             run_dir: folder of the record.
             state: of a checkpoint to go on from.
+            parts: of an experiment, in the place of rl's own.
 
         Raises:
             ValueError: the environment cannot be made or is not supported, or workers could not make it.
         """
         self.began = time.monotonic()
         torch.set_num_threads(1)  # a second thread makes networks of this size slower
-        self.config, self.make_environments, self.run_dir = config, make_environments, run_dir
+        self.config, self.make_environments, self.run_dir, self.parts = config, make_environments, run_dir, parts
         if config.mode != "serial":
-            require_importable(make_environments)
+            require_importable(make_environments=make_environments, **parts._asdict())
         probe = probe_environment(config, make_environments)  # a bad env ends here, in one line
         self.reward_threshold = probe.spec.reward_threshold if probe.spec else None
         self.agent = FlatAgent(agent_for(config, probe))
@@ -191,15 +193,15 @@ class Run:
     def train_here(self) -> None:
         """Serial mode: everything in this process."""
         learner, collector, flat = build_worker(
-            0, self.config, self.make_environments, self.memory, self.ledger, self.key
+            0, self.config, self.make_environments, self.memory, self.ledger, self.key, self.parts
         )
         self.start()
-        run_segments(learner, collector, flat, self.config, between=self.poll)
+        run_segments(learner, collector, flat, self.config, self.poll, self.parts)
         collector.environments.close()
 
     def train_in_workers(self) -> None:
         """Async and sync mode: worker processes train, this one watches."""
-        arguments = (self.config, self.make_environments, self.memory, self.ledger, self.key)
+        arguments = (self.config, self.make_environments, self.memory, self.ledger, self.key, self.parts)
         supervise(self.config.workers, arguments, self.start, self.poll, self.worker_failed)
 
     def start(self) -> None:
@@ -301,13 +303,13 @@ class Run:
         return summary
 
 
-def new_run(config: Config, make_environments: MakeEnvironments) -> Run:
+def new_run(config: Config, make_environments: MakeEnvironments, parts: Parts = OWN) -> Run:
     """A run from the start, in a folder of its own; `execute` trains it.
 
     Raises:
         ValueError: an option cannot work; nothing was started or written.
     """
-    return Run(config, make_environments, choose_run_dir(config))
+    return Run(config, make_environments, choose_run_dir(config), parts=parts)
 
 
 def resumed_run(run_dir: str | Path, make_environments: MakeEnvironments) -> Run:

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rl.config import Config
 from rl.ledger import Ledger
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from rl.learner import FlatAgent, Learner
 
 
+class Parts(NamedTuple):
+    """Parts of learning that an experiment puts in the place of rl's own (None); spawned workers import them."""
+
+    targets: Callable[..., Any] | None = None  # as rl.loss.targets
+    make_learner: Callable[..., Any] | None = None  # as rl.learner.make_learner
+
+
+OWN = Parts()  # all of them rl's own
+
+
 def run_worker(
     rank: int,
     config: Config,
@@ -33,6 +43,7 @@ def run_worker(
     memory: LearnerMemory,
     ledger: Ledger,
     training_key: int,
+    parts: Parts,
     channel: Connection,
 ) -> None:
     """The life of a worker process: get ready, wait for the start, run segments, report what went wrong.
@@ -44,6 +55,7 @@ def run_worker(
         memory: shared with the other workers and the parent.
         ledger: likewise.
         training_key: of the random numbers.
+        parts: of an experiment.
         channel: sends "ready", then "done" or a traceback to the parent, receives the start.
     """
     end_with_parent()
@@ -52,10 +64,12 @@ def run_worker(
         import torch
 
         torch.set_num_threads(1)
-        learner, collector, flat = build_worker(rank, config, make_environments, memory, ledger, training_key)
+        learner, collector, flat = build_worker(
+            rank, config, make_environments, memory, ledger, training_key, parts
+        )  # fmt: skip
         channel.send("ready")
         channel.recv()
-        run_segments(learner, collector, flat, config, between=lambda: await_verdict(ledger))
+        run_segments(learner, collector, flat, config, lambda: await_verdict(ledger), parts)
         collector.environments.close()
         channel.send("done")
     except BaseException:  # SystemExit from an environment is a failure too
@@ -70,6 +84,7 @@ def build_worker(
     memory: LearnerMemory,
     ledger: Ledger,
     training_key: int,
+    parts: Parts = OWN,
 ) -> tuple["Learner", "Collector", "FlatAgent"]:
     """The learner's end, the Collector and the local agent of worker `rank`, which owns its block of environments."""
     from rl.agent import agent_for
@@ -84,9 +99,9 @@ def build_worker(
     seeds = environment_seeds(config.seed, training_key, owned)
     collector = Collector(
         environments, flat.agent, noise, seeds, config.segment_length, config.carry_state,
-        record=config.unroll == "recorded",
+        record=config.unroll == "recorded", stop_at_episode_end=config.stops_at_episode_end,
     )  # fmt: skip
-    return make_learner(config, memory, ledger, rank), collector, flat
+    return (parts.make_learner or make_learner)(config, memory, ledger, rank), collector, flat
 
 
 def run_segments(
@@ -95,6 +110,7 @@ def run_segments(
     flat: "FlatAgent",
     config: Config,
     between: Callable[[], Any],
+    parts: Parts = OWN,
 ) -> None:
     """Pull, act for N steps, differentiate, push: until the ledger says that the run is over.
 
@@ -104,13 +120,17 @@ def run_segments(
         flat: the local agent.
         config: of the loss.
         between: called after every push.
+        parts: of an experiment.
     """
     from rl.fast_path import differentiate
+    from rl.loss import targets
+
+    targets = parts.targets or targets
 
     while not learner.ledger.finished:
         learner.pull(flat)
         segment = collector.collect()
-        losses = differentiate(flat.agent, segment, config, learner.sum_over_workers)
+        losses = differentiate(flat.agent, segment, config, learner.sum_over_workers, targets)
         learner.push(flat.gradient, segment.env_steps, losses, collector.take_finished_episodes())
         between()
 
