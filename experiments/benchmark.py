@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from experiments.benchmark_report import PARTS, report
 from experiments.machine import describe, measure_rates, resident_bytes, roofline, spread
 from experiments.study import RunFailed
-from rl.config import PRESETS, Config, option
+from rl.config import Config, option
+from rl.presets import SPEED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,8 +99,8 @@ class Command:
 
 
 def configurations() -> dict[str, Config]:
-    """The default and each preset, under their names."""
-    return {"default": BASE, **{name: replace(BASE, **options) for name, options in PRESETS.items()}}
+    """The default and each preset for speed, under their names."""
+    return {"default": BASE, **{name: replace(BASE, **options) for name, options in SPEED.items()}}
 
 
 def scaled(axes: dict[str, list[Any]]) -> dict[str, Config]:

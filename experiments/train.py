@@ -9,7 +9,8 @@ Output:   a run folder (config.json, metrics.jsonl, summary.json, checkpoint.pt,
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rl.config import PRESETS, Config
+from rl.config import Config
+from rl.presets import PRESETS
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,12 @@ class Command:
     config: Config = field(default_factory=Config)
     preset: Literal["none", *PRESETS] = "none"
     """Defaults for a purpose; every other option that is given overrides them, and --help beside it shows them.
-    fast: soonest to solved, in seconds; throughput: most env steps a second; frugal: fewest env steps to solved."""
+    fast: soonest to solved, in seconds; throughput: most env steps a second; frugal: fewest env steps to solved.
+    Systems of the book chapter, on its network, CartPole and settings: reinforce: one update an episode;
+    reinforce-baseline: the same with a learnt baseline; online: one-step actor-critic; monte-carlo: 7 workers, whole
+    episodes; chapter5: 7 asynchronous workers, N = 10, bootstrapped; chapter5-sync: their gradients added up;
+    chapter5-batched: one process with 7 environments; chapter5-two-networks: actor and critic share nothing;
+    chapter5-lstm: with an LSTM in the place of the second layer."""
     resume: str = ""
     """Go on with this run folder, with the run's own config, from its checkpoint; no other option goes with it."""
 

@@ -64,6 +64,8 @@ class Config:
     """End a segment where its episode ends, if that comes before N steps; needs --envs-per-worker 1."""
     total_env_steps: int = 1_500_000
     """Environment transitions to train on, over all workers."""
+    max_seconds: float = 0.0
+    """Seconds of training at most, if that comes before --total-env-steps; 0: no limit."""
     stop_when_solved: bool = False
     """End the run once the environment's reward threshold is reached and confirmed by fresh episodes (--eval-episodes);
     the parameters of that crossing are the ones kept."""
@@ -118,6 +120,8 @@ class Config:
     """W&B mirror. auto: WANDB_MODE if set, else online where an API key is found, else offline."""
     wandb_project: str = "carryover"
     """W&B project of the run."""
+    wandb_group: str = ""
+    """W&B group of the run; empty: <core>-<env>."""
 
     def __post_init__(self) -> None:
         """Reject a value that cannot work, in one line that names the option, the value and what would be right.
@@ -204,15 +208,6 @@ def option(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-PRESETS: dict[str, dict[str, Any]] = {  # name -> the fields that differ from the default
-    # Soonest to solved. Asynchrony is a momentum of its own (Mitliagkas et al. 2016), so little more is added to it.
-    "fast": {"learning_rate": 4e-3, "adam_beta1": 0.3},
-    # Most env steps a second: products large enough to outweigh what each call costs.
-    "throughput": {"envs_per_worker": 256, "learning_rate": 4e-3, "adam_beta1": 0.3, "total_env_steps": 4_000_000},
-    # Fewest env steps to solved: many small updates, none of them from old parameters.
-    "frugal": {"mode": "sync", "envs_per_worker": 8, "learning_rate": 2e-3, "adam_beta1": 0.8},
-}
-
 _MANY = 2**62
 _COUNT = (1, _MANY, "a whole number of at least 1")
 _SHARE = (0.0, 1.0, "a number from 0 to 1")
@@ -224,7 +219,7 @@ _RANGES: dict[str, tuple[float, float, str]] = {
                     _COUNT),
     **dict.fromkeys(("discount", "gae_lambda"), _SHARE),
     **dict.fromkeys(("adam_beta1", "adam_beta2"), (0.0, 1.0 - 1e-12, "a number from 0 to below 1")),
-    **dict.fromkeys(("value_coefficient", "entropy_coefficient"), _WEIGHT),
+    **dict.fromkeys(("value_coefficient", "entropy_coefficient", "max_seconds"), _WEIGHT),
     **dict.fromkeys(("reward_scale", "learning_rate", "adam_epsilon", "max_gradient_norm"), _POSITIVE),
     **dict.fromkeys(("torso_layers", "value_hidden_size", "segment_length", "seed"),
                     (0, _MANY, "a whole number of at least 0")),

@@ -110,8 +110,9 @@ class Learner:
 class SyncLearner(Learner):
     """Workers update together: one step with the gradient averaged over all of them, the same in every repetition.
 
-    Rank 0 gathers in rank order, so the sum is always the same; gradients are weighted by the steps behind them and
-    clipped after averaging, so W workers of B environments are one worker of W·B, to rounding.
+    Rank 0 gathers in rank order, so the sum is always the same; gradients of mean losses are weighted by the steps
+    behind them, those of summed losses added up, and clipped afterwards, so W workers of B environments are one worker
+    of W·B, to rounding.
     """
 
     def __init__(self, config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> None:
@@ -150,7 +151,7 @@ class SyncLearner(Learner):
         return torch.from_numpy(sums[self.rank].copy())
 
     def push(self, gradient: Tensor, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
-        """Apply the mean gradient over all workers' steps: g = Σᵢ nᵢ gᵢ / Σᵢ nᵢ, clipped after averaging."""
+        """Apply the gradient over all workers' steps: g = Σᵢ nᵢ gᵢ / Σᵢ nᵢ, or Σᵢ gᵢ of summed losses; then clip it."""
         slots, rank = self.memory.slots, self.rank
         slots.gradients[rank] = gradient.numpy()
         slots.env_steps[rank] = env_steps
@@ -162,12 +163,13 @@ class SyncLearner(Learner):
         def update() -> None:
             total = int(slots.env_steps.sum())
             weights = torch.from_numpy(slots.env_steps / total)
-            mean = sum_weighted(torch.from_numpy(slots.gradients), weights)
-            norm = clip(mean, self.config.max_gradient_norm)
+            shares = weights if self.config.loss_reduction == "mean" else torch.ones_like(weights)
+            combined = sum_weighted(torch.from_numpy(slots.gradients), shares)
+            norm = clip(combined, self.config.max_gradient_norm)
             means = dict(zip(losses, (weights.numpy() @ slots.losses).tolist(), strict=True))
             ended = np.concatenate([rows[:count] for rows, count in zip(slots.ended, slots.episodes, strict=True)])
             with self.memory.lock:  # the parent reads under it
-                self._apply(mean, total, {**means, "grad_norm": norm}, ended)
+                self._apply(combined, total, {**means, "grad_norm": norm}, ended)
 
         self.together(update)
 

@@ -38,6 +38,7 @@ class Ledger:
 
     def __init__(self, config: Config, reward_threshold: float | None, start_env_steps: int = 0) -> None:
         self.total_env_steps, self.log_interval = config.total_env_steps, config.log_interval
+        self.max_seconds = config.max_seconds or float("inf")
         self.reward_threshold = reward_threshold
         self.waits_for_verdict = config.mode != "async"
         self.window = max(100, 2 * config.total_environments)
@@ -105,6 +106,11 @@ class Ledger:
         """Whether workers should end. Changes only together with an update or a verdict, so sync workers agree."""
         return bool(self.shared.finished[0])
 
+    @property
+    def complete(self) -> bool:
+        """Whether the run has trained for as long as it should."""
+        return self.env_steps >= self.total_env_steps or self.trained_seconds >= self.max_seconds
+
     def finish(self) -> None:
         """End the run here."""
         self.shared.finished[0] = 1
@@ -130,7 +136,7 @@ class Ledger:
             shared.returns[(shared.returns_seen[0] + np.arange(-len(last), 0)) % self.window] = last
         if self.env_steps // self.log_interval > self.row_opened_at // self.log_interval:
             self.close_row()
-        if shared.stop_requested[0] or self.env_steps >= self.total_env_steps:
+        if shared.stop_requested[0] or self.complete:
             self.finish()
 
     def close_row(self) -> None:

@@ -170,14 +170,14 @@ class WandbMirror:
 
     def _common(self, wandb: Any) -> dict[str, Any]:
         config = self._config
-        group = f"{config.core}-{config.env.rpartition(':')[2]}"
+        name = f"{config.core}-{config.env.rpartition(':')[2]}"
         wanted = {"silent": True, "console": "off", "init_timeout": INIT_SECONDS, "x_disable_stats": True,
                   "disable_git": True, "x_transaction_log_flush_interval": 1.0}  # fmt: skip
         known = {name: value for name, value in wanted.items() if name in wandb.Settings.model_fields}
         return {
             "project": config.wandb_project,
-            "group": group,
-            "name": f"{group}-s{config.seed}",
+            "group": config.wandb_group or name,
+            "name": f"{name}-s{config.seed}",
             "job_type": "train",
             "tags": [config.core, config.env.rpartition(":")[2], config.mode],
             "config": self._description["config"],

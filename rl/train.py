@@ -248,7 +248,8 @@ class Run:
         elif self.signal is not None:  # the same flag again: it may have come during the evaluation
             reason, code = signal.Signals(self.signal).name, 128 + self.signal
         else:
-            reason, code = ("solved" if ended_solved else "total_env_steps"), 0
+            in_time = ledger.env_steps >= self.config.total_env_steps
+            reason, code = "solved" if ended_solved else "total_env_steps" if in_time else "max_seconds", 0
         trained = ledger.env_steps - (self.resumed_at or 0)
         training_seconds = ledger.trained_seconds - ledger.resumed_seconds
         return {
@@ -324,6 +325,8 @@ def resumed_run(run_dir: str | Path, make_environments: MakeEnvironments) -> Run
         config, state = load_checkpoint(Path(run_dir) / "checkpoint.pt")
     except ValueError as error:
         raise ValueError(f"--resume {run_dir}: {error}") from None
-    if state["env_steps"] >= config.total_env_steps or (config.stop_when_solved and state["ledger"]["solved"]):
+    seconds = state["ledger"]["seconds"]
+    ended = state["env_steps"] >= config.total_env_steps or 0 < config.max_seconds <= seconds
+    if ended or (config.stop_when_solved and state["ledger"]["solved"]):
         raise ValueError(f"--resume {run_dir}: the run is complete, at {state['env_steps']} env steps")
     return Run(config, make_environments, Path(run_dir), state)

@@ -16,8 +16,9 @@ from experiments.benchmark import BASE, SECTIONS, Command, Job, configurations, 
 from experiments.machine import flop_per_env_step, product_shapes, roofline, spread
 from experiments.timers import TimedLock
 from rl.agent import make_agent
-from rl.config import PRESETS, Config
+from rl.config import Config
 from rl.memory import SPAWN
+from rl.presets import SPEED
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"torso_size": 4, "hidden_size": 5}
@@ -84,15 +85,15 @@ def test_repetitions_are_interleaved_and_a_job_with_fewer_ends_sooner(capsys):
 
 
 def test_every_preset_is_measured_as_it_is_on_the_same_task():
-    assert list(configurations()) == ["default", *PRESETS]
+    assert list(configurations()) == ["default", *SPEED]
     for name, config in configurations().items():
-        assert config == replace(BASE, **PRESETS.get(name, {}))
+        assert config == replace(BASE, **SPEED.get(name, {}))
 
 
 @pytest.fixture
 def two_presets(monkeypatch):
     presets = {"fast": {"envs_per_worker": 64}, "throughput": {"workers": 1, "stop_when_solved": True}}
-    monkeypatch.setattr(benchmark, "PRESETS", presets)
+    monkeypatch.setattr(benchmark, "SPEED", presets)
 
 
 NAMED = ["default", "fast", "throughput"]

@@ -16,7 +16,8 @@ import pytest
 from experiments import train
 from experiments.command_line import parse
 from experiments.train import main
-from rl.config import PRESETS, Config, option
+from rl.config import Config, option
+from rl.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parents[1]
         ({"workers": 0}, "--workers 0: a whole number of at least 1 is needed"),
         ({"workers": True}, "--workers True: a whole number is needed"),
         ({"workers": 2.0}, "--workers 2.0: a whole number is needed"),
-        ({"segment_length": 0}, "--segment-length 0: a whole number of at least 1 is needed"),
+        ({"segment_length": -1}, "--segment-length -1: a whole number of at least 0 is needed"),
         ({"torso_layers": -1}, "--torso-layers -1: a whole number of at least 0 is needed"),
         ({"discount": 1.01}, "--discount 1.01: a number from 0 to 1 is needed"),
         ({"discount": float("nan")}, "--discount nan: a number from 0 to 1 is needed"),
@@ -40,7 +41,7 @@ ROOT = Path(__file__).parents[1]
         ({"learning_rate": 0.0}, "--learning-rate 0.0: a number above 0 is needed"),
         ({"learning_rate": float("inf")}, "--learning-rate inf: a number above 0 is needed"),
         ({"max_gradient_norm": float("nan")}, "--max-gradient-norm nan: a number above 0 is needed"),
-        ({"core": "rnn"}, "--core 'rnn': one of mlp, gru, lstm is needed"),
+        ({"core": "tcn"}, "--core 'tcn': one of mlp, rnn, gru, lstm is needed"),
         ({"mode": "parallel"}, "--mode 'parallel': one of async, sync, serial is needed"),
         ({"carry_state": "no"}, "--carry-state 'no': True or False is needed"),
         ({"run_dir": Path("runs/x")}, "--run-dir PosixPath('runs/x'): text is needed"),

@@ -148,8 +148,11 @@ def test_auto_scale_is_the_metadatas_and_numbers_can_be_given_instead():
     [
         ("2.4", "observation_scale '2.4' is not 2 numbers, one a feature of MaskedVelocityCartPole-v1"),
         ("1,2,3", "observation_scale '1,2,3' is not 2 numbers, one a feature of MaskedVelocityCartPole-v1"),
-        ("2.4,angle", 'observation_scale must be "auto", "none" or numbers such as "2.4,0.2095", got \'2.4,angle\''),
-        ("", 'observation_scale must be "auto", "none" or numbers such as "2.4,0.2095", got \'\''),
+        (
+            "2.4,angle",
+            'observation_scale must be "auto", "none", "l2" or numbers such as "2.4,0.2095", got \'2.4,angle\'',
+        ),
+        ("", 'observation_scale must be "auto", "none", "l2" or numbers such as "2.4,0.2095", got \'\''),
         ("2.4,0", "observation_scale numbers must be positive and finite, got '2.4,0'"),
         ("2.4,-1", "observation_scale numbers must be positive and finite, got '2.4,-1'"),
         ("2.4,nan", "observation_scale numbers must be positive and finite, got '2.4,nan'"),

@@ -1,0 +1,39 @@
+"""Presets: named sets of the fields of a Config that differ from the default."""
+
+from typing import Any
+
+SPEED: dict[str, dict[str, Any]] = {
+    # Soonest to solved. Asynchrony is a momentum of its own (Mitliagkas et al. 2016), so little more is added to it.
+    "fast": {"learning_rate": 4e-3, "adam_beta1": 0.3},
+    # Most env steps a second: products large enough to outweigh what each call costs.
+    "throughput": {"envs_per_worker": 256, "learning_rate": 4e-3, "adam_beta1": 0.3, "total_env_steps": 4_000_000},
+    # Fewest env steps to solved: many small updates, none of them from old parameters.
+    "frugal": {"mode": "sync", "envs_per_worker": 8, "learning_rate": 2e-3, "adam_beta1": 0.8},
+}
+
+# The systems of Zai & Brown 2020, chapter 5: its network, environment and loss, as its text has them and not with the
+# faults of its listings (experiments/printed.py has those). Values pass through tanh, so returns must lie within ±1:
+# where the listings divide them by their norm, rewards are weighted by 1 − γ here.
+_CHAPTER = {
+    "env": "FallPenaltyCartPole-v1", "observation_scale": "l2", "core": "mlp", "torso_size": 25, "hidden_size": 50,
+    "activation": "relu", "initialisation": "torch", "value_hidden_size": 25, "bounded_values": True,
+    "detach_critic": True, "mode": "async", "workers": 7, "envs_per_worker": 1, "segment_length": 10,
+    "stop_at_episode_end": True, "total_env_steps": 70_000, "discount": 0.95, "returns": "n_step",
+    "reward_scale": 0.05, "normalise_advantages": False, "loss_reduction": "sum", "value_coefficient": 0.1,
+    "learning_rate": 1e-4, "anneal_learning_rate": False, "adam_beta2": 0.999, "adam_epsilon": 1e-8,
+    "max_gradient_norm": 1e12, "log_interval": 1_000,
+}  # fmt: skip
+_ALONE = {"mode": "serial", "workers": 1}
+_REINFORCE = {**_CHAPTER, **_ALONE, "segment_length": 0, "bootstrap": False}
+CHAPTER: dict[str, dict[str, Any]] = {
+    "reinforce": {**_REINFORCE, "baseline": "none", "value_coefficient": 0.0},
+    "reinforce-baseline": _REINFORCE,
+    "online": {**_CHAPTER, **_ALONE, "segment_length": 1},
+    "monte-carlo": {**_CHAPTER, "segment_length": 0},
+    "chapter5": _CHAPTER,
+    "chapter5-sync": {**_CHAPTER, "mode": "sync"},
+    "chapter5-batched": {**_CHAPTER, **_ALONE, "envs_per_worker": 7, "stop_at_episode_end": False},
+    "chapter5-two-networks": {**_CHAPTER, "detach_critic": False, "separate_critic": True},
+    "chapter5-lstm": {**_CHAPTER, "core": "lstm"},
+}
+PRESETS = SPEED | CHAPTER
