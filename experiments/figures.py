@@ -33,12 +33,14 @@ X_AXES = (  # key of the rows, key of the summary, label
 )
 SOLVED_KEYS = {x_key: solved_key for x_key, solved_key, _ in X_AXES}
 POINTS = 200
+RETURN = "charts/episodic_return"
+LENGTH = "charts/episodic_length"
 SMOOTHED = 5  # log intervals: one alone holds some twenty episodes once they are long
 STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#888888"}
 CURVE_RESAMPLES = 2_000  # at each of the points
 
 
-def learning_curves(arms: Arms, file: Path) -> None:
+def learning_curves(arms: Arms, file: Path, y_key: str = RETURN, y_label: str = "mean episode return") -> None:
     """Draws one row of two panels for each environment and writes them as a PNG."""
     import matplotlib
 
@@ -56,9 +58,9 @@ def learning_curves(arms: Arms, file: Path) -> None:
         for (left, right), env in zip(panels, environments, strict=True):
             groups = {name: runs for (of_env, name), runs in arms.items() if of_env == env}
             for panel, (x_key, solved_key, x_label) in zip((left, right), X_AXES, strict=True):
-                _draw_panel(panel, groups, x_key, solved_key, colours)
+                _draw_panel(panel, groups, x_key, solved_key, colours, y_key)
                 panel.set_xlabel(x_label)
-            left.set_ylabel("mean episode return")
+            left.set_ylabel(y_label)
             left.set_title(env, loc="left", fontsize=10, fontweight="bold")
         lines = [Line2D([], [], color=colour, linewidth=2.2) for colour in colours.values()]
         columns = max(1, 100 // (8 + max(map(len, colours))))  # some 100 characters fit across the figure
@@ -187,9 +189,9 @@ def colours_of(names: list[str]) -> dict[str, str]:
     return {name: COLOURS[name] if name in COLOURS else free[unknown.index(name) % len(free)] for name in names}
 
 
-def smoothed(run: Run, x_key: str) -> tuple[np.ndarray, np.ndarray]:  # [row] each
-    """A run's returns, each the mean of its own and the four log intervals before it (fewer at the start)."""
-    x, y = run.curve(x_key)
+def smoothed(run: Run, x_key: str, y_key: str = RETURN) -> tuple[np.ndarray, np.ndarray]:  # [row] each
+    """A run's returns (or lengths), each the mean of its own and the four log intervals before (fewer at the start)."""
+    x, y = run.curve(x_key, y_key)
     solved_at = run.summary.get(SOLVED_KEYS[x_key])
     if run.summary.get("exit_reason") == "solved" and solved_at is not None and (x <= solved_at).any():
         x, y = x[x <= solved_at], y[x <= solved_at]  # later rows are of updates that were dropped when it was confirmed
@@ -199,14 +201,14 @@ def smoothed(run: Run, x_key: str) -> tuple[np.ndarray, np.ndarray]:  # [row] ea
     return x, (sums[ends] - sums[starts]) / (ends - starts)
 
 
-def mean_curve(runs: list[Run], x_key: str) -> tuple[np.ndarray, np.ndarray, Interval] | None:
+def mean_curve(runs: list[Run], x_key: str, y_key: str = RETURN) -> tuple[np.ndarray, np.ndarray, Interval] | None:
     """Interquartile mean over runs on a common grid: (grid, mean, (low, high)), each [point].
 
     The grid starts where every run has a value.  A solved run holds its last value; the grid ends with the last solved
     run, or with the first one that stopped without solving, because nobody knows how that one would have gone on.
     None when the runs have no common part.
     """
-    curves = [smoothed(run, x_key) for run in runs]
+    curves = [smoothed(run, x_key, y_key) for run in runs]
     if any(len(x) == 0 for x, _ in curves):
         return None
     start = max(x[0] for x, _ in curves)
@@ -219,16 +221,18 @@ def mean_curve(runs: list[Run], x_key: str) -> tuple[np.ndarray, np.ndarray, Int
     return grid, iqm(values), stratified_bootstrap([values], iqm, CURVE_RESAMPLES)
 
 
-def _draw_panel(panel, groups: dict[str, list[Run]], x_key: str, solved_key: str, colours: dict[str, str]) -> None:
+def _draw_panel(
+    panel, groups: dict[str, list[Run]], x_key: str, solved_key: str, colours: dict[str, str], y_key: str
+) -> None:
     for name, runs in groups.items():
         for run in runs:
-            x, y = smoothed(run, x_key)
+            x, y = smoothed(run, x_key, y_key)
             panel.plot(x, y, color=colours[name], linewidth=0.7, alpha=0.35)
             solved_at = run.summary.get(solved_key)
             if solved_at is not None and len(x):
                 dot = {"color": colours[name], "markersize": 4.5, "markeredgecolor": "white", "zorder": 3}
                 panel.plot(solved_at, np.interp(solved_at, x, y), "o", **dot)
-        curve = mean_curve(runs, x_key)
+        curve = mean_curve(runs, x_key, y_key)
         if curve:
             grid, mean, (low, high) = curve
             panel.fill_between(grid, low, high, color=colours[name], alpha=0.2, linewidth=0)

@@ -85,3 +85,22 @@ def _checked(scores) -> np.ndarray:
     if np.isnan(scores).any():  # sorted to the end and cut, a failed run would pass unseen
         raise ValueError("a score is nan: leave that run out, or say what it is worth")
     return scores
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
+    """Spearman's ρ: Pearson's correlation of ranks, equal numbers sharing the mean of theirs. 0 where one is constant.
+
+    Raises ValueError when there are fewer than two pairs.
+    Source: Spearman 1904, "The Proof and Measurement of Association between Two Things".
+    """
+    if len(x) != len(y) or len(x) < 2:
+        raise ValueError(f"{len(x)} and {len(y)} numbers: pairs are needed, at least two")
+    ranks = np.stack([_ranks(x), _ranks(y)])
+    deviations = ranks - ranks.mean(axis=1, keepdims=True)
+    spread = np.sqrt(np.square(deviations).sum(axis=1).prod())
+    return float(deviations.prod(axis=0).sum() / spread) if spread else 0.0
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray:
+    _, places, counts = np.unique(_checked(values), return_inverse=True, return_counts=True)
+    return (counts.cumsum() - (counts - 1) / 2)[places]

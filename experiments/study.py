@@ -2,20 +2,35 @@
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rl.config import Config
+from rl.worker import OWN, Parts
+
+NO_PARTS: dict[str, Parts] = {}
+Finished = Callable[[Config], None]
 
 
-def train_missing(configs: Sequence[Config], processes: int = 1) -> list[Path]:
+def ignore(_config: Config) -> None:
+    """Do nothing with a finished run."""
+
+
+def train_missing(
+    configs: Sequence[Config],
+    processes: int = 1,
+    parts: Mapping[str, Parts] = NO_PARTS,
+    finished: Finished = ignore,
+) -> list[Path]:
     """Train every run whose folder does not hold it yet, showing progress.
 
     Args:
         configs: one a run, each with its own run_dir.
-        processes: 1 trains one run at a time, with the workers of its config; more train so many serial runs at a time.
+        processes: serial runs at a time; those with workers are trained one after another.
+        parts: of the runs that do not learn by rl's own alone, by run_dir.
+        finished: is given the config of each run that is complete, found so or trained.
 
     Returns:
         The run folders, in the order of `configs`.
@@ -31,13 +46,21 @@ def train_missing(configs: Sequence[Config], processes: int = 1) -> list[Path]:
     folder = Path(configs[0].run_dir).parent
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = claim(folder)
-    missing = [config for config in configs if not is_complete(config)]
-    with training_progress() as progress:
-        display = StudyDisplay(progress, len(configs), len(configs) - len(missing))
-        try:
-            (train_in_turn if processes == 1 else train_at_once)(missing, display, processes)
-        finally:
-            os.close(descriptor)
+    try:
+        complete = {config.run_dir: is_complete(config) for config in configs}
+        for config in configs:
+            if complete[config.run_dir]:
+                finished(config)
+        missing = [config for config in configs if not complete[config.run_dir]]
+        at_once = [config for config in missing if processes > 1 and config.mode == "serial"]
+        in_turn = [config for config in missing if config not in at_once]
+        with training_progress() as progress:
+            display = StudyDisplay(progress, len(configs), len(configs) - len(missing))
+            if at_once:
+                train_at_once(at_once, display, processes, parts, finished)
+            train_in_turn(in_turn, display, parts, finished)
+    finally:
+        os.close(descriptor)
     return [Path(config.run_dir) for config in configs]
 
 
@@ -75,20 +98,24 @@ def is_complete(config: Config) -> bool:
     return False
 
 
-def train_in_turn(configs: Sequence[Config], display: Any, _processes: int) -> None:
+def train_in_turn(configs: Sequence[Config], display: Any, parts: Mapping[str, Parts], finished: Finished) -> None:
     """One run after another in this process, each with its own workers."""
     import envs
     from rl.train import new_run
 
     for config in configs:
         with display.run(Path(config.run_dir).name, config.total_env_steps) as shown:
-            summary = new_run(config, envs.make_vector).execute(shown.notify, shown.row)
+            run = new_run(config, envs.make_vector, parts.get(config.run_dir, OWN))
+            summary = run.execute(shown.notify, shown.row)
         if summary["exit_code"] != 0:
             raise RunFailed(config, summary["exit_reason"], summary["exit_code"])
+        finished(config)
         display.end()
 
 
-def train_at_once(configs: Sequence[Config], display: Any, processes: int) -> None:
+def train_at_once(
+    configs: Sequence[Config], display: Any, processes: int, parts: Mapping[str, Parts], finished: Finished
+) -> None:
     """Serial runs in a pool of processes: small runs spend more on starting processes than on training."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -101,11 +128,14 @@ def train_at_once(configs: Sequence[Config], display: Any, processes: int) -> No
     with ProcessPoolExecutor(processes, mp_context=spawn, initializer=end_with_parent) as pool:
         try:
             with sigint_blocked():  # Ctrl-C is answered here, not by every process
-                runs = {pool.submit(train_serially, config): config for config in configs}
+                runs = {
+                    pool.submit(train_serially, config, parts.get(config.run_dir, OWN)): config for config in configs
+                }
             for run in as_completed(runs):
                 summary = run.result()
                 if summary["exit_code"] != 0:
                     raise RunFailed(runs[run], summary["exit_reason"], summary["exit_code"])
+                finished(runs[run])
                 display.end()
         except BaseException:
             for child in multiprocessing.active_children():
@@ -113,9 +143,9 @@ def train_at_once(configs: Sequence[Config], display: Any, processes: int) -> No
             raise
 
 
-def train_serially(config: Config) -> dict[str, Any]:
+def train_serially(config: Config, parts: Parts) -> dict[str, Any]:
     """Train one run in this process, with no display of its own."""
     import envs
     from rl.train import new_run
 
-    return new_run(replace(config, mode="serial", workers=1), envs.make_vector).execute(notify=lambda _line: None)
+    return new_run(config, envs.make_vector, parts).execute(notify=lambda _line: None)

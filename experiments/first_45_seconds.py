@@ -1,0 +1,85 @@
+"""The chapter's two figures: mean episode length over the first 45 seconds of training.
+
+Question: does N-step learn faster and more smoothly than Monte Carlo, as the chapter's figures 5.14 and 5.15 show?
+Command:  python -m experiments.first_45_seconds
+Time:     11 minutes on 2 cores for 4 systems x 3 seeds; 36 with --seeds 10. The machine should do nothing else.
+Output:   first_45_seconds.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
+
+Monte Carlo and N-step (N = 10) DA2C with 7 asynchronous workers of one environment each, the chapter's network, -10 for
+a fall. As printed: with the faults of the listings, each worker's own Adam among them (see experiments/printed.py);
+repaired: without. The dashed lines are about where the chapter's curves end: 140 (jagged) and 300 (smooth).
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from experiments.learning_study import COLUMNS, FOOTNOTE, Arm, Study, StudyCommand, publish, study_table
+from rl.config import Config
+from rl.presets import PRESETS
+
+SECONDS = 45.0
+BOOK = {"Monte Carlo": 140.0, "N-step": 300.0}  # read off the figures
+
+
+def arms(seconds: float) -> dict[str, Arm]:
+    """Every arm, by name, each limited in time and not in env steps."""
+    from experiments.printed import AS_PRINTED, MONTE_CARLO_AS_PRINTED, PRINTED_ENV
+
+    limit = {"max_seconds": seconds, "total_env_steps": 4_000_000, "log_interval": 4_000}
+    systems = {"Monte Carlo": "monte-carlo", "N-step": "chapter5"}
+    repaired = {name: Config(**PRESETS[preset] | limit) for name, preset in systems.items()}
+    parts = {"Monte Carlo": MONTE_CARLO_AS_PRINTED, "N-step": AS_PRINTED}
+    printed = {name: replace(config, env=PRINTED_ENV, reward_scale=1.0) for name, config in repaired.items()}
+    return {f"{name}, as printed": Arm(printed[name], parts[name]) for name in systems} | {
+        f"{name}, repaired": Arm(repaired[name]) for name in systems
+    }
+
+
+@dataclass(frozen=True)
+class Command(StudyCommand):
+    """What the command line says."""
+
+    seconds: float = SECONDS
+    """Of training, each run."""
+    runs_dir: Path = Path("runs/chapter5/first_45_seconds")
+    """Folder of the run folders."""
+
+
+def main() -> None:
+    """Parse the command line, train what is missing, tabulate and draw."""
+    from experiments.command_line import experiment, parse
+
+    def run() -> None:
+        command = parse(Command, __doc__)
+        study = Study("first_45_seconds", arms(command.seconds), command)
+        rows = study.complete()
+        from experiments.figures import seconds_figure
+
+        curves = study.curves()
+        seconds_figure(curves, {arm: BOOK[arm.partition(",")[0]] for arm in curves}, study.out / "first_45_seconds.png")
+        table = study_table([row | jaggedness(row, curves) for row in rows], (*COLUMNS, *EXTRA))
+        publish(study.out, "first_45_seconds", f"{table}\n\n{FOOTNOTE}{EXPLAINED}")
+
+    experiment(run)
+
+
+EXTRA = (("book", "the chapter's figure, about", 0, True), ("jaggedness", "jaggedness", 2, False))
+EXPLAINED = (
+    " Jaggedness: mean absolute change of the episode length from one interval of 4,000 env steps to the next, as a "
+    "share of the mean length, over the second half of the run."
+)
+
+
+def jaggedness(row: dict, curves: dict) -> dict[str, float]:
+    """How much a run's curve jumps, and where the chapter's ends."""
+    import numpy as np
+
+    run = next(run for run in curves[row["arm"]] if run.config["seed"] == int(row["seed"]))
+    lengths = np.array([point["charts/episodic_length"] for point in run.rows])
+    late = lengths[len(lengths) // 2 :]
+    jumps = float(np.abs(np.diff(late)).mean() / late.mean()) if len(late) > 1 else 0.0
+    return {"jaggedness": jumps, "book": BOOK[row["arm"].partition(",")[0]]}
+
+
+if __name__ == "__main__":
+    main()

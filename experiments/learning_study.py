@@ -1,0 +1,314 @@
+"""Learning studies: arms by seeds, one row a finished run, and what all of them draw and tabulate from the rows.
+
+A study's results are two CSV files in its --out: runs.csv, a row each finished run, and curves.csv, the points of its
+learning curve. A row is what 'done' means: the study goes on where it stopped, also in a fresh clone that has the rows
+and no run folders, and figures are drawn again from the rows alone.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from experiments.study import train_missing
+from rl.config import Config
+from rl.worker import OWN, Parts
+
+if TYPE_CHECKING:
+    from experiments.records import Run
+
+LAST_SHARE = 0.2  # of the env steps of a run: its end
+EVALUATION_EPISODES = 100
+CURVE = ("env_steps", "seconds", "length", "loss")
+NOT_LEARNING = ("seed", "run_dir", "wandb", "wandb_project", "wandb_group", "checkpoint_interval")
+Row = dict[str, Any]
+
+
+class Arm(NamedTuple):
+    """One system of a study: its config but for the seed, and the parts of rl that it replaces."""
+
+    config: Config
+    parts: Parts = OWN
+
+
+@dataclass(frozen=True)
+class StudyCommand:
+    """What the command line of a study says."""
+
+    arms: str = "all"
+    """Which systems, as a,b,c; --help of the experiment names them above."""
+    seeds: int = 3
+    """Runs of each arm, from --first-seed on."""
+    first_seed: int = 1
+    """Seed of each arm's first run."""
+    env_steps: int = 0
+    """Env steps of each run; 0: those of the arm."""
+    processes: int = 2
+    """Serial runs at a time; runs with workers go one after another."""
+    runs_dir: Path = Path()
+    """Folder of the run folders; empty: runs/chapter5/<experiment>."""
+    out: Path = Path()
+    """Folder of rows, table and figure; a run that has its row there is not trained again. Empty: --runs-dir."""
+    wandb: Literal["auto", "online", "offline", "disabled"] = "offline"
+    """W&B mirror of each run, in the experiment's own group."""
+
+
+class Study:
+    """Arms by seeds, and their rows."""
+
+    def __init__(self, name: str, arms: Mapping[str, Arm], command: StudyCommand) -> None:
+        """Plan the runs; nothing is trained or written.
+
+        Args:
+            name: of the experiment; also its W&B group.
+            arms: every arm, by name.
+            command: which of them, how many seeds, where.
+
+        Raises:
+            ValueError: an option cannot work.
+        """
+        from experiments.command_line import listed
+
+        for option, value in (("--seeds", command.seeds), ("--processes", command.processes)):
+            if value < 1:
+                raise ValueError(f"{option} {value}: a whole number of at least 1 is needed")
+        for option, value in (("--first-seed", command.first_seed), ("--env-steps", command.env_steps)):
+            if value < 0:
+                raise ValueError(f"{option} {value}: a whole number of at least 0 is needed")
+        wanted = ",".join(arms) if command.arms == "all" else command.arms
+        chosen = listed("--arms", wanted, lambda arm: (arm, arms[arm]), f"all, or a list out of {','.join(arms)},")
+        self.name, self.arms, self.seeds = (
+            name,
+            dict(chosen),
+            range(command.first_seed, command.first_seed + command.seeds),
+        )
+        self.runs_dir = command.runs_dir if command.runs_dir != Path() else Path("runs/chapter5") / name
+        self.out = command.out if command.out != Path() else self.runs_dir
+        self.processes = command.processes
+        self.planned: dict[tuple[str, int], tuple[Config, Parts]] = {}
+        for seed in self.seeds:
+            for arm, (config, parts) in self.arms.items():
+                run_dir = str(self.runs_dir / f"{file_name(arm)}-s{seed}")
+                steps = command.env_steps or config.total_env_steps
+                group = f"chapter5-{name}"
+                config = replace(
+                    config, seed=seed, run_dir=run_dir, total_env_steps=steps, wandb=command.wandb, wandb_group=group
+                )
+                self.planned[arm, seed] = config, parts
+
+    def complete(self) -> list[Row]:
+        """Train what has no row yet, each run's row being written as it ends.
+
+        Returns:
+            The rows of the study's own arms and seeds, in their order.
+
+        Raises:
+            ValueError: runs.csv has a row of another config, or a folder another run; nothing was trained.
+            RunFailed: a run ended by a fault or a signal.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        rows = {(row["arm"], int(row["seed"])): row for row in read_csv(self.out / "runs.csv")}
+        for key, (config, parts) in self.planned.items():
+            if key in rows and rows[key]["digest"] != digest(config, parts):
+                raise ValueError(f"{self.out / 'runs.csv'}: its row of {key[0]}, seed {key[1]}, is of other options; "
+                                 "name another --out, or remove the row")  # fmt: skip
+        curves = [point for point in read_csv(self.out / "curves.csv") if (point["arm"], int(point["seed"])) in rows]
+        write_csv(self.out / "curves.csv", curves)  # a curve without its row was interrupted while it was written
+        missing = {run[0].run_dir: (key, run) for key, run in self.planned.items() if key not in rows}
+
+        def finished(config: Config) -> None:
+            (arm, seed), (_, parts) = missing[config.run_dir]
+            row, points = result(config, parts)
+            identity = {"arm": arm, "seed": seed}
+            append_csv(self.out / "curves.csv", [identity | point for point in points])
+            append_csv(self.out / "runs.csv", [identity | row])
+
+        if missing:
+            configs = [config for _, (config, _) in missing.values()]
+            train_missing(configs, self.processes, {path: run[1] for path, (_, run) in missing.items()}, finished)
+        return [row for row in read_csv(self.out / "runs.csv") if (row["arm"], int(row["seed"])) in self.planned]
+
+    def curves(self) -> "dict[str, list[Run]]":
+        """The learning curves of the study's arms and seeds, as runs that figures can draw: episode lengths."""
+        return curves_of(self.out / "curves.csv", self.planned)
+
+
+def curves_of(file: Path, wanted: Mapping[tuple[str, int], Any]) -> "dict[str, list[Run]]":
+    """Learning curves of a study's file by arm, in the order of `wanted`, which has (arm, seed)."""
+    from experiments.records import Run
+
+    points: dict[tuple[str, int], list[Row]] = {key: [] for key in wanted}
+    for point in read_csv(file):
+        key = point["arm"], int(point["seed"])
+        if key in points:
+            points[key].append(
+                {"global_step": float(point["env_steps"]), "time/seconds": float(point["seconds"]),
+                 "charts/episodic_length": float(point["length"]), "loss": float(point["loss"])}
+            )  # fmt: skip
+    arms: dict[str, list[Run]] = {}
+    for arm, seed in sorted(points, key=lambda key: list(wanted).index(key)):
+        arms.setdefault(arm, []).append(Run(Path(f"{arm}-s{seed}"), {"seed": seed}, points[arm, seed], {}, None))
+    return arms
+
+
+def result(config: Config, parts: Parts) -> tuple[Row, list[Row]]:
+    """One finished run: its row, and the points of its learning curve.
+
+    `final_length` is the mean length of the episodes that ended in the last fifth of its env steps; greedy_length and
+    sampled_length those of 100 fresh episodes of CartPole-v1 with the final parameters.
+    """
+    import envs
+    from experiments.records import read_run
+    from experiments.statistics import rank_correlation
+    from rl.evaluate import evaluate, load_agent
+
+    run = read_run(config.run_dir)
+    points = [
+        {"env_steps": row["global_step"], "seconds": round(row["time/seconds"], 3),
+         "length": round(row["charts/episodic_length"], 2), "loss": float(f"{loss_of(row, config):.4g}")}
+        for row in run.rows if "charts/episodic_length" in row
+    ]  # fmt: skip
+    late = [row for row in run.rows if row["global_step"] > (1 - LAST_SHARE) * run.summary["env_steps"]]
+    episodes = [(row["charts/episodes"], row["charts/episodic_length"]) for row in late if row["charts/episodes"]]
+    agent, _, _ = load_agent(config.run_dir, envs.make_vector)
+    plain = replace(config, env="CartPole-v1", env_arg=())
+    greedy, sampled = (
+        evaluate(agent, plain, envs.make_vector, EVALUATION_EPISODES, greedy, seed=config.seed, offset=offset).mean()
+        for greedy, offset in ((True, 10_000), (False, 20_000))
+    )
+    row = {
+        "digest": digest(config, parts),
+        "env_steps": run.summary["env_steps"],
+        "updates": run.summary["updates"],
+        "seconds": round(run.summary["seconds"], 3),
+        "final_length": round(sum(n * length for n, length in episodes) / max(1, sum(n for n, _ in episodes)), 3),
+        "greedy_length": round(float(greedy), 2),
+        "sampled_length": round(float(sampled), 2),
+        "staleness": round(mean_staleness(run.summary["staleness"]), 3),
+        "loss_rank_correlation": round(
+            rank_correlation([point["loss"] for point in points], [point["length"] for point in points]), 4
+        ),
+    }
+    return row, points
+
+
+def loss_of(row: Row, config: Config) -> float:
+    """The loss of a row of the record, a mean over steps."""
+    policy, value, entropy = (row[f"losses/{name}"] for name in ("policy_loss", "value_loss", "entropy"))
+    return policy + config.value_coefficient * value - config.entropy_coefficient * entropy
+
+
+def mean_staleness(histogram: list[int]) -> float:
+    """Mean age of gradients in updates, of how many were 0, 1, 2, … versions old."""
+    return sum(age * count for age, count in enumerate(histogram)) / max(1, sum(histogram))
+
+
+def digest(config: Config, parts: Parts) -> str:
+    """Eight letters that change with anything that a run learns by."""
+    learning = {name: value for name, value in asdict(config).items() if name not in NOT_LEARNING}
+    return hashlib.sha256(json.dumps([learning, [described(part) for part in parts]]).encode()).hexdigest()[:8]
+
+
+def described(part: Callable[..., Any] | None) -> Any:
+    """What a part is: a function's name, or that of a partial one with its arguments."""
+    if part is None:
+        return None
+    function = getattr(part, "func", part)
+    return [function.__qualname__, getattr(part, "keywords", {})]
+
+
+def file_name(arm: str) -> str:
+    """An arm's name as part of a folder's."""
+    return "".join(letter if letter.isalnum() else "-" for letter in arm)
+
+
+# --- files
+
+
+def read_csv(file: Path) -> list[Row]:
+    """The rows of a CSV file; none where there is no file. A last line that was cut off by a kill is dropped."""
+    if not file.exists():
+        return []
+    whole = file.read_text().rpartition("\n")[0]
+    return list(csv.DictReader(whole.splitlines()))
+
+
+def write_csv(file: Path, rows: list[Row]) -> None:
+    """Replace a file's rows; nothing is written where there are none and there is no file."""
+    if not rows:
+        file.unlink(missing_ok=True)
+        return
+    with open(file, "w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def append_csv(file: Path, rows: list[Row]) -> None:
+    """Add rows to a file, which gets its header with the first."""
+    if not rows:
+        return
+    if file.exists():
+        write_csv(file, read_csv(file))  # without a line that was cut off
+    opens = not file.exists()
+    with open(file, "a", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
+        if opens:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+# --- tables
+
+COLUMNS = (  # key of the rows, title, digits, as a median with its range instead of an interquartile mean
+    ("env_steps", "env steps", 0, True),
+    ("updates", "updates", 0, True),
+    ("seconds", "seconds", 1, True),
+    ("final_length", "episode length at the end", 1, False),
+    ("greedy_length", "greedy", 1, False),
+    ("sampled_length", "sampled", 1, False),
+)
+FOOTNOTE = (
+    "Episode length at the end: mean of the episodes in the last fifth of the env steps, while learning. Greedy and "
+    "sampled: 100 fresh episodes of CartPole-v1 with the final parameters, 500 steps at most. All three: interquartile "
+    "mean over seeds and its 95 % bootstrap interval. The others: medians over seeds."
+)
+
+
+def study_table(rows: list[Row], columns: tuple = COLUMNS) -> str:
+    """A Markdown table, a row an arm."""
+    lines = ["| | seeds | " + " | ".join(title for _, title, _, _ in columns) + " |"]
+    lines.append("|---|" + "---:|" * (len(columns) + 1))
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        mine = [row for row in rows if row["arm"] == arm]
+        cells = [cell([float(row[key]) for row in mine], digits, median) for key, _, digits, median in columns]
+        lines.append(f"| {arm} | {len(mine)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def cell(values: list[float], digits: int, median: bool) -> str:
+    """The median, or the interquartile mean with its interval."""
+    import numpy as np
+
+    if median:
+        return f"{np.median(values):,.{digits}f}"
+    mean, low, high = with_interval(values)
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]" if len(values) > 1 else f"{mean:.{digits}f}"
+
+
+def with_interval(values: list[float]) -> tuple[float, float, float]:
+    """Interquartile mean over seeds, and the bounds of its 95 % bootstrap interval."""
+    from experiments.statistics import iqm, stratified_bootstrap
+
+    low, high = stratified_bootstrap([values], iqm)
+    return float(iqm(values)), float(low), float(high)
+
+
+def publish(out: Path, name: str, text: str) -> None:
+    """Write a Markdown page, print it, and say where everything is."""
+    (out / f"{name}.md").write_text(text.rstrip() + "\n")
+    print(text)
+    print(f"Written to {out}: " + ", ".join(sorted(file.name for file in out.iterdir() if file.is_file())))

@@ -1,0 +1,71 @@
+"""What each repair buys: from the chapter's listing of N-step DA2C to ours, one change at a time.
+
+Question: which faults of the printed code cost anything, and how much?
+Command:  python -m experiments.repairs
+Time:     7 minutes on 2 cores for 7 arms x 3 seeds; 25 with --seeds 10.
+Output:   repairs.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
+
+Each arm keeps the repairs of those before it. All have 7 asynchronous workers, N = 10, the chapter's network, CartPole,
+discount and learning rate, and the same env steps.
+
+    as printed          every fault of experiments/printed.py
+    bootstrap           with V of the state that follows the last step, not of the last one acted in
+    plain returns       not divided by their norm; rewards are weighted by 0.05 instead, which keeps them within tanh
+    time limit          truncates: no -10, and the value of what would have followed
+    shared Adam         one step count and moments for all workers, not one set each
+    nothing after end   the bootstrap is 0 where the episode ended
+    more environments   4 a worker, each of which goes on with the next episode within a segment
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from experiments.learning_study import FOOTNOTE, Arm, Study, StudyCommand, publish, study_table
+from rl.config import Config
+from rl.presets import PRESETS
+
+
+def arms() -> dict[str, Arm]:
+    """Every arm, by name. Its parts are imported here: they import torch, which --help needs not wait for."""
+    from experiments.printed import PRINTED_ENV, listed
+
+    ours = Config(**PRESETS["chapter5"])
+    printed = replace(ours, env=PRINTED_ENV, reward_scale=1.0)
+    return {
+        "as printed": Arm(printed, listed(True, True, True, True)),
+        "bootstrap": Arm(printed, listed(False, True, True, True)),
+        "plain returns": Arm(replace(printed, reward_scale=ours.reward_scale), listed(False, True, False, True)),
+        "time limit": Arm(ours, listed(False, True, False, True)),
+        "shared Adam": Arm(ours, listed(False, True, False, False)),
+        "nothing after end": Arm(ours),
+        "more environments": Arm(replace(ours, envs_per_worker=4, stop_at_episode_end=False)),
+    }
+
+
+@dataclass(frozen=True)
+class Command(StudyCommand):
+    """What the command line says."""
+
+    runs_dir: Path = Path("runs/chapter5/repairs")
+    """Folder of the run folders."""
+
+
+def main() -> None:
+    """Parse the command line, train what is missing, tabulate and draw."""
+    from experiments.command_line import experiment, parse
+
+    def run() -> None:
+        command = parse(Command, __doc__)
+        study = Study("repairs", arms(), command)
+        rows = study.complete()
+        from experiments.figures import LENGTH, learning_curves
+
+        curves = {("CartPole-v1, -10 for a fall", arm): runs for arm, runs in study.curves().items()}
+        learning_curves(curves, study.out / "repairs.png", LENGTH, "mean episode length")
+        publish(study.out, "repairs", f"{study_table(rows)}\n\n{FOOTNOTE}")
+
+    experiment(run)
+
+
+if __name__ == "__main__":
+    main()
