@@ -51,7 +51,7 @@ def main() -> None:
 
     def run() -> None:
         command = parse(Command, __doc__)
-        study = Study("first_45_seconds", arms(command.seconds), command)
+        study = Study("chapter5-first-45-seconds", arms(command.seconds), command)
         rows = study.complete()
         from experiments.figures import seconds_figure
 

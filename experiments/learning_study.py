@@ -48,10 +48,10 @@ class StudyCommand:
     """Env steps of each run; 0: those of the arm."""
     processes: int = 2
     """Serial runs at a time; runs with workers go one after another."""
-    runs_dir: Path = Path()
-    """Folder of the run folders; empty: runs/chapter5/<experiment>."""
-    out: Path = Path()
-    """Folder of rows, table and figure; a run that has its row there is not trained again. Empty: --runs-dir."""
+    runs_dir: Path = Path("runs/study")
+    """Folder of the run folders."""
+    out: Path | None = None
+    """Folder of rows, table and figure; a run that has its row there is not trained again. None: --runs-dir."""
     wandb: Literal["auto", "online", "offline", "disabled"] = "offline"
     """W&B mirror of each run, in the experiment's own group."""
 
@@ -63,7 +63,7 @@ class Study:
         """Plan the runs; nothing is trained or written.
 
         Args:
-            name: of the experiment; also its W&B group.
+            name: the W&B group of the runs.
             arms: every arm, by name.
             command: which of them, how many seeds, where.
 
@@ -80,24 +80,19 @@ class Study:
                 raise ValueError(f"{option} {value}: a whole number of at least 0 is needed")
         wanted = ",".join(arms) if command.arms == "all" else command.arms
         chosen = listed("--arms", wanted, lambda arm: (arm, arms[arm]), f"all, or a list out of {','.join(arms)},")
-        self.name, self.arms, self.seeds = (
-            name,
-            dict(chosen),
-            range(command.first_seed, command.first_seed + command.seeds),
-        )
-        self.runs_dir = command.runs_dir if command.runs_dir != Path() else Path("runs/chapter5") / name
-        self.out = command.out if command.out != Path() else self.runs_dir
-        self.processes = command.processes
+        self.out, self.processes = command.out or command.runs_dir, command.processes
+        self.arms = [arm for arm, _ in chosen]
         self.planned: dict[tuple[str, int], tuple[Config, Parts]] = {}
-        for seed in self.seeds:
-            for arm, (config, parts) in self.arms.items():
-                run_dir = str(self.runs_dir / f"{file_name(arm)}-s{seed}")
-                steps = command.env_steps or config.total_env_steps
-                group = f"chapter5-{name}"
-                config = replace(
-                    config, seed=seed, run_dir=run_dir, total_env_steps=steps, wandb=command.wandb, wandb_group=group
-                )
-                self.planned[arm, seed] = config, parts
+        for seed in range(command.first_seed, command.first_seed + command.seeds):
+            for arm, (config, parts) in chosen:
+                own = {
+                    "seed": seed,
+                    "run_dir": str(command.runs_dir / f"{file_name(arm)}-s{seed}"),
+                    "total_env_steps": command.env_steps or config.total_env_steps,
+                    "wandb": command.wandb,
+                    "wandb_group": name,
+                }
+                self.planned[arm, seed] = replace(config, **own), parts
 
     def complete(self) -> list[Row]:
         """Train what has no row yet, each run's row being written as it ends.
@@ -129,7 +124,8 @@ class Study:
         if missing:
             configs = [config for _, (config, _) in missing.values()]
             train_missing(configs, self.processes, {path: run[1] for path, (_, run) in missing.items()}, finished)
-        return [row for row in read_csv(self.out / "runs.csv") if (row["arm"], int(row["seed"])) in self.planned]
+        rows = {(row["arm"], int(row["seed"])): row for row in read_csv(self.out / "runs.csv")}
+        return [rows[key] for key in sorted(self.planned, key=lambda key: self.arms.index(key[0]))]
 
     def curves(self) -> "dict[str, list[Run]]":
         """The learning curves of the study's arms and seeds, as runs that figures can draw: episode lengths."""
@@ -137,7 +133,7 @@ class Study:
 
 
 def curves_of(file: Path, wanted: Mapping[tuple[str, int], Any]) -> "dict[str, list[Run]]":
-    """Learning curves of a study's file by arm, in the order of `wanted`, which has (arm, seed)."""
+    """Learning curves of a study's file by arm, in the order of `wanted`, whose keys are (arm, seed)."""
     from experiments.records import Run
 
     points: dict[tuple[str, int], list[Row]] = {key: [] for key in wanted}
@@ -149,7 +145,7 @@ def curves_of(file: Path, wanted: Mapping[tuple[str, int], Any]) -> "dict[str, l
                  "charts/episodic_length": float(point["length"]), "loss": float(point["loss"])}
             )  # fmt: skip
     arms: dict[str, list[Run]] = {}
-    for arm, seed in sorted(points, key=lambda key: list(wanted).index(key)):
+    for arm, seed in points:
         arms.setdefault(arm, []).append(Run(Path(f"{arm}-s{seed}"), {"seed": seed}, points[arm, seed], {}, None))
     return arms
 

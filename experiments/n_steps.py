@@ -35,7 +35,7 @@ def main() -> None:
     from experiments.command_line import experiment, parse
 
     def run() -> None:
-        study = Study("n_steps", ARMS, parse(Command, __doc__))
+        study = Study("chapter5-n-steps", ARMS, parse(Command, __doc__))
         rows = study.complete()
         from experiments.figures import LENGTH, learning_curves
 

@@ -11,6 +11,7 @@ three learn in one process with one environment, the last two in 7 asynchronous 
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from experiments.learning_study import FOOTNOTE, Arm, Study, StudyCommand, publish, study_table
 from rl.config import Config
@@ -24,13 +25,16 @@ ARMS = {name: Arm(Config(**PRESETS[name])) for name in SYSTEMS}
 class Command(StudyCommand):
     """What the command line says."""
 
+    runs_dir: Path = Path("runs/chapter5/policy_gradients")
+    """Folder of the run folders."""
+
 
 def main() -> None:
     """Parse the command line, train what is missing, tabulate and draw."""
     from experiments.command_line import experiment, parse
 
     def run() -> None:
-        study = Study("policy_gradients", ARMS, parse(Command, __doc__))
+        study = Study("chapter5-policy-gradients", ARMS, parse(Command, __doc__))
         rows = study.complete()
         from experiments.figures import LENGTH, learning_curves
 

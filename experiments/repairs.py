@@ -56,7 +56,7 @@ def main() -> None:
 
     def run() -> None:
         command = parse(Command, __doc__)
-        study = Study("repairs", arms(), command)
+        study = Study("chapter5-repairs", arms(), command)
         rows = study.complete()
         from experiments.figures import LENGTH, learning_curves
 
