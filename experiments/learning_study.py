@@ -203,8 +203,14 @@ def mean_staleness(histogram: list[int]) -> float:
 
 
 def digest(config: Config, parts: Parts) -> str:
-    """Eight letters that change with anything that a run learns by."""
-    learning = {name: value for name, value in asdict(config).items() if name not in NOT_LEARNING}
+    """Eight letters that change with anything that a run learns by.
+
+    Of the options that are not at their default, so that an option added to Config later leaves rows valid.
+    """
+    default = asdict(Config())
+    learning = {
+        name: value for name, value in asdict(config).items() if name not in NOT_LEARNING and value != default[name]
+    }
     return hashlib.sha256(json.dumps([learning, [described(part) for part in parts]]).encode()).hexdigest()[:8]
 
 
