@@ -12,10 +12,14 @@ repaired: without. The dashed lines are about where the chapter's curves end: 14
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.learning_study import COLUMNS, FOOTNOTE, Arm, Study, StudyCommand, publish, study_table
 from rl.config import Config
 from rl.presets import PRESETS
+
+if TYPE_CHECKING:
+    from experiments.records import Run
 
 SECONDS = 45.0
 BOOK = {"Monte Carlo": 140.0, "N-step": 300.0}  # read off the figures
@@ -30,8 +34,8 @@ def arms(seconds: float) -> dict[str, Arm]:
     repaired = {name: Config(**PRESETS[preset] | limit) for name, preset in systems.items()}
     parts = {"Monte Carlo": MONTE_CARLO_AS_PRINTED, "N-step": AS_PRINTED}
     printed = {name: replace(config, env=PRINTED_ENV, reward_scale=1.0) for name, config in repaired.items()}
-    return {f"{name}, as printed": Arm(printed[name], parts[name]) for name in systems} | {
-        f"{name}, repaired": Arm(repaired[name]) for name in systems
+    return {f"{name} as printed": Arm(printed[name], parts[name]) for name in systems} | {
+        f"{name} repaired": Arm(repaired[name]) for name in systems
     }
 
 
@@ -53,10 +57,8 @@ def main() -> None:
         command = parse(Command, __doc__)
         study = Study("chapter5-first-45-seconds", arms(command.seconds), command)
         rows = study.complete()
-        from experiments.figures import seconds_figure
-
         curves = study.curves()
-        seconds_figure(curves, {arm: BOOK[arm.partition(",")[0]] for arm in curves}, study.out / "first_45_seconds.png")
+        draw(curves, study.out / "first_45_seconds.png")
         table = study_table([row | jaggedness(row, curves) for row in rows], (*COLUMNS, *EXTRA))
         publish(study.out, "first_45_seconds", f"{table}\n\n{FOOTNOTE}{EXPLAINED}")
 
@@ -78,7 +80,42 @@ def jaggedness(row: dict, curves: dict) -> dict[str, float]:
     lengths = np.array([point["charts/episodic_length"] for point in run.rows])
     late = lengths[len(lengths) // 2 :]
     jumps = float(np.abs(np.diff(late)).mean() / late.mean()) if len(late) > 1 else 0.0
-    return {"jaggedness": jumps, "book": BOOK[row["arm"].partition(",")[0]]}
+    return {"jaggedness": jumps, "book": next(end for system, end in BOOK.items() if row["arm"].startswith(system))}
+
+
+def draw(curves: "dict[str, list[Run]]", file: Path) -> None:
+    """A panel each for Monte Carlo and N-step: every run thin, interquartile means, where the chapter's curve ends."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    from experiments.figures import COLOURS, LENGTH, STYLE, mean_curve, write_png
+
+    colours = {"as printed": COLOURS["mlp"], "repaired": COLOURS["lstm"]}
+    with plt.rc_context(STYLE):
+        figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+        for panel, system in zip(panels, BOOK, strict=True):
+            for version, colour in colours.items():
+                runs = curves.get(f"{system} {version}", [])
+                for run in runs:
+                    panel.plot(*run.curve("time/seconds", LENGTH), color=colour, linewidth=0.5, alpha=0.3)
+                curve = mean_curve(runs, "time/seconds", LENGTH) if runs else None
+                if curve:
+                    grid, mean, (low, high) = curve
+                    panel.fill_between(grid, low, high, color=colour, alpha=0.2, linewidth=0)
+                    panel.plot(grid, mean, color=colour, linewidth=2.2, label=version)
+            panel.axhline(BOOK[system], color="#444444", linewidth=1, linestyle="--", zorder=1)
+            panel.set_title(system, loc="left", fontsize=10, fontweight="bold")
+            panel.set_xlabel("seconds of training")
+            panel.set_xlim(left=0)
+            panel.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+            panel.set_axisbelow(True)
+        panels[0].set_ylabel("mean episode length")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+        write_png(figure, file)
+        plt.close(figure)
 
 
 if __name__ == "__main__":
