@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -153,6 +154,7 @@ def curves_of(file: Path, wanted: Mapping[tuple[str, int], Any]) -> "dict[str, l
 def result(config: Config, parts: Parts) -> tuple[Row, list[Row]]:
     """One finished run: its row, and the points of its learning curve.
 
+    A last interval of less than half the usual env steps is no point: it has too few episodes to be one.
     `final_length` is the mean length of the episodes that ended in the last fifth of its env steps; greedy_length and
     sampled_length those of 100 fresh episodes of CartPole-v1 with the final parameters.
     """
@@ -165,7 +167,8 @@ def result(config: Config, parts: Parts) -> tuple[Row, list[Row]]:
     points = [
         {"env_steps": row["global_step"], "seconds": round(row["time/seconds"], 3),
          "length": round(row["charts/episodic_length"], 2), "loss": float(f"{loss_of(row, config):.4g}")}
-        for row in run.rows if "charts/episodic_length" in row
+        for before, row in pairwise([{"global_step": 0}, *run.rows])
+        if "charts/episodic_length" in row and row["global_step"] - before["global_step"] >= config.log_interval / 2
     ]  # fmt: skip
     late = [row for row in run.rows if row["global_step"] > (1 - LAST_SHARE) * run.summary["env_steps"]]
     episodes = [(row["charts/episodes"], row["charts/episodic_length"]) for row in late if row["charts/episodes"]]
