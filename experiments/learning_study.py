@@ -81,6 +81,10 @@ class Study:
                 raise ValueError(f"{option} {value}: a whole number of at least 0 is needed")
         wanted = ",".join(arms) if command.arms == "all" else command.arms
         chosen = listed("--arms", wanted, lambda arm: (arm, arms[arm]), f"all, or a list out of {','.join(arms)},")
+        for _, (config, _) in chosen:
+            least = 5 * config.log_interval
+            if 0 < command.env_steps < least:
+                raise ValueError(f"--env-steps {command.env_steps}: at least {least} is needed, five points of a curve")
         self.out, self.processes = command.out or command.runs_dir, command.processes
         self.arms = [arm for arm, _ in chosen]
         self.planned: dict[tuple[str, int], tuple[Config, Parts]] = {}
