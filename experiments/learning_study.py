@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 LAST_SHARE = 0.2  # of the env steps of a run: its end
 EVALUATION_EPISODES = 100
-CURVE = ("env_steps", "seconds", "length", "loss")
 NOT_LEARNING = ("seed", "run_dir", "wandb", "wandb_project", "wandb_group", "checkpoint_interval")
 Row = dict[str, Any]
 
@@ -146,7 +145,7 @@ def curves_of(file: Path, wanted: Mapping[tuple[str, int], Any]) -> "dict[str, l
         key = point["arm"], int(point["seed"])
         if key in points:
             points[key].append(
-                {"global_step": float(point["env_steps"]), "time/seconds": float(point["seconds"]),
+                {"global_step": float(point["env_steps"]), "updates": float(point["updates"]), "time/seconds": float(point["seconds"]),
                  "charts/episodic_length": float(point["length"]), "loss": float(point["loss"])}
             )  # fmt: skip
     arms: dict[str, list[Run]] = {}
@@ -168,12 +167,15 @@ def result(config: Config, parts: Parts) -> tuple[Row, list[Row]]:
     from rl.evaluate import evaluate, load_agent
 
     run = read_run(config.run_dir)
-    points = [
-        {"env_steps": row["global_step"], "seconds": round(row["time/seconds"], 3),
-         "length": round(row["charts/episodic_length"], 2), "loss": float(f"{loss_of(row, config):.4g}")}
-        for before, row in pairwise([{"global_step": 0}, *run.rows])
-        if "charts/episodic_length" in row and row["global_step"] - before["global_step"] >= config.log_interval / 2
-    ]  # fmt: skip
+    points, updates = [], 0
+    for before, row in pairwise([{"global_step": 0}, *run.rows]):
+        updates += row["losses/updates"]
+        whole = row["global_step"] - before["global_step"] >= config.log_interval / 2
+        if whole and "charts/episodic_length" in row:
+            points.append(
+                {"env_steps": row["global_step"], "updates": updates, "seconds": round(row["time/seconds"], 3),
+                 "length": round(row["charts/episodic_length"], 2), "loss": float(f"{loss_of(row, config):.4g}")}
+            )  # fmt: skip
     late = [row for row in run.rows if row["global_step"] > (1 - LAST_SHARE) * run.summary["env_steps"]]
     episodes = [(row["charts/episodes"], row["charts/episodic_length"]) for row in late if row["charts/episodes"]]
     agent, _, _ = load_agent(config.run_dir, envs.make_vector)
