@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 LAST_SHARE = 0.2  # of the env steps of a run: its end
 EVALUATION_EPISODES = 100
+CURVE = {  # column of curves.csv: name in the rows of a run
+    "env_steps": "global_step", "updates": "updates", "seconds": "time/seconds", "length": "charts/episodic_length",
+    "loss": "loss",
+}  # fmt: skip
 NOT_LEARNING = ("seed", "run_dir", "wandb", "wandb_project", "wandb_group", "checkpoint_interval")
 Row = dict[str, Any]
 
@@ -144,10 +148,7 @@ def curves_of(file: Path, wanted: Mapping[tuple[str, int], Any]) -> "dict[str, l
     for point in read_csv(file):
         key = point["arm"], int(point["seed"])
         if key in points:
-            points[key].append(
-                {"global_step": float(point["env_steps"]), "updates": float(point["updates"]), "time/seconds": float(point["seconds"]),
-                 "charts/episodic_length": float(point["length"]), "loss": float(point["loss"])}
-            )  # fmt: skip
+            points[key].append({name: float(point[column]) for column, name in CURVE.items()})
     arms: dict[str, list[Run]] = {}
     for arm, seed in points:
         arms.setdefault(arm, []).append(Run(Path(f"{arm}-s{seed}"), {"seed": seed}, points[arm, seed], {}, None))
