@@ -98,6 +98,7 @@ def small_collector(config: Config, wrap=lambda environments: environments, firs
         config.segment_length,
         config.carry_state,
         record=config.unroll == "recorded",
+        stop_at_episode_end=config.stops_at_episode_end,
     )
 
 

@@ -374,6 +374,17 @@ def test_a_perfect_policy_returns_500_in_every_episode_and_never_499():
     assert collector.take_finished_episodes() == [(500.0, 500)] * 6
 
 
+def test_a_segment_length_of_0_is_whole_episodes_for_whoever_makes_a_collector():
+    """A perfect policy's are as long as the limit, and nothing else needs to be said."""
+    environments = envs.make_vector("CartPole-v1", 1, observation_scale="none")
+    collector = Collector(environments, Balancer(), ActionNoise(0, 0, range(1)), [1], segment_length=0)
+    for _ in range(2):
+        segment = collector.collect()
+        assert segment.env_steps == 500 and segment.truncated.nonzero().tolist() == [[499, 0]]
+        assert segment.is_first.flatten().nonzero().flatten().tolist() == [0, 500]
+        assert collector.take_finished_episodes() == [(500.0, 500)]
+
+
 # --- actions
 
 

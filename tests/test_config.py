@@ -45,12 +45,32 @@ ROOT = Path(__file__).parents[1]
         ({"mode": "parallel"}, "--mode 'parallel': one of async, sync, serial is needed"),
         ({"carry_state": "no"}, "--carry-state 'no': True or False is needed"),
         ({"run_dir": Path("runs/x")}, "--run-dir PosixPath('runs/x'): text is needed"),
+        ({"max_seconds": -0.5}, "--max-seconds -0.5: a number of at least 0 is needed"),
+        ({"max_seconds": float("inf")}, "--max-seconds inf: a number of at least 0 is needed"),
+        ({"baseline": "mean"}, "--baseline 'mean': one of value, none is needed"),
+        ({"loss_reduction": "max"}, "--loss-reduction 'max': one of mean, sum is needed"),
         ({"env_arg": ("delay",)}, "--env-arg 'delay': name=value is needed, as in --env-arg delay=8"),
         ({"env_arg": ("de lay=8",)}, "--env-arg 'de lay=8': name=value is needed, as in --env-arg delay=8"),
         ({"env_arg": ("delay=8", "delay=9")}, "--env-arg 'delay=9': delay is given twice, one value is needed"),
         (
             {"mode": "serial", "workers": 2},
             "--workers 2: --mode serial has no worker processes, it needs --workers 1",
+        ),
+        (
+            {"stop_at_episode_end": True, "envs_per_worker": 2},
+            "--envs-per-worker 2: --stop-at-episode-end True ends segments with one environment's episode, 1 is needed",
+        ),
+        (
+            {"segment_length": 0, "envs_per_worker": 32},
+            "--envs-per-worker 32: --segment-length 0 ends segments with one environment's episode, 1 is needed",
+        ),
+        (
+            {"bootstrap": False, "returns": "gae"},
+            "--returns gae: --no-bootstrap has no values to weigh, n_step is needed",
+        ),
+        (
+            {"separate_critic": True, "detach_critic": True},
+            "--detach-critic True: with --separate-critic nothing is shared, False is needed",
         ),
         (
             {"log_interval": 1, "total_env_steps": 3_000_000},
@@ -77,6 +97,10 @@ def test_values_at_the_edge_are_allowed():
     Config(seed=0, discount=1.0, gae_lambda=0.0, torso_layers=0, entropy_coefficient=0.0, adam_beta1=0.0, workers=1)
     Config(discount=0.0, gae_lambda=1, learning_rate=1)  # a whole number is a number
     Config(mode="serial", workers=1)
+    Config(max_seconds=0)
+    Config(segment_length=0, stop_at_episode_end=True, envs_per_worker=1, workers=7)  # one environment a worker
+    Config(bootstrap=False, returns="n_step")
+    Config(separate_critic=True), Config(detach_critic=True)  # one of the two
 
 
 def test_environment_arguments_are_python_literals_and_anything_else_is_text():
@@ -84,6 +108,13 @@ def test_environment_arguments_are_python_literals_and_anything_else_is_text():
     assert config.env_args == {
         "delay": 8, "sizes": (1, 2), "mask": True, "name": "north", "path": "a=b", "empty": "", "none": None,
     }  # fmt: skip
+
+
+def test_a_segment_ends_with_its_episode_where_it_is_told_to_or_has_no_length():
+    ends = {(0, False): True, (0, True): True, (10, True): True, (10, False): False}
+    for (length, told), expected in ends.items():
+        config = Config(segment_length=length, stop_at_episode_end=told, envs_per_worker=1)
+        assert config.stops_at_episode_end is expected
 
 
 def test_the_learning_rate_falls_linearly_to_zero_and_stays_there():
@@ -120,7 +151,15 @@ def fails(monkeypatch, capsys, *arguments):
         (["--workers", "1.5"], "--workers '1.5': a whole number is needed"),
         (["--learning-rate", "fast"], "--learning-rate 'fast': a number is needed"),
         (["--learning-rate", "nan"], "--learning-rate nan: a number above 0 is needed"),
-        (["--core", "rnn"], "--core 'rnn': one of 'mlp', 'gru', 'lstm' is needed"),
+        (["--core", "tcn"], "--core 'tcn': one of 'mlp', 'rnn', 'gru', 'lstm' is needed"),
+        (["--max-seconds", "-1"], "--max-seconds -1.0: a number of at least 0 is needed"),
+        (["--segment-length", "0", "--envs-per-worker", "2"], "--envs-per-worker 2: --segment-length 0 ends segments "
+         "with one environment's episode, 1 is needed"),
+        (["--preset", "chapter5", "--envs-per-worker", "7"], "--envs-per-worker 7: --stop-at-episode-end True ends "
+         "segments with one environment's episode, 1 is needed"),
+        (["--no-bootstrap"], "--returns gae: --no-bootstrap has no values to weigh, n_step is needed"),
+        (["--preset", "chapter5", "--separate-critic"], "--detach-critic True: with --separate-critic nothing is "
+         "shared, False is needed"),
         (["--env-arg", "delay"], "--env-arg 'delay': name=value is needed, as in --env-arg delay=8"),
         (["--sed", "3"], "--sed, 3: there is no such option, see --help"),
         (["--observation-scale", "1,2,3"], "--observation-scale '1,2,3' is not 2 numbers, one a feature of "

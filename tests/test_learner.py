@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from rl.collector import Collector
 from rl.config import Config
 from rl.learner import FlatAgent, Learner, SyncLearner, adam_step, clip, make_learner, pass_gate
 from rl.ledger import Ledger
+from rl.loss import actor_critic_loss
 from rl.memory import SPAWN, LearnerMemory
 from rl.randomness import TRAINING
 from rl.train import Run, new_run
@@ -44,6 +46,30 @@ def train(folder, **options):
 def serial(tmp_path_factory):
     """20 updates of 8 environments, without processes."""
     return train(tmp_path_factory.mktemp("run") / "serial", mode="serial", workers=1, envs_per_worker=8)
+
+
+def first_update(**options):
+    """A sync run after its only update, the gradient of which is Adam's first moment, as β₁ = 0.
+
+    Threads stand for the processes: the learner cannot tell."""
+    config = Config(**options, mode="sync", adam_beta1=0.0, max_gradient_norm=1e6)
+    run = Run(config, envs.make_vector, None)
+    workers = [worker_of(run, rank) for rank in range(config.workers)]
+    threads = [
+        threading.Thread(target=run_segments, args=(learner, collector, flat, config, lambda: None))
+        for learner, collector, flat in workers
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert run.ledger.updates == 1
+    return run
+
+
+def worker_of(run, rank):
+    """Learner, Collector and flat agent of a worker, as they are before the first segment."""
+    return build_worker(rank, run.config, envs.make_vector, run.memory, run.ledger, TRAINING)
 
 
 def assert_bit_equal(first, second):
@@ -83,38 +109,34 @@ def test_two_workers_of_4_environments_learn_what_one_of_8_learns(serial, tmp_pa
 @pytest.mark.parametrize("unroll", ["again", "recorded"])
 @pytest.mark.parametrize("workers", [2, 4])
 def test_the_first_gradient_does_not_depend_on_how_environments_are_divided(core, unroll, workers):
-    """With β₁ = 0, Adam's first moment is the gradient. Threads stand for the processes: the learner cannot tell."""
-
     def gradient(workers, unroll):
-        config = Config(
-            **{**CARTPOLE, "total_env_steps": 16 * 8, "core": core, "adam_beta1": 0.0, "max_gradient_norm": 1e6},
-            mode="sync", workers=workers, envs_per_worker=8 // workers, unroll=unroll,
-        )  # fmt: skip
-        run = Run(config, envs.make_vector, None)
-        parts = [
-            build_worker(rank, config, envs.make_vector, run.memory, run.ledger, TRAINING) for rank in range(workers)
-        ]
-        threads = [
-            threading.Thread(target=run_segments, args=(learner, collector, flat, config, lambda: None))
-            for learner, collector, flat in parts
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        assert run.ledger.updates == 1
-        return run.learner.vectors["moment1"]
+        return first_update(
+            **{**CARTPOLE, "total_env_steps": 16 * 8, "core": core},
+            workers=workers, envs_per_worker=8 // workers, unroll=unroll,
+        ).learner.vectors["moment1"]  # fmt: skip
 
     one, many = gradient(1, "again"), gradient(workers, unroll)
     assert one.abs().max() > 1e-3 and (one - many).abs().max() <= 1e-10
 
 
+def test_two_workers_whose_seconds_are_over_end_together_after_the_same_update(tmp_path):
+    """Any time at all is longer than a picosecond: the first update is the last, of both."""
+    _, summary, rows = train(tmp_path / "run", mode="sync", workers=2, envs_per_worker=4, max_seconds=1e-12)
+    assert (summary["exit_reason"], summary["exit_code"], summary["updates"]) == ("max_seconds", 0, 1)
+    assert summary["env_steps"] == 2 * 4 * 16 == rows[-1]["global_step"] and len(rows) == 1
+    assert summary["seconds"] >= 1e-12 and summary["eval_greedy"] is not None
+
+
 # --- sync: gather, weigh, clip
 
 
-def test_the_gradient_is_the_mean_over_steps_where_workers_return_unequal_counts():
-    """1 step of gradient (1, 0) and 3 steps of (5, 8): the mean over steps is (4, 6); the mean of the two is (3, 4)."""
-    config = Config(mode="sync", workers=2, adam_beta1=0.0, max_gradient_norm=100.0, dtype="float64")
+@pytest.mark.parametrize(("reduction", "expected"), [("mean", [4.0, 6.0]), ("sum", [6.0, 8.0])])
+def test_the_gradient_is_the_mean_over_steps_where_workers_return_unequal_counts_or_the_sum(reduction, expected):
+    """1 step of gradient (1, 0) and 3 steps of (5, 8): the mean over steps is (4, 6); the mean of the two is (3, 4).
+    Gradients of losses that are sums over their steps are added up: (6, 8). Logged losses are means either way."""
+    config = Config(
+        mode="sync", workers=2, adam_beta1=0.0, max_gradient_norm=100.0, dtype="float64", loss_reduction=reduction
+    )
     memory, ledger = shared(config, 2)
     learners = [SyncLearner(config, memory, ledger, rank) for rank in range(2)]
     gradients = [torch.tensor([1.0, 0.0]).double(), torch.tensor([5.0, 8.0]).double()]
@@ -124,12 +146,39 @@ def test_the_gradient_is_the_mean_over_steps_where_workers_return_unequal_counts
     other.start()
     learners[0].push(gradients[0], 1, losses[0], episodes[0])
     other.join(10)
-    assert learners[0].vectors["moment1"].tolist() == [4.0, 6.0]
+    assert learners[0].vectors["moment1"].tolist() == expected
     ledger.close_row()
     [row] = ledger.rows(0)
     assert (row.env_steps, row.updates, row.episodes, row.losses["entropy"]) == (4, 1, 3, 5.0)
-    assert row.losses["grad_norm"] == pytest.approx(52**0.5)
+    assert row.losses["grad_norm"] == pytest.approx(np.hypot(*expected))
     assert ledger.shared.returns[:3].tolist() == [7.0, 1.0, 2.0]  # in order of rank
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("length", [0, 10])
+def test_workers_whose_episodes_end_earlier_weigh_by_their_steps_or_not_at_all_where_losses_are_sums(reduction, length):
+    """Segments that end with their episodes have unequal lengths nᵢ. With gᵢ the gradient of worker i's mean loss, the
+    update's is Σ nᵢ gᵢ / Σ nᵢ, and that of summed losses Σ nᵢ gᵢ."""
+    run = first_update(
+        env="rl_small:Dice-v0", core="gru", hidden_size=8, torso_size=8, dtype="float64", workers=3, envs_per_worker=1,
+        segment_length=length, stop_at_episode_end=True, total_env_steps=1, normalise_advantages=False,
+        loss_reduction=reduction,
+    )  # fmt: skip
+    total, lengths, ended = 0.0, [], 0
+    for rank in range(3):
+        _, collector, flat = worker_of(run, rank)
+        segment = collector.collect()
+        loss, _ = actor_critic_loss(flat.agent, segment, replace(run.config, loss_reduction="mean"))
+        loss.backward()
+        total = total + flat.gradient * segment.env_steps
+        lengths.append(segment.env_steps)
+        ended += len(collector.take_finished_episodes())
+    assert len(set(lengths)) > 1 and run.ledger.env_steps == sum(lengths)
+    assert run.ledger.shared.returns_seen[0] == ended > 0 and (ended == 3 or length)
+    assert run.ledger.shared.returns.max() > 0  # a row of its slot for each, an N of 0 included
+    expected = total if reduction == "sum" else total / sum(lengths)
+    assert expected.abs().max() > 1e-3
+    torch.testing.assert_close(run.learner.vectors["moment1"], expected, rtol=0, atol=1e-12)
 
 
 def test_clipping_comes_after_averaging():

@@ -8,7 +8,15 @@ import pytest
 import envs
 from rl.config import Config
 from rl.ledger import Ledger
-from rl.train import new_run
+from rl.train import new_run, resumed_run
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """What stands for the time, in seconds; only a test moves it."""
+    now = [1000.0]
+    monkeypatch.setattr("rl.ledger.time.monotonic", lambda: now[0])
+    return now
 
 
 def make_ledger(threshold=10.0, **options):
@@ -119,18 +127,16 @@ def test_an_environment_without_a_threshold_is_never_solved():
 
 
 @pytest.mark.parametrize(("mode", "stands_still"), [("sync", True), ("serial", True), ("async", False)])
-def test_the_clock_stands_still_for_a_verdict_where_workers_wait_for_it(monkeypatch, mode, stands_still):
-    now = [1000.0]
-    monkeypatch.setattr("rl.ledger.time.monotonic", lambda: now[0])
+def test_the_clock_stands_still_for_a_verdict_where_workers_wait_for_it(clock, mode, stands_still):
     ledger = make_ledger(mode=mode)
     assert ledger.seconds() == 0.0
     ledger.start_clock()
-    now[0] += 8
+    clock[0] += 8
     push(ledger, [10.0] * 100)
-    now[0] += 30  # the evaluation
+    clock[0] += 30  # the evaluation
     assert ledger.seconds() == (8.0 if stands_still else 38.0)
     ledger.judge(confirmed=False)
-    now[0] += 2
+    clock[0] += 2
     assert ledger.seconds() == (10.0 if stands_still else 40.0)
     assert ledger.crossing[1] == 8.0
 
@@ -206,6 +212,119 @@ def test_a_run_asked_to_stop_ends_with_the_next_update_and_not_before():
     assert ledger.finished
 
 
+# --- seconds
+
+
+@pytest.mark.parametrize("mode", ["serial", "sync", "async"])
+def test_a_run_of_5_seconds_ends_with_the_first_update_that_comes_after_5_and_not_between_updates(clock, mode):
+    ledger = make_ledger(max_seconds=5.0, mode=mode)
+    ledger.start_clock()
+    clock[0] += 4.75
+    push(ledger)
+    assert not ledger.finished and not ledger.complete
+    clock[0] += 0.25
+    assert not ledger.finished  # sync workers must all see the same
+    push(ledger)
+    assert ledger.finished and ledger.complete and ledger.trained_seconds == 5.0
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0])
+def test_0_seconds_are_no_limit(clock, seconds):
+    ledger = make_ledger(max_seconds=seconds)
+    ledger.start_clock()
+    clock[0] += 1e9
+    push(ledger)
+    assert not ledger.finished and not ledger.complete
+
+
+def test_the_wait_for_a_verdict_uses_none_of_the_seconds(clock):
+    ledger = make_ledger(mode="sync", max_seconds=5.0)
+    ledger.start_clock()
+    clock[0] += 1
+    assert push(ledger, [10.0] * 100)
+    clock[0] += 30  # the evaluation
+    ledger.judge(confirmed=False)
+    clock[0] += 3
+    push(ledger)
+    assert not ledger.finished
+    clock[0] += 1
+    push(ledger)
+    assert ledger.finished
+
+
+def test_a_ledger_that_goes_on_has_the_seconds_that_are_left(clock):
+    """3 of 5 seconds were used: 2 are left, however long the machine was off."""
+    stopped = make_ledger(max_seconds=5.0)
+    stopped.start_clock()
+    clock[0] += 3
+    push(stopped)
+    resumed = make_ledger(max_seconds=5.0)
+    resumed.load_state(stopped.state())
+    clock[0] += 1000
+    resumed.start_clock()
+    clock[0] += 1.5
+    push(resumed)
+    assert not resumed.finished
+    clock[0] += 0.5
+    push(resumed)
+    assert resumed.finished and resumed.trained_seconds == 5.0
+
+
+SECOND_EACH = {
+    "env": "faulty_envs:Faulty-v0", "mode": "serial", "workers": 1, "envs_per_worker": 4, "segment_length": 8,
+    "hidden_size": 4, "total_env_steps": 320, "wandb": "disabled", "eval_episodes": 2,
+}  # fmt: skip
+
+
+def executed(run, clock, stop_after=None):
+    """Execute a run whose updates of 32 env steps take a second each, and stop it by a signal after so many."""
+    record = run.ledger.record
+
+    def a_second_later(*arguments):
+        clock[0] += 1
+        record(*arguments)
+        if run.ledger.updates == stop_after:
+            run.note_signal(15)
+
+    run.ledger.record = a_second_later
+    return run.execute(lambda _line: None)
+
+
+@pytest.mark.parametrize(
+    ("max_seconds", "updates", "reason"),
+    [(1e-9, 1, "max_seconds"), (4, 4, "max_seconds"), (9.5, 10, "total_env_steps"), (10, 10, "total_env_steps"),
+     (1e6, 10, "total_env_steps"), (0, 10, "total_env_steps")],
+)  # fmt: skip
+def test_a_run_says_whether_its_seconds_or_its_env_steps_were_over_first(tmp_path, clock, max_seconds, updates, reason):
+    """10 updates of a second each make the env steps full; where both are over at once, the env steps are it."""
+    run = new_run(Config(**SECOND_EACH, max_seconds=max_seconds, run_dir=str(tmp_path / "run")), envs.make_vector)
+    summary = executed(run, clock)
+    assert (summary["exit_reason"], summary["exit_code"]) == (reason, 0)
+    assert (summary["updates"], summary["env_steps"], summary["seconds"]) == (updates, 32 * updates, updates)
+    assert summary["eval_greedy"] == 8.0  # it ended as a run does that is complete
+
+
+def test_a_run_that_used_its_seconds_is_complete_and_one_stopped_before_goes_on_for_those_left(tmp_path, clock):
+    run = new_run(Config(**SECOND_EACH, max_seconds=4, run_dir=str(tmp_path / "run")), envs.make_vector)
+    summary = executed(run, clock, stop_after=3)
+    assert (summary["exit_reason"], summary["updates"]) == ("SIGTERM", 4)  # it ends with the update after
+    with pytest.raises(ValueError, match=r"run: the run is complete, at 128 env steps$"):
+        resumed_run(tmp_path / "run", envs.make_vector)
+
+    run = new_run(Config(**SECOND_EACH, max_seconds=4, run_dir=str(tmp_path / "other")), envs.make_vector)
+    assert executed(run, clock, stop_after=1)["updates"] == 2
+    summary = executed(resumed_run(tmp_path / "other", envs.make_vector), clock)
+    assert (summary["exit_reason"], summary["exit_code"], summary["updates"]) == ("max_seconds", 0, 4)
+    assert (summary["seconds"], summary["env_steps"]) == (4.0, 128)
+
+
+def test_a_run_without_a_limit_of_seconds_goes_on_whatever_it_has_used(tmp_path, clock):
+    run = new_run(Config(**SECOND_EACH, run_dir=str(tmp_path / "run")), envs.make_vector)
+    assert executed(run, clock, stop_after=2)["seconds"] == 3.0
+    summary = executed(resumed_run(tmp_path / "run", envs.make_vector), clock)
+    assert (summary["exit_reason"], summary["updates"]) == ("total_env_steps", 10)
+
+
 # --- through a run
 
 
@@ -252,13 +371,10 @@ def test_every_attempt_stands_in_the_summary_and_the_run_is_solved_at_its_crossi
 # --- going on
 
 
-def test_a_ledger_that_goes_on_from_its_state_ends_as_one_that_was_never_stopped(monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr("rl.ledger.time.monotonic", lambda: now[0])
-
+def test_a_ledger_that_goes_on_from_its_state_ends_as_one_that_was_never_stopped(clock):
     def play(ledger, start, end):
         for number in range(start, end):
-            now[0] += 1
+            clock[0] += 1
             if push(ledger, [number / 10] * 3, env_steps=7, entropy=number, staleness=number % 2):
                 ledger.judge(confirmed=number > 150)
         return ledger
@@ -272,7 +388,7 @@ def test_a_ledger_that_goes_on_from_its_state_ends_as_one_that_was_never_stopped
     state = json.loads(json.dumps(play(stopped, 0, 90).state()))  # plain Python: it survives a file
     resumed = Ledger(Config(workers=1, envs_per_worker=1, total_env_steps=1_000_000, log_interval=50), 10.0, 90 * 7)
     resumed.load_state(state)
-    now[0] += 1000  # the machine was off
+    clock[0] += 1000  # the machine was off
     assert resumed.seconds() == 90.0  # also before the clock starts
     resumed.start_clock()
     play(resumed, 90, 200)

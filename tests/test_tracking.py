@@ -253,6 +253,27 @@ def test_a_wandb_that_cannot_go_online_is_logged_offline_with_one_line(tmp_path,
     assert said == ["W&B cannot go online (RuntimeError: ): this run is logged offline"]
 
 
+@pytest.mark.parametrize(
+    ("options", "group", "name"),
+    [
+        ({}, "lstm-MaskedVelocityCartPole-v1", "lstm-MaskedVelocityCartPole-v1-s1"),
+        ({"core": "gru", "env": "faulty_envs:Faulty-v0", "seed": 3}, "gru-Faulty-v0", "gru-Faulty-v0-s3"),
+        ({"wandb_group": "chapter 5", "core": "rnn"}, "chapter 5", "rnn-MaskedVelocityCartPole-v1-s1"),
+    ],
+)
+def test_the_group_is_the_one_that_was_given_or_the_core_and_the_environment(
+    tmp_path, fake_wandb, options, group, name
+):
+    """A name of the group's own changes nothing of the run's name."""
+    fake_wandb("given = []\ndef init(mode, **options):\n    given.append(options)\n    return Run()")
+    train(tmp_path / "run", wandb="offline", **{"total_env_steps": 32, **options})
+    import wandb
+
+    [given] = wandb.given
+    assert (given["group"], given["name"], given["project"]) == (group, name, "carryover")
+    assert given["config"]["wandb_group"] == options.get("wandb_group", "")
+
+
 def test_a_blocked_wandb_does_not_keep_the_process_from_ending(tmp_path, fake_wandb):
     fake_wandb("import atexit\natexit.register(block)\n" + FAULTS["blocks at log"])
     program = """
