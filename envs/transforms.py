@@ -65,8 +65,9 @@ class NormaliseObservations(Transform):
 
 
 def _directions(observations: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(observations, axis=1, keepdims=True)
-    return np.clip(observations / np.maximum(lengths, np.finfo(np.float32).tiny), -1.0, 1.0)
+    wide = observations.astype(np.float64)  # which holds the square of any float32
+    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+    return np.clip(wide / np.where(lengths > 0.0, lengths, 1.0), -1.0, 1.0).astype(np.float32)
 
 
 class StackFrames(Transform):

@@ -31,7 +31,7 @@ class Config:
     core_layers: int = 1
     """Layers of the core, stacked."""
     torso_size: int = 64
-    """Units of each tanh layer before the core."""
+    """Units of each layer before the core."""
     torso_layers: int = 1
     """Layers before the core; 0 feeds observations straight to the core."""
     activation: Literal["tanh", "relu"] = "tanh"
@@ -47,13 +47,13 @@ class Config:
     detach_critic: bool = False
     """Keep the critic's loss from moving torso and core: the value head reads a detached core output."""
     unroll: Literal["recorded", "again"] = "recorded"
-    """Learn from the activations of acting where there is a fast path (one gru or lstm layer), or unroll again."""
+    """Learn from the activations of acting where there is a fast path (one rnn, gru or lstm layer), or unroll again."""
     carry_state: bool = True
     """Carry the core state across segments; --no-carry-state zeroes it at every segment (an ablation)."""
 
     mode: Literal["async", "sync", "serial"] = "async"
-    """async: workers push under one lock (A3C). sync: gradients averaged each segment, bit-reproducible. serial: no
-    processes, for debugging (needs --workers 1)."""
+    """async: workers push under one lock (A3C). sync: one update with the gradients of all, bit-reproducible. serial:
+    no processes, for debugging (needs --workers 1)."""
     workers: int = 2
     """Spawned worker processes, one thread each."""
     envs_per_worker: int = 32
@@ -65,7 +65,8 @@ class Config:
     total_env_steps: int = 1_500_000
     """Environment transitions to train on, over all workers."""
     max_seconds: float = 0.0
-    """Seconds of training at most, if that comes before --total-env-steps; 0: no limit."""
+    """Seconds of training at most, if that comes before --total-env-steps; 0: no limit. The learning rate is
+    annealed over env steps."""
     stop_when_solved: bool = False
     """End the run once the environment's reward threshold is reached and confirmed by fresh episodes (--eval-episodes);
     the parameters of that crossing are the ones kept."""

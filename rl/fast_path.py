@@ -22,6 +22,7 @@ from rl.recorded_rnn import RNNRecording
 from rl.segment import Segment
 
 RECORDINGS = {LSTMCore: LSTMRecording, GRUCore: GRURecording, RNNCore: RNNRecording}
+CELLS = {LSTMCore: nn.LSTMCell, GRUCore: nn.GRUCell, RNNCore: nn.RNNCell}
 
 
 def can_record(agent: Agent) -> bool:
@@ -36,7 +37,7 @@ def can_record(agent: Agent) -> bool:
     layers = [*torso[::2], agent.policy_head, agent.value_head]
     return (
         not more_layers
-        and type(cell) in (nn.LSTMCell, nn.GRUCell, nn.RNNCell)
+        and type(cell) is CELLS[type(agent.core)]
         and getattr(cell, "nonlinearity", "tanh") == "tanh"
         and len(torso) % 2 == 0
         and all(type(layer) is nn.Tanh for layer in torso[1::2])

@@ -69,7 +69,7 @@ class Learner:
         """Apply one worker's gradient and enter what came with it.
 
         Args:
-            gradient: [parameter], the mean over `env_steps` steps, computed with the parameters of the last pull.
+            gradient: [parameter], of the loss of `env_steps` steps, computed with the parameters of the last pull.
             env_steps: transitions behind it.
             losses: logged numbers of the loss.
             episodes: that ended in the segment.

@@ -102,7 +102,9 @@ def checked(policy_loss: Tensor, value_loss: Tensor, entropy: Tensor, config: Co
 
 
 def explained_variance(returns: Tensor, errors: Tensor) -> float:
-    """1 − Var(V − G) / Var(G) of returns and errors V − G, both [time, batch]."""
+    """1 − Var(V − G) / Var(G) of returns and errors V − G, both [time, batch]; 0 for a single step."""
+    if returns.numel() == 1:
+        return 0.0
     unexplained, spread = errors.var(correction=0).item(), returns.var(correction=0).item()
     return 1.0 - unexplained / max(spread, 1e-12)
 

@@ -150,7 +150,7 @@ class Run:
             if not held:
                 return False
             state = {"learner": self.learner.state(), "ledger": self.ledger.state(), "attempts": self.attempts,
-                     "env_steps": self.ledger.env_steps}  # fmt: skip
+                     "env_steps": self.ledger.env_steps, "parts": replaced(self.parts)}  # fmt: skip
         save_checkpoint(self.run_dir / "checkpoint.pt", self.config, state)
         self.checkpointed_at = state["env_steps"]
         return True
@@ -304,6 +304,11 @@ class Run:
         return summary
 
 
+def replaced(parts: Parts) -> list[str]:
+    """Names of the parts of rl that an experiment replaces."""
+    return [name for name, part in parts._asdict().items() if part is not None]
+
+
 def new_run(config: Config, make_environments: MakeEnvironments, parts: Parts = OWN) -> Run:
     """A run from the start, in a folder of its own; `execute` trains it.
 
@@ -313,7 +318,7 @@ def new_run(config: Config, make_environments: MakeEnvironments, parts: Parts = 
     return Run(config, make_environments, choose_run_dir(config), parts=parts)
 
 
-def resumed_run(run_dir: str | Path, make_environments: MakeEnvironments) -> Run:
+def resumed_run(run_dir: str | Path, make_environments: MakeEnvironments, parts: Parts = OWN) -> Run:
     """A run that goes on from its checkpoint with its own config: parameters, optimiser, schedule, clock and record.
 
     Environments start new episodes, with random numbers that the run has not used before.
@@ -329,4 +334,7 @@ def resumed_run(run_dir: str | Path, make_environments: MakeEnvironments) -> Run
     ended = state["env_steps"] >= config.total_env_steps or 0 < config.max_seconds <= seconds
     if ended or (config.stop_when_solved and state["ledger"]["solved"]):
         raise ValueError(f"--resume {run_dir}: the run is complete, at {state['env_steps']} env steps")
-    return Run(config, make_environments, Path(run_dir), state)
+    if state.get("parts", []) != replaced(parts):
+        needed = " and ".join(state.get("parts", [])) or "no parts"
+        raise ValueError(f"--resume {run_dir}: it learns with {needed} of an experiment, which alone can go on with it")
+    return Run(config, make_environments, Path(run_dir), state, parts)

@@ -16,10 +16,10 @@ import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from torch import nn
 
-from rl.agent import Agent, make_agent
+from rl.agent import Agent, TwinTorso, make_agent
 from rl.collector import Collector
 from rl.config import Config
-from rl.cores import Core
+from rl.cores import Core, TwinCore
 from rl.evaluate import Player
 from rl.fast_path import differentiate
 from rl.randomness import ActionNoise
@@ -146,30 +146,56 @@ def test_learning_bootstrapping_and_evaluating_do_not_advance_the_carried_state(
         assert unrolled_values(quiet.agent, quiet.collect()) == unrolled_values(disturbed.agent, segment)
 
 
-@pytest.mark.parametrize("core", ["gru", "lstm"])
+@pytest.mark.parametrize("core", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("record", [False, True])
-def test_two_segments_of_four_are_one_segment_of_eight(core, record):
+@pytest.mark.parametrize("options", [{}, {"separate_critic": True}, {"separate_critic": True, "core_layers": 2}])
+def test_two_segments_of_four_are_one_segment_of_eight(core, record, options):
     """State zeroed at every training sequence is the commonest fault of this kind (ray-project/ray#2898)."""
-    agent = make_agent(Config(core=core, dtype="float64", hidden_size=8), observation_size=1, num_actions=2)
+    config = Config(core=core, dtype="float64", hidden_size=8, **options)
+    agent = make_agent(config, observation_size=1, num_actions=2)
     by_four, by_eight = (collector(n, lengths=[3, 7, 1000], agent=agent, record=record) for n in (4, 8))
     halves, whole = [by_four.collect(), by_four.collect()], by_eight.collect()
     values = [unrolled_values(agent, segment) for segment in halves]
     joined = np.concatenate([np.array(values[0])[:, :4], np.array(values[1])], axis=1)
     np.testing.assert_allclose(joined, unrolled_values(agent, whole), rtol=0, atol=1e-12)
     torch.testing.assert_close(by_four.core_state, by_eight.core_state, rtol=0, atol=1e-12)
+    carried = [part[:, 2].norm(dim=-1) for part in halves[1].core_state]  # of the episode that ends in neither half
+    assert all((norms > 0.01).all() for norms in carried)  # else equality would say little
 
 
-@pytest.mark.parametrize("core", ["mlp", "gru", "lstm"])
+@pytest.mark.parametrize("core", ["mlp", "rnn", "gru", "lstm"])
 @pytest.mark.parametrize("record", [False, True])
-def test_values_cross_segments_and_gradients_do_not(core, record):
-    """Otherwise every update would reach back to the first one, and memory would grow without end."""
-    agent = make_agent(Config(core=core), observation_size=1, num_actions=2)
+@pytest.mark.parametrize("twice", [False, True])
+def test_values_cross_segments_and_gradients_do_not(core, record, twice):
+    """Otherwise every update would reach back to the first one, and memory would grow without end. A critic of its own
+    has a state of its own."""
+    agent = make_agent(Config(core=core, separate_critic=twice), observation_size=1, num_actions=2)
     four_steps = collector(segment_length=4, agent=agent, record=record)
     for _ in range(3):
         segment = four_steps.collect()
         differentiate(agent, segment, Config())
         assert all(part.grad_fn is None and not part.requires_grad for part in segment.core_state)
-        assert len(segment.core_state) == {"mlp": 0, "gru": 1, "lstm": 2}[core]
+        assert len(segment.core_state) == {"mlp": 0, "rnn": 1, "gru": 1, "lstm": 2}[core] * (1 + twice)
+
+
+def test_a_critic_of_its_own_counts_for_itself():
+    """Policy and critic each have a core, and both go on, are cut and open at the same steps. The values show the
+    critic's count. The policy's was moved by 100 beforehand, and carries that along until its episode ends."""
+    core = TwinCore(CountingCore(1, 1), CountingCore(1, 1))
+    agent = Agent(TwinTorso(nn.Identity(), nn.Identity()), core, num_actions=2)
+    nn.init.ones_(agent.value_head.weight)
+    four_steps = collector(segment_length=4, lengths=[6, 1000], limit=9, agent=agent)
+    four_steps.collect()
+    policy, critic = four_steps.core_state
+    four_steps.core_state = policy + 100, critic
+    second, third = four_steps.collect(), four_steps.collect()
+    assert [part.flatten().tolist() for part in second.core_state] == [[104, 104], [4, 4]]
+    assert unrolled_values(agent, second) == [[5, 6, 1, 2, 3], [5, 6, 7, 8, 9]]
+    assert [part.flatten().tolist() for part in third.core_state] == [[2, 108], [2, 8]]
+    assert unrolled_values(agent, third) == [[3, 4, 5, 6, 1], [9, 1, 2, 3, 4]]
+    assert third.truncated.T.tolist() == [[False] * 4, [True, False, False, False]]
+    assert third.truncation_values.T.tolist() == [[0, 0, 0, 0], [10, 0, 0, 0]]
+    assert [part.flatten().tolist() for part in four_steps.core_state] == [[6, 3], [6, 3]]
 
 
 def test_without_carrying_every_segment_counts_from_one():

@@ -17,7 +17,7 @@ import envs
 from rl.agent import AgentOutput, agent_for
 from rl.config import Config
 from rl.fast_path import differentiate
-from rl.loss import actor_critic_loss, targets
+from rl.loss import actor_critic_loss, explained_variance, targets
 from rl.presets import CHAPTER, PRESETS, SPEED
 from rl.returns import n_step_returns
 from rl.segment import Segment
@@ -402,3 +402,10 @@ def test_two_workers_whose_segments_end_with_their_episodes_train_together(tmp_p
     if name == "chapter5-sync":
         assert len(summary["staleness"]) == 1
         assert 15 < summary["updates"] < 30 and summary["env_steps"] < 20 * summary["updates"]
+
+
+def test_a_single_step_explains_no_variance():
+    """One return has no variance: 1 would pass for a perfect critic in the record of the one-step actor-critic."""
+    one = torch.tensor([[2.0]])
+    assert explained_variance(one, one - 5.0) == 0.0
+    assert explained_variance(torch.tensor([[1.0], [3.0]]), torch.tensor([[0.5], [-0.5]])) == 0.75

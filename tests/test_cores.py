@@ -1,10 +1,12 @@
 """Cores reset where an episode opens, and only there. Your own cell is checked by adding it to OWN_CELLS below."""
 
+from math import tanh
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from rl.cores import CORES, Core, CoreState, reset_where
+from rl.cores import CORES, Core, CoreState, RNNCore, reset_where
 
 
 class LeakyIntegratorCore(Core):
@@ -61,7 +63,7 @@ def patterns(batch: int) -> list[Tensor]:
 
 def raw_cell(cell: nn.Module) -> nn.Module:
     """PyTorch's own cell with the same weights, out of our hands."""
-    if isinstance(cell, nn.LSTMCell | nn.GRUCell):
+    if isinstance(cell, nn.LSTMCell | nn.GRUCell | nn.RNNCell):
         raw = type(cell)(cell.input_size, cell.hidden_size).double()
         raw.load_state_dict(cell.state_dict())
         return raw
@@ -83,7 +85,7 @@ def plain_loop(core: Core, inputs: Tensor, core_state: CoreState, is_first: Tens
                 before = [part[layer, row : row + 1].clone() for part in final]
                 if isinstance(cell, nn.LSTMCell):
                     after = cell(signal, (before[0], before[1]))
-                elif isinstance(cell, nn.GRUCell):
+                elif isinstance(cell, nn.GRUCell | nn.RNNCell):
                     after = (cell(signal, before[0]),)
                 elif not before:
                     after = (cell(signal),)
@@ -125,6 +127,24 @@ def test_a_leaky_integrator_of_ones_reads_1_and_a_half_more_each_step_and_1_agai
     outputs, (final,) = core.unroll(torch.ones(5, 1, 1), (torch.full((1, 1, 1), 100.0),), is_first[:, None])
     assert outputs.flatten().tolist() == [1, 1.5, 1.75, 1, 1.5]
     assert final.item() == 1.5
+
+
+@torch.no_grad()
+def test_a_simple_recurrent_network_of_two_inputs_and_two_units_by_hand():
+    """h' = tanh(W x + b + U h + c) (Elman 1990), W = [[1, 2], [0, -1]], b = [0.25, 0], U = [[0.5, -0.25], [1, 0]] and
+    c = [0.25, -0.5]; the sums are small enough for the head. An episode opens at the last step: U h is 0 there."""
+    core = RNNCore(2, 2).double()
+    cell = core.cells[0]
+    cell.weight_ih[:], cell.bias_ih[:] = torch.tensor([[1.0, 2.0], [0.0, -1.0]]), torch.tensor([0.25, 0.0])
+    cell.weight_hh[:], cell.bias_hh[:] = torch.tensor([[0.5, -0.25], [1.0, 0.0]]), torch.tensor([0.25, -0.5])
+    inputs = torch.tensor([[1.0, 0.0], [0.0, -1.0], [0.5, 0.5]]).double()[:, None]
+    is_first = torch.tensor([False, False, True])[:, None]
+    outputs, (final,) = core.unroll(inputs, (torch.tensor([[[2.0, -4.0]]]).double(),), is_first)
+    first = [tanh(1 + 0.5 + 0.5 * 2 + 0.25 * 4), tanh(0 - 0.5 + 2)]
+    second = [tanh(-2 + 0.5 + 0.5 * first[0] - 0.25 * first[1]), tanh(1 - 0.5 + first[0])]
+    third = [tanh(0.5 + 1 + 0.5), tanh(-0.5 - 0.5)]
+    assert outputs.flatten().tolist() == pytest.approx([*first, *second, *third], rel=0, abs=1e-15)
+    assert torch.equal(final, outputs[-1:])
 
 
 def test_a_cell_of_ones_own_that_forgets_its_methods_says_which():

@@ -118,7 +118,8 @@ def test_a_counting_environments_transitions_are_those_of_the_single_environment
 
 
 @pytest.mark.parametrize(
-    "env_id", ["CartPole-v1", "MaskedVelocityCartPole-v1", "RecallCue-v0", "CartPole-v0", "Acrobot-v1"]
+    "env_id",
+    ["CartPole-v1", "MaskedVelocityCartPole-v1", "FallPenaltyCartPole-v1", "RecallCue-v0", "CartPole-v0", "Acrobot-v1"],
 )
 def test_8_columns_are_2_times_4_columns_bit_for_bit(env_id):
     """astooke/rlpyt#134: works with one worker, fails with two. A column must not know how columns are divided."""
@@ -151,7 +152,9 @@ def test_masked_cartpole_is_the_same_through_its_vector_form_and_through_single_
     assert_bit_equal(run_vector(fast, range(3), actions), run_vector(slow, range(3), actions))
 
 
-@pytest.mark.parametrize("env_id", ["CartPole-v1", "MaskedVelocityCartPole-v1", "RecallCue-v0", "Acrobot-v1"])
+@pytest.mark.parametrize(
+    "env_id", ["CartPole-v1", "MaskedVelocityCartPole-v1", "FallPenaltyCartPole-v1", "RecallCue-v0", "Acrobot-v1"]
+)
 def test_the_contract_holds_for_shapes_types_spaces_and_spec(env_id):
     vector = envs.make_vector(env_id, 4, env_args={"max_episode_steps": 5})
     assert vector.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
@@ -243,6 +246,7 @@ SUPPORTED = "; supported: 1-D Box of numbers, Discrete, MultiDiscrete"
         ("envs:Id-v0", {}, "'envs:Id-v0': Environment `Id` doesn't exist."),
         ("CartPole-v1", {"gravity": 1}, "'CartPole-v1' with {'gravity': 1}: TypeError: "),
         ("MaskedVelocityCartPole-v1", {"mass": 1}, "'MaskedVelocityCartPole-v1' with {'mass': 1}: TypeError: "),
+        ("FallPenaltyCartPole-v1", {"fine": 1}, "'FallPenaltyCartPole-v1' with {'fine': 1}: TypeError: "),
         ("RecallCue-v0", {"delay": 0}, ": RecallCue needs delay to be an integer of at least 1, got 0"),
         ("FrozenLake-v1", {"map_name": "9x9"}, "'FrozenLake-v1' with {'map_name': '9x9'}: KeyError: '9x9'"),
         ("Broken-v0", {"error": ValueError}, ": two lines"),

@@ -6,9 +6,10 @@ import re
 import pytest
 
 import envs
+from rl.checkpoint import load_checkpoint, save_checkpoint
 from rl.config import Config
 from rl.learner import Learner
-from rl.train import new_run
+from rl.train import new_run, resumed_run
 from rl.worker import OWN, Parts
 
 SMALL = {
@@ -92,3 +93,19 @@ def test_without_processes_a_part_may_be_any_function(tmp_path):
     """Nothing has to import it."""
     rows, _, _ = train(tmp_path / "run", Parts(targets=lambda segment, values, config: values[:-1] + 3.0), **SERIAL)
     assert [row["losses/value_loss"] for row in rows] == pytest.approx([9.0] * 10, abs=1e-5)
+
+
+def test_a_run_that_learnt_with_parts_goes_on_with_them_and_not_without(tmp_path):
+    """Otherwise it would go on silently as another experiment."""
+    folder = tmp_path / "run"
+    train(folder, Parts(targets=two_above), **SERIAL)
+    longer = Config(**{**SMALL, **SERIAL, "run_dir": str(folder), "total_env_steps": 1280})
+    _, state = load_checkpoint(folder / "checkpoint.pt")
+    save_checkpoint(folder / "checkpoint.pt", longer, {k: v for k, v in state.items() if k not in ("config", "format")})
+    for others in (OWN, Parts(make_learner=make_idle_learner)):
+        line = f"--resume {folder}: it learns with targets of an experiment, which alone can go on with it"
+        with pytest.raises(ValueError, match=re.escape(line) + "$"):
+            resumed_run(folder, envs.make_vector, others)
+    rows = []
+    resumed_run(folder, envs.make_vector, Parts(targets=two_above)).execute(print, rows.append)
+    assert len(rows) == 10 and all(row["losses/value_loss"] == pytest.approx(4.0, abs=1e-5) for row in rows)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from rl_small import assert_bit_equal, small_collector, small_config
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
@@ -11,13 +12,13 @@ import envs
 from rl.agent import Agent, make_agent
 from rl.collector import Collector
 from rl.config import Config
-from rl.cores import LSTMCore
+from rl.cores import GRUCore, LSTMCore, RNNCore
 from rl.fast_path import can_record, differentiate, make_recording
 from rl.learner import FlatAgent
 from rl.randomness import ActionNoise
 
 STEPS, BATCH, FEATURES, ACTIONS = 6, 4, 3, 2
-both_cores = pytest.mark.parametrize("core", ["gru", "lstm"])
+every_core = pytest.mark.parametrize("core", ["rnn", "gru", "lstm"])
 
 
 class Lesson(NamedTuple):
@@ -114,7 +115,7 @@ def assert_learns_as_autograd_does(recording, lesson):
 # --- value and gradient
 
 
-@both_cores
+@every_core
 @pytest.mark.parametrize("pattern", ["none", "all", "random", *"0123456"])
 def test_recorded_activations_equal_the_unroll_in_value_and_gradient(core, pattern):
     agent = strong_agent(core)
@@ -127,7 +128,7 @@ def test_recorded_activations_equal_the_unroll_in_value_and_gradient(core, patte
     assert all(torch.equal(one, other) for one, other in zip(said, recording.output, strict=True))
 
 
-@both_cores
+@every_core
 @pytest.mark.parametrize("layers", [0, 1, 2])
 @pytest.mark.parametrize("detach", [False, True])
 def test_it_holds_for_any_torso_and_for_a_detached_critic(core, layers, detach):
@@ -135,7 +136,7 @@ def test_it_holds_for_any_torso_and_for_a_detached_critic(core, layers, detach):
     assert_learns_as_autograd_does(make_recording(agent, STEPS, BATCH), lesson(agent))
 
 
-@both_cores
+@every_core
 @pytest.mark.parametrize(
     ("steps", "batch", "features", "actions", "hidden", "torso"),
     [(40, 33, 7, 5, 64, 48), (3, 2, 9, 6, 4, 11), (1, 1, 1, 2, 1, 1), (1, 5, 2, 3, 4, 3), (9, 1, 4, 2, 3, 8)],
@@ -147,7 +148,7 @@ def test_it_holds_in_any_size(core, steps, batch, features, actions, hidden, tor
     torch.testing.assert_close(learnt, learn_by_autograd(agent, played), rtol=1e-10, atol=1e-10)
 
 
-@both_cores
+@every_core
 def test_it_holds_in_float32_to_its_precision(core):
     agent = strong_agent(core, dtype="float32")
     played = lesson(agent)
@@ -156,7 +157,7 @@ def test_it_holds_in_float32_to_its_precision(core):
     torch.testing.assert_close(learnt, learn_by_autograd(agent, played), rtol=1e-4, atol=1e-4)
 
 
-@both_cores
+@every_core
 def test_the_written_out_backward_pass_agrees_with_finite_differences(core):
     """Of Σ sin(logits) + Σ cos(values), whose derivatives are cos and −sin. Each parameter in turn is moved by 1e-6 to
     either side, three of every matrix and bias: independent of autograd altogether."""
@@ -182,7 +183,7 @@ def test_the_written_out_backward_pass_agrees_with_finite_differences(core):
             assert gradient.reshape(-1)[index].item() == pytest.approx((above - below) / 2e-6, abs=1e-6, rel=1e-6)
 
 
-@both_cores
+@every_core
 @pytest.mark.parametrize("options", [{}, {"entropy_coefficient": 0.01, "returns": "n_step", "torso_layers": 2}])
 def test_a_collector_that_records_trains_like_one_that_does_not(core, options):
     """Five updates on masked CartPole, episodes ending inside segments: the same parameters to 1e-10."""
@@ -208,7 +209,7 @@ def test_a_collector_that_records_trains_like_one_that_does_not(core, options):
 # --- buffers are used again
 
 
-@both_cores
+@every_core
 @pytest.mark.parametrize("layers", [0, 2])
 def test_every_segment_of_a_recording_is_exact_whatever_was_played_before(core, layers):
     """Other parameters, observations, states and resets each time: bit for bit what a new recording gives."""
@@ -222,7 +223,7 @@ def test_every_segment_of_a_recording_is_exact_whatever_was_played_before(core, 
         assert all(torch.equal(one, other) for one, other in zip(again, new, strict=True))
 
 
-@both_cores
+@every_core
 @pytest.mark.parametrize("pattern", ["none", "random"])
 def test_a_segment_full_of_nan_and_one_left_in_the_middle_leave_nothing_behind(core, pattern):
     """Parameters, observations, state and gradients are all nan, so every number that could be kept is one too."""
@@ -243,7 +244,7 @@ def test_a_segment_full_of_nan_and_one_left_in_the_middle_leave_nothing_behind(c
     assert all(torch.equal(one, other) for one, other in zip(learn(recording, played), expected, strict=True))
 
 
-@both_cores
+@every_core
 def test_a_gradient_is_set_and_never_added_to_what_was_there(core):
     """After none, after nan, and after itself; in place, since a FlatAgent's gradients are views of one vector."""
     agent = strong_agent(core)
@@ -271,7 +272,7 @@ def test_a_gradient_is_set_and_never_added_to_what_was_there(core):
 # --- states and resets
 
 
-@both_cores
+@every_core
 @pytest.mark.parametrize("t", range(STEPS + 1))
 def test_nan_in_a_state_before_a_reset_does_not_survive_it(core, t):
     """In the middle of the segment too, where the caller hands it in. All else stays as it is in every bit, and so does
@@ -296,7 +297,7 @@ def test_nan_in_a_state_before_a_reset_does_not_survive_it(core, t):
     assert all(tensor.isfinite().all() for tensor in learnt)
 
 
-@both_cores
+@every_core
 @pytest.mark.parametrize("pattern", ["none", "all", "random"])
 def test_the_state_after_a_step_is_still_right_when_later_steps_have_consumed_it(core, pattern):
     """The value of a truncated episode's last observation is computed from it; also while episodes open elsewhere."""
@@ -329,7 +330,8 @@ def test_agents_without_a_fast_path_are_unrolled():
     class OwnAgent(Agent):
         """So may a user's own agent, with heads of its own for example."""
 
-    assert can_record(make_agent(Config(core="lstm"), 3, 2))
+    for core in ("rnn", "gru", "lstm"):
+        assert can_record(make_agent(Config(core=core), 3, 2))
     assert not can_record(OwnAgent(nn.Sequential(), LSTMCore(3, 4), 2))
     assert not can_record(make_agent(Config(core="mlp"), 3, 2))
     assert not can_record(make_agent(Config(core="gru", core_layers=2), 3, 2))
@@ -338,6 +340,60 @@ def test_agents_without_a_fast_path_are_unrolled():
     assert not can_record(Agent(nn.Sequential(nn.Linear(3, 3)), LSTMCore(3, 4), 2))
     assert not can_record(Agent(nn.Sequential(nn.Tanh(), nn.Linear(3, 3)), LSTMCore(3, 4), 2))
     assert not can_record(Agent(nn.Identity(), LSTMCore(3, 4), 2))
+
+
+@every_core
+@pytest.mark.parametrize("options", [{}, {"detach_critic": True}, {"initialisation": "torch"}, {"torso_layers": 0},
+                                     {"activation": "relu", "torso_layers": 0}], ids=str)  # fmt: skip
+def test_these_options_keep_the_fast_path(core, options):
+    """Without torso layers there is nothing for relu to change."""
+    assert can_record(make_agent(Config(core=core, **options), 3, 2))
+
+
+@every_core
+@pytest.mark.parametrize("options", [
+    {"activation": "relu"}, {"separate_critic": True}, {"value_hidden_size": 3}, {"bounded_values": True},
+    {"core_layers": 2}, {"activation": "relu", "value_hidden_size": 3, "bounded_values": True, "detach_critic": True},
+], ids=str)  # fmt: skip
+def test_these_options_have_no_fast_path_and_learn_the_same_whichever_way_was_asked_for(core, options):
+    """`--unroll recorded` is then `--unroll again`: three updates on the same segments, with the same gradients."""
+    recorded, again = (
+        small_collector(small_config(core=core, unroll=way, env="Dice-v0", **options)) for way in ("recorded", "again")
+    )
+    assert not can_record(recorded.agent) and recorded.recording is None
+    for _ in range(3):
+        segments = [collector.collect() for collector in (recorded, again)]
+        assert_bit_equal(*segments)
+        learnt = []
+        for collector, segment in zip((recorded, again), segments, strict=True):
+            assert segment.recording is None
+            losses = differentiate(collector.agent, segment, small_config(core=core, **options))
+            learnt.append((losses, gradients(collector.agent)))
+            torch.optim.SGD(collector.agent.parameters(), lr=0.1).step()
+        assert learnt[0][0] == learnt[1][0]
+        assert all(torch.equal(one, other) for one, other in zip(learnt[0][1], learnt[1][1], strict=True))
+        assert all(gradient.abs().max() > 0 for gradient in learnt[0][1])
+
+
+@torch.no_grad()
+def test_a_simple_recurrent_network_of_relus_is_unrolled():
+    """torch's RNNCell has two nonlinearities, and the recording knows one."""
+    agent = make_agent(Config(core="rnn"), 3, 2)
+    assert can_record(agent)
+    agent.core.cells[0].nonlinearity = "relu"
+    assert agent.step(torch.full((1, 3), 9.0), agent.initial_state(1), torch.tensor([True]))[1][0].max() > 1
+    assert not can_record(agent)
+
+
+@pytest.mark.parametrize(("core", "cell"), [(RNNCore, nn.GRUCell), (GRUCore, nn.RNNCell)])
+def test_a_core_with_another_cores_cell_is_unrolled(core, cell):
+    """RNN and GRU have the same state, so that either core steps the other's cell; its recording cannot."""
+    agent = Agent(nn.Sequential(), core(3, 4), 2)
+    assert can_record(agent)
+    agent.core.cells[0] = cell(3, 4)
+    output, _ = agent.step(torch.ones(2, 3), agent.initial_state(2), torch.zeros(2, dtype=torch.bool))
+    assert output.logits.shape == (2, 2)
+    assert not can_record(agent)
 
 
 @pytest.mark.parametrize("change", [
