@@ -15,8 +15,8 @@ there each copy samples its own actions, until it falls, or for 200 steps: 0.95^
 left, which is what Monte Carlo is here. There is no time limit, but for the 500 steps an episode has to take a state
 from. The environment must draw nothing after its reset, since its copies would draw alike.
 
-Many states and few rollouts, since states differ more: of the squared bias at N = 1, a tenth of the states, those closer
-to a fall, hold a third after 7,000 env steps and two thirds after 70,000. The variance of so few rollouts is unbiased.
+Many states and few rollouts, since states differ more: of the squared bias at N = 1, a tenth of the states, those
+closer to a fall, hold a third after 7,000 env steps and two thirds after 70,000. The variance is unbiased with few.
 
 A finished (seed, env steps) has its rows in n_step_error.csv and is neither trained nor measured again.
 """
