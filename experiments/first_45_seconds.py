@@ -26,9 +26,15 @@ BOOK = {"Monte Carlo": 140.0, "N-step": 300.0}  # read off the figures
 
 
 def arms(seconds: float) -> dict[str, Arm]:
-    """Every arm, by name, each limited in time and not in env steps."""
+    """Every arm, by name, each limited in time and not in env steps.
+
+    Raises:
+        ValueError: no time at all, which would be no limit.
+    """
     from experiments.printed import AS_PRINTED, MONTE_CARLO_AS_PRINTED, PRINTED_ENV
 
+    if not seconds > 0:
+        raise ValueError(f"--seconds {seconds}: a number above 0 is needed")
     limit = {"max_seconds": seconds, "total_env_steps": 4_000_000, "log_interval": 4_000}
     systems = {"Monte Carlo": "monte-carlo", "N-step": "chapter5"}
     repaired = {name: Config(**PRESETS[preset] | limit) for name, preset in systems.items()}

@@ -8,6 +8,7 @@ and no run folders, and figures are drawn again from the rows alone.
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -93,9 +94,11 @@ class Study:
         self.planned: dict[tuple[str, int], tuple[Config, Parts]] = {}
         for seed in range(command.first_seed, command.first_seed + command.seeds):
             for arm, (config, parts) in chosen:
+                # A run folder does not tell its parts: those of other parts must not be found in its place.
+                told = "" if parts == OWN else f"-{digest(config, parts)}"
                 own = {
                     "seed": seed,
-                    "run_dir": str(command.runs_dir / f"{file_name(arm)}-s{seed}"),
+                    "run_dir": str(command.runs_dir / f"{file_name(arm)}-s{seed}{told}"),
                     "total_env_steps": command.env_steps or config.total_env_steps,
                     "wandb": command.wandb,
                     "wandb_group": name,
@@ -196,7 +199,9 @@ def result(config: Config, parts: Parts) -> tuple[Row, list[Row]]:
         "staleness": round(mean_staleness(run.summary["staleness"]), 3),
         "loss_rank_correlation": round(
             rank_correlation([point["loss"] for point in points], [point["length"] for point in points]), 4
-        ),
+        )
+        if len(points) > 1
+        else 0.0,  # a limit in seconds may leave fewer
     }
     return row, points
 
@@ -229,7 +234,7 @@ def described(part: Callable[..., Any] | None) -> Any:
     if part is None:
         return None
     function = getattr(part, "func", part)
-    return [function.__qualname__, getattr(part, "keywords", {})]
+    return [function.__qualname__, getattr(part, "keywords", {}), *getattr(part, "args", ())]
 
 
 def file_name(arm: str) -> str:
@@ -249,14 +254,16 @@ def read_csv(file: Path) -> list[Row]:
 
 
 def write_csv(file: Path, rows: list[Row]) -> None:
-    """Replace a file's rows; nothing is written where there are none and there is no file."""
+    """Replace a file's rows, all or none of them: a kill meanwhile leaves it as it was. No rows are no file."""
     if not rows:
         file.unlink(missing_ok=True)
         return
-    with open(file, "w", newline="") as stream:
+    temporary = file.with_name(file.name + ".tmp")
+    with open(temporary, "w", newline="") as stream:
         writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    os.replace(temporary, file)
 
 
 def append_csv(file: Path, rows: list[Row]) -> None:

@@ -2,16 +2,21 @@
 
 import json
 import os
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import envs
 from experiments import carry_ablation, compare_cores, study
 from rl.config import Config
 from rl.preflight import claim
 from rl.train import new_run
+from rl.worker import Parts
 
 TINY = {"mode": "serial", "workers": 1, "envs_per_worker": 2, "segment_length": 4, "hidden_size": 4, "torso_size": 4,
         "total_env_steps": 400, "log_interval": 40, "eval_episodes": 2, "wandb": "disabled"}  # fmt: skip
@@ -66,15 +71,90 @@ def test_a_folder_with_another_run_is_neither_used_nor_overwritten(tmp_path):
         study.train_missing(tiny_configs(tmp_path, seeds=[1], learning_rate=0.01))
 
 
-def test_two_runs_at_a_time_are_the_runs_that_one_at_a_time_trains(tmp_path):
-    def rows(folder):
-        records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        return [{key: x for key, x in row.items() if key not in ("time/seconds", "charts/SPS")} for row in records]
+def rows(folder):
+    """The record of a run, without what tells the time."""
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: x for key, x in row.items() if key not in ("time/seconds", "charts/SPS")} for row in records]
 
-    in_turn = study.train_missing(tiny_configs(tmp_path / "in-turn"))
-    at_once = study.train_missing(tiny_configs(tmp_path / "at-once"), processes=2)
-    assert [rows(folder) for folder in at_once] == [rows(folder) for folder in in_turn]
-    assert len(rows(in_turn[0])) == 10  # 400 env steps, a row for every 40
+
+def one_hundred(segment, _values, _config):
+    """Targets of 100, whatever was earned."""
+    return torch.full_like(segment.rewards, 100.0)
+
+
+def zeros(segment, _values, _config):
+    """Nothing is worth anything."""
+    return torch.zeros_like(segment.rewards)
+
+
+def test_two_runs_at_a_time_are_the_runs_that_one_at_a_time_trains(tmp_path):
+    """Each with its own parts: the second run learns that everything is worth 100."""
+    folders, told = {}, {}
+    for name, processes in (("in-turn", 1), ("at-once", 2)):
+        configs, told[name] = tiny_configs(tmp_path / name), []
+        parts = {configs[1].run_dir: Parts(one_hundred)}
+        folders[name] = study.train_missing(configs, processes, parts, told[name].append)
+        assert sorted(told[name], key=lambda config: config.seed) == configs
+    assert [rows(folder) for folder in folders["at-once"]] == [rows(folder) for folder in folders["in-turn"]]
+    assert len(rows(folders["in-turn"][0])) == 10  # 400 env steps, a row for every 40
+    own, hundred = ([row["losses/value_loss"] for row in rows(folder)] for folder in folders["in-turn"])
+    assert max(own) < 1 and hundred[0] == pytest.approx(100**2, rel=0.02)  # values begin near 0
+
+
+def test_zeros_for_targets_leave_a_value_loss_of_the_mean_square_of_values(tmp_path):
+    """With a learning rate of almost 0 values stay what they were, near 0; returns of up to 4 steps are up to 4."""
+    configs = tiny_configs(tmp_path, learning_rate=1e-12, env="CartPole-v1", reward_scale=1.0)
+    study.train_missing(configs, parts={configs[1].run_dir: Parts(zeros)})
+    own, none = ([row["losses/value_loss"] for row in rows(tmp_path / name)] for name in ("s1", "s2"))
+    assert min(own) > 1 > 0.5 > max(none) > 0
+
+
+def test_each_complete_run_is_told_once_whether_it_was_found_or_trained(tmp_path):
+    (found,) = tiny_configs(tmp_path, seeds=[2])
+    study.train_missing([found])
+    told, complete = [], []
+
+    def finished(config):
+        told.append(config.seed)
+        complete.append(json.loads((Path(config.run_dir) / "summary.json").read_text())["exit_code"] == 0)
+
+    study.train_missing(tiny_configs(tmp_path, seeds=(1, 2, 3)), finished=finished)
+    assert told == [2, 1, 3]  # what was found, then the others as they end
+    assert complete == [True] * 3
+    study.train_missing(tiny_configs(tmp_path, seeds=(1, 2, 3)), processes=2, finished=finished)
+    assert told[3:] == [1, 2, 3]
+
+
+def test_a_failed_run_is_not_told_and_those_before_it_are(tmp_path):
+    options = {"env": "faulty_envs:Faulty-v0",
+               "env_arg": ("fault=raises", "process=MainProcess", "at=50", f"folder={tmp_path}")}  # fmt: skip
+    configs, told = [*tiny_configs(tmp_path, [1]), *tiny_configs(tmp_path, [2], **options)], []
+    with pytest.raises(study.RunFailed, match="s2: "):
+        study.train_missing(configs, finished=told.append)
+    assert told == configs[:1]
+
+
+@pytest.mark.parametrize(
+    ("processes", "at_once", "in_turn"), [(2, ["s1", "s4"], ["s2", "s3"]), (1, [], ["s1", "s2", "s3", "s4"])]
+)
+def test_serial_runs_go_at_once_and_runs_with_workers_in_turn(processes, at_once, in_turn, monkeypatch, tmp_path):
+    """Each run with workers fills the machine by itself."""
+    modes = {1: "serial", 2: "async", 3: "sync", 4: "serial"}
+    configs = [config for seed, mode in modes.items() for config in tiny_configs(tmp_path, [seed], mode=mode)]
+    trained = {"at once": [], "in turn": []}
+
+    def pool(some, _display, of, parts, finished):
+        assert (of, parts, finished) == (processes, {"x": Parts()}, print)
+        trained["at once"] += [Path(config.run_dir).name for config in some]
+
+    def alone(some, _display, parts, finished):
+        assert (parts, finished) == ({"x": Parts()}, print)
+        trained["in turn"] += [Path(config.run_dir).name for config in some]
+
+    monkeypatch.setattr(study, "train_at_once", pool)
+    monkeypatch.setattr(study, "train_in_turn", alone)
+    study.train_missing(configs, processes, {"x": Parts()}, print)
+    assert trained == {"at once": at_once, "in turn": in_turn}
 
 
 def test_a_run_that_fails_ends_the_study_with_its_exit_code(tmp_path):
@@ -132,3 +212,37 @@ def test_two_studies_in_one_folder_and_two_runs_in_one_are_refused(tmp_path):
 def test_an_arm_named_twice_is_refused_before_anything_is_trained():
     with pytest.raises(ValueError, match="each value once is needed"):
         compare_cores.Command(arms="mlp,mlp").configs()
+
+
+STUDIES = ("policy_gradients", "n_steps", "repairs", "first_45_seconds")
+
+
+@pytest.fixture(scope="module")
+def helps():
+    """What --help of each study prints, and what was loaded for all of them; one process, since each start is slow."""
+    code = """
+import runpy, sys
+for name in sys.argv[1:]:
+    sys.argv = [name, "--help"]
+    try:
+        runpy.run_module(f"experiments.{name}", run_name="__main__")
+    except SystemExit as end:
+        print("exit", end.code, sorted({"torch", "wandb", "matplotlib", "gymnasium"} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *STUDIES], cwd=Path(__file__).parents[1], env={**os.environ, "COLUMNS": "200"},
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    return dict(zip(STUDIES, re.split(r"^exit 0 \[\]$", done.stdout, flags=re.M), strict=False))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_help_of_a_study_says_its_question_command_time_and_output_without_loading_torch(helps, name):
+    words = re.sub(r"[\s│]+", " ", helps[name])
+    assert f"usage: python -m experiments.{name} " in words
+    assert re.search(r"Question: .*\? .*Command: +python -m experiments." + name, words)
+    assert re.search(r"Time: +\d+ minutes on 2 cores for \d+ .* x 3 seeds", words)
+    assert f"Output: {name}.md and .png (table, learning curves), runs.csv and curves.csv in --out" in words
+    for option in ("--arms", "--seeds", "--first-seed", "--env-steps", "--processes", "--runs-dir", "--out", "--wandb"):
+        assert f" {option} " in words
+    assert f"runs/chapter5/{name}" in words

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.statistics import iqm, probability_of_improvement, stratified_bootstrap
+from experiments.statistics import iqm, probability_of_improvement, rank_correlation, stratified_bootstrap
 
 
 def test_the_iqm_of_one_to_eight_cuts_two_at_each_end():
@@ -123,6 +123,58 @@ def test_the_probability_has_the_same_interval_for_the_same_seed():
 def test_the_probability_needs_the_same_tasks():
     with pytest.raises(ValueError, match="2 tasks and Y has 1"):
         probability_of_improvement([[1], [2]], [[1]])
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "correlation"),
+    [
+        ([1, 2, 3], [10, 1000, 1001], 1.0),  # ranks alone count
+        ([1, 2, 3], [5, 0, -7], -1.0),
+        ([1, 2], [2, 1], -1.0),
+        ([1, 2, 3], [1, 3, 2], 0.5),  # 1 − 6 (0 + 1 + 1) / (3 · 8)
+        ([3, 1, 2], [2, 1, 3], 0.5),  # the same pairs in another order
+        ([1, 2, 3, 4], [1, 4, 2, 3], 0.4),  # 1 − 6 (0 + 4 + 1 + 1) / (4 · 15)
+        ([1, 2, 3, 4], [2, 1, 1, 2], 0.0),  # ranks 3.5 1.5 1.5 3.5
+        ([1, 1, 2], [1, 2, 3], 0.75**0.5),  # ranks 1.5 1.5 3: Σ 1.5, of √(1.5 · 2)
+        ([1, 1, 2, 2], [3, 3, 9, 9], 1.0),  # ties in the same places
+    ],
+)
+def test_rank_correlations_by_hand(x, y, correlation):
+    assert rank_correlation(x, y) == pytest.approx(correlation, abs=1e-12)
+    assert rank_correlation(y, x) == pytest.approx(correlation, abs=1e-12)
+
+
+def test_iq_and_hours_of_television_of_ten_people_correlate_by_minus_29_in_165():
+    """The worked example of the textbooks: Σ d² = 194, ρ = 1 − 6 · 194 / (10 · 99) = −29 / 165."""
+    iq = [106, 100, 86, 101, 99, 103, 97, 113, 112, 110]
+    hours = [7, 27, 2, 50, 28, 29, 20, 12, 6, 17]
+    assert rank_correlation(iq, hours) == pytest.approx(-29 / 165, abs=1e-12)
+
+
+def test_the_rank_correlation_is_pearsons_of_ranks_that_ties_share():
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        x, y = generator.integers(4, size=(2, 12))
+        ranks = [[np.mean(np.flatnonzero(np.sort(of) == value)) for value in of] for of in (x, y)]
+        assert rank_correlation(x, y) == pytest.approx(np.corrcoef(ranks)[0, 1], abs=1e-12)
+
+
+def test_the_rank_correlation_with_a_constant_is_0():
+    assert (
+        rank_correlation([1, 2, 3], [5, 5, 5]) == rank_correlation([5, 5], [1, 2]) == rank_correlation([1, 1], [2, 2])
+    )
+    assert rank_correlation([0.1] * 3, [1, 2, 3]) == 0.0
+
+
+@pytest.mark.parametrize(("x", "y"), [([], []), ([1], [1]), ([1, 2], [1]), ([1], [1, 2]), ([1, 2, 3], [1, 2])])
+def test_a_rank_correlation_needs_two_pairs(x, y):
+    with pytest.raises(ValueError, match=rf"^{len(x)} and {len(y)} numbers: pairs are needed, at least two$"):
+        rank_correlation(x, y)
+
+
+def test_a_rank_correlation_with_nan_is_refused():
+    with pytest.raises(ValueError, match="nan"):
+        rank_correlation([1, 2, np.nan], [1, 2, 3])
 
 
 def _mean(scores):
