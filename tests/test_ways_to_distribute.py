@@ -90,6 +90,14 @@ def test_three_arms_learn_with_expensive_steps_too_if_they_are_chosen():
     assert (dear.mode, dear.total_environments, dear.eval_episodes) == ("async", 8, 1)
 
 
+def test_expensive_arms_have_fewer_seeds(tmp_path):
+    command = ways.Command(arms="one process,sync 8 workers", seeds=5, expensive_seeds=2, out=tmp_path)
+    cheap, expensive = (list(study.planned) for study in ways.studies(command))
+    assert cheap == [(arm, seed) for seed in (1, 2, 3, 4, 5) for arm in ("one process", "sync 8 workers")]
+    assert expensive == [("one process 1 ms", 1), ("one process 1 ms", 2)]
+    assert len(ways.studies(ways.replace(command, learn_expensive=False))) == 1
+
+
 def test_speed_is_measured_for_every_way_at_every_cost_the_repetitions_interleaved():
     command = ways.Command(arms="one process,sync 4 workers", compute_ms="10,0.5", repetitions=2, seconds=1.5)
     planned = ways.speed_configs(command)
@@ -120,7 +128,7 @@ def test_a_measurement_leaves_its_row(tmp_path):
     assert (row["arm"], row["compute_ms"], row["workers"], row["staleness"]) == ("one process", "1", "1", "0.0")
     assert float(row["seconds"]) >= 0.3
     assert float(row["sps"]) <= 1000  # 8 environments of 1 ms on one core
-    assert float(row["sps"]) == pytest.approx(float(row["env_steps"]) / float(row["seconds"]), rel=1e-3)
+    assert float(row["sps"]) == pytest.approx(float(row["env_steps"]) / float(row["seconds"]), rel=2e-3)
 
 
 # --- numbers
@@ -230,7 +238,7 @@ def test_the_projection_is_held_against_the_runs_that_really_were_expensive():
 def test_the_page_has_every_part_and_the_figure_is_drawn(tmp_path):
     from experiments.ways_figure import ways_figure
 
-    command = ways.Command(arms="one process,async 2 workers", compute_ms="0,1", env_steps=6000)
+    command = ways.Command(arms="one process,async 2 workers", compute_ms="0,1", env_steps=6000, length=100)
     curves = {arm: [RISING, RISING] for arm in ways.arms(command)}
     numbers = {"env_steps": 6000, "updates": 75, "seconds": 9, "final_length": 220, "greedy_length": 300,
                "sampled_length": 250, "staleness": 0.5}  # fmt: skip
