@@ -40,7 +40,7 @@ STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, 
 CURVE_RESAMPLES = 2_000  # at each of the points
 
 
-def learning_curves(arms: Arms, file: Path, y_key: str = RETURN, y_label: str = "mean episode return") -> None:
+def learning_curves(arms: Arms, file: Path) -> None:
     """Draws one row of two panels for each environment and writes them as a PNG."""
     import matplotlib
 
@@ -58,9 +58,9 @@ def learning_curves(arms: Arms, file: Path, y_key: str = RETURN, y_label: str = 
         for (left, right), env in zip(panels, environments, strict=True):
             groups = {name: runs for (of_env, name), runs in arms.items() if of_env == env}
             for panel, (x_key, solved_key, x_label) in zip((left, right), X_AXES, strict=True):
-                _draw_panel(panel, groups, x_key, solved_key, colours, y_key)
+                _draw_panel(panel, groups, x_key, solved_key, colours)
                 panel.set_xlabel(x_label)
-            left.set_ylabel(y_label)
+            left.set_ylabel("mean episode return")
             left.set_title(env, loc="left", fontsize=10, fontweight="bold")
         lines = [Line2D([], [], color=colour, linewidth=2.2) for colour in colours.values()]
         columns = max(1, 100 // (8 + max(map(len, colours))))  # some 100 characters fit across the figure
@@ -160,7 +160,7 @@ def _draw_bars(panel, runs: dict[str, dict]) -> None:
     panel.invert_yaxis()
     panel.margins(x=0.3)
     panel.set_xlim(left=0)
-    panel.xaxis.set_major_formatter(_thousands)
+    panel.xaxis.set_major_formatter(thousands)
     panel.set_xlabel("env steps a second" + (", % of the roofline" if share else ""))
 
 
@@ -173,7 +173,7 @@ def _draw_scaling(panel, runs: dict[int, dict]) -> None:
     panel.set_xticks(values, [str(value) for value in values])
     panel.minorticks_off()
     panel.set_ylim(0, 1.1 * max(map(sum, zip(middle, above, strict=True))))
-    panel.yaxis.set_major_formatter(_thousands)
+    panel.yaxis.set_major_formatter(thousands)
     panel.grid(axis="y", color="#E5E5E5", linewidth=0.8)
 
 
@@ -221,18 +221,16 @@ def mean_curve(runs: list[Run], x_key: str, y_key: str = RETURN) -> tuple[np.nda
     return grid, iqm(values), stratified_bootstrap([values], iqm, CURVE_RESAMPLES)
 
 
-def _draw_panel(
-    panel, groups: dict[str, list[Run]], x_key: str, solved_key: str, colours: dict[str, str], y_key: str
-) -> None:
+def _draw_panel(panel, groups: dict[str, list[Run]], x_key: str, solved_key: str, colours: dict[str, str]) -> None:
     for name, runs in groups.items():
         for run in runs:
-            x, y = smoothed(run, x_key, y_key)
+            x, y = smoothed(run, x_key)
             panel.plot(x, y, color=colours[name], linewidth=0.7, alpha=0.35)
             solved_at = run.summary.get(solved_key)
             if solved_at is not None and len(x):
                 dot = {"color": colours[name], "markersize": 4.5, "markeredgecolor": "white", "zorder": 3}
                 panel.plot(solved_at, np.interp(solved_at, x, y), "o", **dot)
-        curve = mean_curve(runs, x_key, y_key)
+        curve = mean_curve(runs, x_key)
         if curve:
             grid, mean, (low, high) = curve
             panel.fill_between(grid, low, high, color=colours[name], alpha=0.2, linewidth=0)
@@ -240,10 +238,11 @@ def _draw_panel(
     for threshold in {run.reward_threshold for runs in groups.values() for run in runs} - {None}:
         panel.axhline(threshold, color="#444444", linewidth=1, linestyle="--", zorder=1)
     panel.set_xlim(left=0)
-    panel.xaxis.set_major_formatter(_thousands)
+    panel.xaxis.set_major_formatter(thousands)
     panel.grid(axis="y", color="#E5E5E5", linewidth=0.8)
     panel.set_axisbelow(True)
 
 
-def _thousands(value: float, _position: int) -> str:
+def thousands(value: float, _position: int) -> str:
+    """A tick's label: 250k, 1.5M."""
     return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"

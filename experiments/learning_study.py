@@ -295,6 +295,10 @@ FOOTNOTE = (
     "sampled: 100 fresh episodes of CartPole-v1 with the final parameters, 500 steps at most. All three: interquartile "
     "mean over seeds and its 95 % bootstrap interval. The others: medians over seeds."
 )
+FIGURE = (
+    " Figure: lines and bands are interquartile means of the curves and their intervals; on the right dots are seeds, "
+    "diamond and bar interquartile mean and interval of the length at the end."
+)
 
 
 def study_table(rows: list[Row], columns: tuple = COLUMNS) -> str:

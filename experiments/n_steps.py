@@ -12,7 +12,7 @@ Monte Carlo, the whole episode. A segment also ends where its episode does.
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.learning_study import FOOTNOTE, Arm, Study, StudyCommand, publish, study_table
+from experiments.learning_study import COLUMNS, FIGURE, FOOTNOTE, Arm, Study, StudyCommand, publish, study_table
 from rl.config import Config
 from rl.presets import PRESETS
 
@@ -37,11 +37,14 @@ def main() -> None:
     def run() -> None:
         study = Study("chapter5-n-steps", ARMS, parse(Command, __doc__))
         rows = study.complete()
-        from experiments.figures import LENGTH, learning_curves
+        from experiments.chapter_figures import study_figure
 
-        curves = {("CartPole-v1, -10 for a fall", arm): runs for arm, runs in study.curves().items()}
-        learning_curves(curves, study.out / "n_steps.png", LENGTH, "mean episode length")
-        publish(study.out, "n_steps", f"{study_table(rows)}\n\n{FOOTNOTE}")
+        study_figure(study.curves(), rows, study.out / "n_steps.png", seconds=False, ordered=True)
+        publish(
+            study.out,
+            "n_steps",
+            f"{study_table(rows, [column for column in COLUMNS if column[0] != 'seconds'])}\n\n{FOOTNOTE}{FIGURE}",
+        )
 
     experiment(run)
 

@@ -13,7 +13,7 @@ three learn in one process with one environment, the last two in 7 asynchronous 
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.learning_study import FOOTNOTE, Arm, Study, StudyCommand, publish, study_table
+from experiments.learning_study import FIGURE, FOOTNOTE, Arm, Study, StudyCommand, publish, study_table
 from rl.config import Config
 from rl.presets import PRESETS
 
@@ -36,11 +36,10 @@ def main() -> None:
     def run() -> None:
         study = Study("chapter5-policy-gradients", ARMS, parse(Command, __doc__))
         rows = study.complete()
-        from experiments.figures import LENGTH, learning_curves
+        from experiments.chapter_figures import study_figure
 
-        curves = {("CartPole-v1, -10 for a fall", arm): runs for arm, runs in study.curves().items()}
-        learning_curves(curves, study.out / "policy_gradients.png", LENGTH, "mean episode length")
-        publish(study.out, "policy_gradients", f"{study_table(rows)}\n\n{FOOTNOTE}")
+        study_figure(study.curves(), rows, study.out / "policy_gradients.png", seconds=True)
+        publish(study.out, "policy_gradients", f"{study_table(rows)}\n\n{FOOTNOTE}{FIGURE}")
 
     experiment(run)
 

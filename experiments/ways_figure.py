@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.figures import COLOURS, LENGTH, STYLE, X_AXES, mean_curve, write_png
+from experiments.figures import COLOURS, LENGTH, STYLE, X_AXES, mean_curve, thousands, write_png
 from experiments.records import Run
 
 System = tuple[str, int]  # async, sync or one process; workers
@@ -70,7 +70,7 @@ def _draw_curves(panel, curves: Mapping[System, list[Run]], x_key: str) -> None:
             panel.plot(grid, mean, **look)
     panel.set_xlim(left=0)
     panel.set_ylim(bottom=0)
-    panel.xaxis.set_major_formatter(_thousands)
+    panel.xaxis.set_major_formatter(thousands)
     panel.grid(axis="y", color="#E5E5E5", linewidth=0.8)
     panel.set_axisbelow(True)
 
@@ -95,7 +95,7 @@ def _draw_speeds(panel, speeds: Mapping[tuple[str, int, float], float]) -> None:
     panel.set_xticks(workers, [str(value) for value in workers])
     panel.minorticks_off()
     panel.margins(y=0.12)
-    panel.yaxis.set_major_formatter(_thousands)
+    panel.yaxis.set_major_formatter(thousands)
     panel.set_xlabel("workers (8 environments in all)")
     panel.set_ylabel("env steps a second")
     panel.set_title("Speed", loc="left", fontsize=10, fontweight="bold")
@@ -114,7 +114,3 @@ def _legend(systems: Iterable[System]) -> tuple[list[Any], list[str]]:
         lines.insert(1, Line2D([], [], linestyle=""))
         names.insert(1, "")
     return lines, names
-
-
-def _thousands(value: float, _position: int) -> str:
-    return f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"

@@ -15,7 +15,7 @@ import torch
 
 import envs
 import rl.evaluate
-from experiments import figures, first_45_seconds, learning_study, n_steps, policy_gradients, repairs
+from experiments import chapter_figures, figures, first_45_seconds, learning_study, n_steps, policy_gradients, repairs
 from experiments.learning_study import (
     COLUMNS,
     Arm,
@@ -201,8 +201,7 @@ def test_rows_and_curves_are_enough_for_the_same_table_and_figure(trained, no_tr
     monkeypatch.setattr(figures, "CURVE_RESAMPLES", 10)
     drawn = []
     for source in (folder, tmp_path):
-        curves = {("CartPole-v1", arm): runs for arm, runs in tiny_study(source).curves().items()}
-        figures.learning_curves(curves, tmp_path / "figure.png", figures.LENGTH, "mean episode length")
+        chapter_figures.study_figure(tiny_study(source).curves(), rows, tmp_path / "figure.png", seconds=True)
         drawn.append((tmp_path / "figure.png").read_bytes())
     assert drawn[0] == drawn[1]
 
@@ -541,26 +540,28 @@ def test_a_page_is_written_and_printed_with_the_files_beside_it(tmp_path, capsys
     assert capsys.readouterr().out.endswith(f"Written to {tmp_path}: page.md, runs.csv\n")
 
 
-def test_learning_curves_draw_the_column_that_is_asked_for(monkeypatch, tmp_path):
-    """Returns are −1 and lengths 10, 20, … here: means of up to five are 10, 15, 20, 25, 30, 40."""
-    rows = [{"global_step": 100 * k, "time/seconds": k, "charts/episodic_return": -1.0,
-             "charts/episodic_length": 10.0 * k} for k in range(1, 7)]  # fmt: skip
+@pytest.mark.parametrize("seconds", [False, True])
+def test_a_study_is_drawn_as_mean_curves_of_lengths_and_the_ends_of_its_seeds(monkeypatch, tmp_path, seconds):
+    """Returns are −1 and lengths 10, 20, … here: means of up to five are 10, 15, 20, 25, 30, 40. Of the ends 0, 1, 2
+    and 100 of the second arm the middle two have a mean of 1.5."""
+    points = [{"global_step": 100 * k, "time/seconds": k, "charts/episodic_return": -1.0,
+               "charts/episodic_length": 10.0 * k} for k in range(1, 7)]  # fmt: skip
     drawn = {}
 
     def keep(figure, _file):
-        drawn.update({panel.get_xlabel(): panel.lines[0].get_xydata().tolist() for panel in figure.axes})
-        drawn["label"] = figure.axes[0].get_ylabel()
+        drawn.update({panel.get_xlabel(): [line.get_xydata() for line in panel.lines] for panel in figure.axes})
+        drawn["labels"] = figure.axes[0].get_ylabel(), [label.get_text() for label in figure.axes[-1].get_yticklabels()]
 
-    monkeypatch.setattr(figures, "write_png", keep)
-    arms = {("CartPole-v1", "mlp"): [Run(Path("run"), {}, rows, {}, None)]}
-    figures.learning_curves(arms, tmp_path / "x.png", figures.LENGTH, "mean episode length")
-    lengths = [10, 15, 20, 25, 30, 40]
-    assert drawn["environment steps"] == [[100 * (k + 1), y] for k, y in enumerate(lengths)]
-    assert drawn["seconds of training"] == [[k + 1, y] for k, y in enumerate(lengths)]
-    assert drawn["label"] == "mean episode length"
-    figures.learning_curves(arms, tmp_path / "x.png")
-    assert drawn["environment steps"] == [[100 * (k + 1), -1] for k in range(6)]
-    assert drawn["label"] == "mean episode return"
+    monkeypatch.setattr(chapter_figures, "write_png", keep)
+    curves = {arm: [Run(Path("run"), {}, points, {}, None)] for arm in ("N = 1", "N = 2")}
+    rows = [row_of("N = 1", 1, 7.0), *(row_of("N = 2", seed, end) for seed, end in enumerate((0, 1, 2, 100)))]
+    chapter_figures.study_figure(curves, rows, tmp_path / "x.png", seconds)
+    assert drawn["labels"] == ("mean episode length", ["N = 1", "N = 2"])
+    assert ("seconds of training" in drawn) == seconds
+    for line in drawn["environment steps"]:
+        assert np.interp([100, 300, 600], *line.T).tolist() == pytest.approx([10, 20, 40], rel=0.01)
+    seeds, _, mean = drawn["episode length at the end"][3:]  # dots, bar and diamond of each arm
+    assert seeds.tolist() == [[0, 1], [1, 1], [2, 1], [100, 1]] and mean.tolist() == [[1.5, 1]]
 
 
 # --- the command line
