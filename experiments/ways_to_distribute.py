@@ -12,7 +12,8 @@ W workers of 8 / W environments each, the chapter's network and loss, CartPole w
     one process       all 8 environments stepped together, no worker processes
 
 Per env step sync is one process, to rounding; async makes W times as many updates, each from 1 / W of the environments
-and from parameters that others have changed meanwhile.
+and from parameters that others have changed meanwhile. So one more arm, one process with 8 times the learning rate,
+tells how much of async's lead is just its larger number of steps.
 
 Three parts: learning with the cheap environment, and with 1 ms of computing a step for up to three of the arms; speed
 and the age of gradients at each cost of a step, in short runs of their own; and, projected from both, the seconds to a
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 ENVIRONMENTS = 8  # over all workers
 ENV_STEPS = 70_000
 WORKERS = (1, 2, 4, 8)
+LONG_STEPS = f"one process {ENVIRONMENTS} x learning rate"
 EXPENSIVE_MS = 1.0  # of the learning runs with the expensive environment
 LEAST_ENV_STEPS = 5_000  # of a learning run: five points of its curve
 # Of a run that measures speed. Its evaluations, in an environment that may be expensive, are short.
@@ -164,14 +166,19 @@ def arms(command: Command) -> dict[str, Arm]:
     expensive = {
         expensive_name(way.name): Arm(way.config(EXPENSIVE_MS, **options)) for way in ways if way.name in EXPENSIVE
     }
+    # Async with W workers takes W steps of Adam where this takes one: here is one that goes as far as 8 of them.
+    rate = ENVIRONMENTS * PRESETS["chapter5-batched"]["learning_rate"]
+    alone = WAYS["one process"]
+    if alone in ways:
+        cheap[LONG_STEPS] = Arm(alone.config(total_env_steps=command.env_steps, learning_rate=rate))
     return cheap | (expensive if command.learn_expensive else {})
 
 
 def studies(command: Command) -> list[Study]:
     """Of the cheap arms, and of the expensive ones, which have fewer seeds."""
     every = arms(command)
-    cheap = {name: arm for name, arm in every.items() if name in WAYS}
-    expensive = {name: arm for name, arm in every.items() if name not in WAYS}
+    dear = [name for name, arm in every.items() if arm.config.env_arg]
+    cheap, expensive = ({name: arm for name, arm in every.items() if (name in dear) == wanted} for wanted in (0, 1))
     seeds = command.seeds, min(command.seeds, command.expensive_seeds)
     return [
         Study("chapter5-ways-to-distribute", group, replace(command, arms="all", env_steps=0, seeds=most))

@@ -68,8 +68,10 @@ def test_all_ways_have_eight_environments_the_same_loss_and_the_same_env_steps()
     found = ways.arms(ways.Command(arms="all", learn_expensive=False))
     assert [*found] == [
         "one process", "async 1 worker", "async 2 workers", "async 4 workers", "async 8 workers",
-        "sync 1 worker", "sync 2 workers", "sync 4 workers", "sync 8 workers",
+        "sync 1 worker", "sync 2 workers", "sync 4 workers", "sync 8 workers", "one process 8 x learning rate",
     ]  # fmt: skip
+    fast = found.pop(ways.LONG_STEPS).config
+    assert ways.replace(fast, learning_rate=1e-4) == found["one process"].config and fast.learning_rate == 8e-4
     configs = [arm.config for arm in found.values()]
     assert {config.workers * config.envs_per_worker for config in configs} == {8}
     assert [(config.mode, config.workers) for config in configs] == [
@@ -84,7 +86,7 @@ def test_all_ways_have_eight_environments_the_same_loss_and_the_same_env_steps()
 
 def test_three_arms_learn_with_expensive_steps_too_if_they_are_chosen():
     both = ways.arms(ways.Command(arms="async 8 workers,async 2 workers,one process", expensive_env_steps=6_000))
-    assert [*both][3:] == ["async 2 workers 1 ms", "one process 1 ms"]
+    assert [*both][4:] == ["async 2 workers 1 ms", "one process 1 ms"]
     dear = both["async 2 workers 1 ms"].config
     assert (dear.env, dear.env_args, dear.total_env_steps) == (EXPENSIVE_ENV, {"compute_ms": 1}, 6_000)
     assert (dear.mode, dear.total_environments, dear.eval_episodes) == ("async", 8, 1)
@@ -93,7 +95,7 @@ def test_three_arms_learn_with_expensive_steps_too_if_they_are_chosen():
 def test_expensive_arms_have_fewer_seeds(tmp_path):
     command = ways.Command(arms="one process,sync 8 workers", seeds=5, expensive_seeds=2, out=tmp_path)
     cheap, expensive = (list(study.planned) for study in ways.studies(command))
-    assert cheap == [(arm, seed) for seed in (1, 2, 3, 4, 5) for arm in ("one process", "sync 8 workers")]
+    assert cheap == [(arm, s) for s in (1, 2, 3, 4, 5) for arm in ("one process", "sync 8 workers", ways.LONG_STEPS)]
     assert expensive == [("one process 1 ms", 1), ("one process 1 ms", 2)]
     assert len(ways.studies(ways.replace(command, learn_expensive=False))) == 1
 
