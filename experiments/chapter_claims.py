@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.learning_study import Row, read_csv, with_interval
+from experiments.ways_to_distribute import LONG_STEPS
 
 SOURCES = {  # study: the file of rows that is read
     "n_step_error": "n_step_error.csv",
@@ -152,6 +153,17 @@ def asynchronous(tables: Tables) -> list[Finding]:
                 {1: "holds: better than sync", 0: "holds: as good as sync", -1: "does not hold: worse than sync"}[sign],
             )
         )
+    pair = [scores(rows, arm) for arm in ("async 8 workers", LONG_STEPS)]
+    words, sign = compared(*pair)
+    found.append(
+        Finding(
+            "2. The same against one process whose learning rate is 8 times as large, as async has 8 times the updates",
+            f"Episode length at the end, equal env steps: async 8 workers {shown(pair[0])}, one process "
+            f"{shown(pair[1])}; P(async > one process) {words}",
+            {1: "async is better still", 0: "its lead is its number of updates", -1: "its lead was its number of "
+             "updates: one process is better"}[sign],
+        )
+    )  # fmt: skip
     return found
 
 
