@@ -87,7 +87,10 @@ def study_figure(
                     panel.fill_between(grid, low, high, color=colours[arm], alpha=0.12, linewidth=0)
                     panel.plot(grid, mean, color=colours[arm], linewidth=2)
             panel.set_xlabel(x_label)
-            panel.set_xlim(left=0)
+            if x_key == "time/seconds":
+                panel.set_xscale("log")  # updates every step take ten times as long as every episode
+            else:
+                panel.set_xlim(left=0)
             panel.xaxis.set_major_formatter(thousands)
             panel.grid(axis="y", color="#E5E5E5", linewidth=0.8)
             panel.set_axisbelow(True)
