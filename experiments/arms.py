@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from experiments.records import Run
 
-CORES = ("mlp", "gru", "lstm")  # the order in tables and figures
+CORES = ("mlp", "rnn", "gru", "lstm")  # the order in tables and figures
 
 # Options in which runs of one arm may differ: the first six are told apart by the grouping itself, the others choose
 # what is recorded, not what is learnt.

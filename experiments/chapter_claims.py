@@ -207,7 +207,8 @@ def loss(tables: Tables) -> Finding:
     everything = [value for values in by_arm.values() for value in values]
     medians = {arm: median(values) for arm, values in by_arm.items()}
     positive = sum(value > 0 for value in everything) / len(everything)
-    said = ", ".join(f"{arm} {value:+.2f}" for arm, value in medians.items())
+    ascending = sorted(medians.items(), key=lambda pair: pair[1])
+    said = ", ".join(f"{arm} {value:+.2f}" for arm, value in ascending)
     if max(medians.values()) < -0.5:
         verdict = "does not hold: the loss falls as the agent improves"
     elif min(medians.values()) > 0.5:

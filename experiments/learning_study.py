@@ -9,7 +9,7 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -301,7 +301,7 @@ FIGURE = (
 )
 
 
-def study_table(rows: list[Row], columns: tuple = COLUMNS) -> str:
+def study_table(rows: list[Row], columns: Sequence = COLUMNS) -> str:
     """A Markdown table, a row an arm."""
     lines = ["| | seeds | " + " | ".join(title for _, title, _, _ in columns) + " |"]
     lines.append("|---|" + "---:|" * (len(columns) + 1))
@@ -335,3 +335,23 @@ def publish(out: Path, name: str, text: str) -> None:
     (out / f"{name}.md").write_text(text.rstrip() + "\n")
     print(text)
     print(f"Written to {out}: " + ", ".join(sorted(file.name for file in out.iterdir() if file.is_file())))
+
+
+def run_study(
+    name: str, arms: Mapping[str, Arm], command: StudyCommand, columns: Sequence = COLUMNS, **drawn: bool
+) -> None:
+    """The whole of an experiment that is arms by seeds: train what is missing, tabulate and draw.
+
+    Args:
+        name: of the experiment, and of its table and figure.
+        arms: every arm, by name.
+        command: which of them, how many seeds, where.
+        columns: of the table.
+        drawn: options of `study_figure`.
+    """
+    study = Study(f"chapter5-{name.replace('_', '-')}", arms, command)
+    rows = study.complete()
+    from experiments.chapter_figures import study_figure
+
+    study_figure(study.curves(), rows, study.out / f"{name}.png", **drawn)
+    publish(study.out, name, f"{study_table(rows, columns)}\n\n{FOOTNOTE}{FIGURE}")

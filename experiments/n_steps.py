@@ -12,7 +12,7 @@ Monte Carlo, the whole episode. A segment also ends where its episode does.
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.learning_study import COLUMNS, FIGURE, FOOTNOTE, Arm, Study, StudyCommand, publish, study_table
+from experiments.learning_study import COLUMNS, Arm, StudyCommand, run_study
 from rl.config import Config
 from rl.presets import PRESETS
 
@@ -34,19 +34,8 @@ def main() -> None:
     """Parse the command line, train what is missing, tabulate and draw."""
     from experiments.command_line import experiment, parse
 
-    def run() -> None:
-        study = Study("chapter5-n-steps", ARMS, parse(Command, __doc__))
-        rows = study.complete()
-        from experiments.chapter_figures import study_figure
-
-        study_figure(study.curves(), rows, study.out / "n_steps.png", seconds=False, ordered=True)
-        publish(
-            study.out,
-            "n_steps",
-            f"{study_table(rows, [column for column in COLUMNS if column[0] != 'seconds'])}\n\n{FOOTNOTE}{FIGURE}",
-        )
-
-    experiment(run)
+    columns = [column for column in COLUMNS if column[0] != "seconds"]
+    experiment(lambda: run_study("n_steps", ARMS, parse(Command, __doc__), columns, seconds=False, ordered=True))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ three learn in one process with one environment, the last two in 7 asynchronous 
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.learning_study import FIGURE, FOOTNOTE, Arm, Study, StudyCommand, publish, study_table
+from experiments.learning_study import Arm, StudyCommand, run_study
 from rl.config import Config
 from rl.presets import PRESETS
 
@@ -35,15 +35,7 @@ def main() -> None:
     """Parse the command line, train what is missing, tabulate and draw."""
     from experiments.command_line import experiment, parse
 
-    def run() -> None:
-        study = Study("chapter5-policy-gradients", ARMS, parse(Command, __doc__))
-        rows = study.complete()
-        from experiments.chapter_figures import study_figure
-
-        study_figure(study.curves(), rows, study.out / "policy_gradients.png", seconds=True)
-        publish(study.out, "policy_gradients", f"{study_table(rows)}\n\n{FOOTNOTE}{FIGURE}")
-
-    experiment(run)
+    experiment(lambda: run_study("policy_gradients", ARMS, parse(Command, __doc__), seconds=True))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ discount and learning rate, and the same env steps.
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from experiments.learning_study import FIGURE, FOOTNOTE, Arm, Study, StudyCommand, publish, study_table
+from experiments.learning_study import Arm, StudyCommand, run_study
 from rl.config import Config
 from rl.presets import PRESETS
 
@@ -56,16 +56,7 @@ def main() -> None:
     """Parse the command line, train what is missing, tabulate and draw."""
     from experiments.command_line import experiment, parse
 
-    def run() -> None:
-        command = parse(Command, __doc__)
-        study = Study("chapter5-repairs", arms(), command)
-        rows = study.complete()
-        from experiments.chapter_figures import study_figure
-
-        study_figure(study.curves(), rows, study.out / "repairs.png", seconds=False)
-        publish(study.out, "repairs", f"{study_table(rows)}\n\n{FOOTNOTE}{FIGURE}")
-
-    experiment(run)
+    experiment(lambda: run_study("repairs", arms(), parse(Command, __doc__), seconds=False))
 
 
 if __name__ == "__main__":
