@@ -56,7 +56,7 @@ def main() -> None:
     """Parse the command line, train what is missing, tabulate and draw."""
     from experiments.command_line import experiment, parse
 
-    experiment(lambda: run_study("repairs", arms(), parse(Command, __doc__), seconds=False))
+    experiment(lambda: run_study("repairs", arms(), parse(Command, __doc__), seconds=True))
 
 
 if __name__ == "__main__":
