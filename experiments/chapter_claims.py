@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.learning_study import Row, read_csv, with_interval
+from experiments.learning_study import Row, compared, read_csv, scores, with_interval
 from experiments.ways_to_distribute import LONG_STEPS
 
 SOURCES = {  # study: the file of rows that is read
@@ -62,24 +62,10 @@ def read(results: Path) -> Tables:
     return tables
 
 
-def scores(rows: list[Row], arm: str, key: str = "final_length") -> list[float]:
-    """One number of each seed of an arm, in the order of seeds."""
-    return [float(row[key]) for row in sorted(rows, key=lambda row: int(row["seed"])) if row["arm"] == arm]
-
-
 def shown(values: list[float], digits: int = 0) -> str:
     """Interquartile mean with its interval: 170 [150, 190]."""
     mean, low, high = with_interval(values)
     return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def compared(x: list[float], y: list[float]) -> tuple[str, int]:
-    """P(X > Y) in words, and its sign: 1 or -1 where the interval excludes one half, else 0."""
-    from experiments.statistics import probability_of_improvement
-
-    estimate, (low, high) = probability_of_improvement([x], [y])
-    sign = 1 if low > 0.5 else -1 if high < 0.5 else 0
-    return f"{estimate:.2f} [{float(low):.2f}, {float(high):.2f}]", sign
 
 
 SIGNS = {1: "holds", -1: "the opposite holds", 0: "not decided by these seeds"}

@@ -330,6 +330,20 @@ def with_interval(values: list[float]) -> tuple[float, float, float]:
     return float(iqm(values)), float(low), float(high)
 
 
+def scores(rows: list[Row], arm: str, key: str = "final_length") -> list[float]:
+    """One number of each seed of an arm, in the order of seeds."""
+    return [float(row[key]) for row in sorted(rows, key=lambda row: int(row["seed"])) if row["arm"] == arm]
+
+
+def compared(x: list[float], y: list[float]) -> tuple[str, int]:
+    """P(X > Y) in words, and its sign: 1 or -1 where the interval excludes one half, else 0."""
+    from experiments.statistics import probability_of_improvement
+
+    estimate, (low, high) = probability_of_improvement([x], [y])
+    sign = 1 if low > 0.5 else -1 if high < 0.5 else 0
+    return f"{estimate:.2f} [{float(low):.2f}, {float(high):.2f}]", sign
+
+
 def publish(out: Path, name: str, text: str) -> None:
     """Write a Markdown page, print it, and say where everything is."""
     (out / f"{name}.md").write_text(text.rstrip() + "\n")
@@ -337,8 +351,18 @@ def publish(out: Path, name: str, text: str) -> None:
     print(f"Written to {out}: " + ", ".join(sorted(file.name for file in out.iterdir() if file.is_file())))
 
 
+def nothing(_rows: list[Row]) -> str:
+    """Nothing to add to a page."""
+    return ""
+
+
 def run_study(
-    name: str, arms: Mapping[str, Arm], command: StudyCommand, columns: Sequence = COLUMNS, **drawn: bool
+    name: str,
+    arms: Mapping[str, Arm],
+    command: StudyCommand,
+    columns: Sequence = COLUMNS,
+    more: Callable[[list[Row]], str] = nothing,
+    **drawn: bool,
 ) -> None:
     """The whole of an experiment that is arms by seeds: train what is missing, tabulate and draw.
 
@@ -347,6 +371,7 @@ def run_study(
         arms: every arm, by name.
         command: which of them, how many seeds, where.
         columns: of the table.
+        more: Markdown that the page ends with, of the study's rows.
         drawn: options of `study_figure`.
     """
     study = Study(f"chapter5-{name.replace('_', '-')}", arms, command)
@@ -354,4 +379,4 @@ def run_study(
     from experiments.chapter_figures import study_figure
 
     study_figure(study.curves(), rows, study.out / f"{name}.png", **drawn)
-    publish(study.out, name, f"{study_table(rows, columns)}\n\n{FOOTNOTE}{FIGURE}")
+    publish(study.out, name, f"{study_table(rows, columns)}\n\n{FOOTNOTE}{FIGURE}{more(rows)}")

@@ -18,9 +18,10 @@ discount and learning rate, and the same env steps.
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
-from experiments.learning_study import Arm, StudyCommand, run_study
+from experiments.learning_study import Arm, Row, StudyCommand, compared, run_study, scores, with_interval
 from rl.config import Config
 from rl.presets import PRESETS
 
@@ -52,11 +53,22 @@ class Command(StudyCommand):
     """Folder of the run folders."""
 
 
+def gains(rows: list[Row]) -> str:
+    """A Markdown table: what each repair changed of the length at the end, against the arm before it."""
+    lines = ["", "", "| repair | change of the length at the end | P(longer than before) |", "|---|---:|---:|"]
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    for before, arm in pairwise(arms):
+        pair = scores(rows, arm), scores(rows, before)
+        means = [with_interval(values)[0] for values in pair]
+        lines.append(f"| {arm} | {means[0] - means[1]:+.1f} | {compared(*pair)[0]} |")
+    return "\n".join(lines) + "\n\nA repair buys something for sure where the interval of P is above one half."
+
+
 def main() -> None:
     """Parse the command line, train what is missing, tabulate and draw."""
     from experiments.command_line import experiment, parse
 
-    experiment(lambda: run_study("repairs", arms(), parse(Command, __doc__), seconds=True))
+    experiment(lambda: run_study("repairs", arms(), parse(Command, __doc__), more=gains, seconds=True))
 
 
 if __name__ == "__main__":

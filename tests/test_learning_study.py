@@ -564,6 +564,15 @@ def test_a_study_is_drawn_as_mean_curves_of_lengths_and_the_ends_of_its_seeds(mo
     assert seeds.tolist() == [[0, 1], [1, 1], [2, 1], [100, 1]] and mean.tolist() == [[1.5, 1]]
 
 
+def test_what_a_repair_buys_is_the_change_against_the_arm_before_it_and_how_likely_it_is_one():
+    """All of 20 to 24 are above all of 10 to 14; their middles are 12 and 22."""
+    ends = {"as printed": (10, 11, 12, 13, 14), "bootstrap": (20, 21, 22, 23, 24), "time limit": (20, 21, 22, 23, 24)}
+    rows = [row_of(arm, seed, end) for arm, seeds in ends.items() for seed, end in enumerate(seeds)]
+    lines = repairs.gains(rows).splitlines()
+    assert lines[4] == "| bootstrap | +10.0 | 1.00 [1.00, 1.00] |"
+    assert lines[5].startswith("| time limit | +0.0 | 0.50 [0.") and len([x for x in lines if x.startswith("| ")]) == 3
+
+
 # --- the command line
 
 
