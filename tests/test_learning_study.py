@@ -634,7 +634,7 @@ def test_each_study_leaves_rows_curves_a_table_and_a_figure_of_every_arm(module,
     assert len(arms) == len(set(asked)) == STUDIES[module]  # folders of their own
     assert [row["arm"] for row in csv.DictReader((tmp_path / "runs.csv").open())] == arms
     table = [line for line in (tmp_path / f"{name}.md").read_text().splitlines() if line.startswith("| ")]
-    assert [line.split(" | ")[0] for line in table[1:]] == [f"| {arm}" for arm in arms]
+    assert [line.split(" | ")[0] for line in table[1 : len(arms) + 1]] == [f"| {arm}" for arm in arms]
     assert str(tmp_path) in capsys.readouterr().out
 
 
