@@ -169,8 +169,8 @@ def batched(tables: Tables) -> Finding:
         said.append(f"at {cost:g} ms a step {alone:,.0f} against {speeds[arm]:,.0f} ({arm})")
     cheap, dear = min(share), max(share)
     numbers = (
-        f"{share[cheap]:.2f} times the speed of the best workers where steps are cheap and {share[dear]:.2f} where they "
-        f"are dear, which is {each[cheap]:.1f} and {each[dear]:.1f} times that of one of these workers"
+        f"{share[cheap]:.2f} times the speed of the best workers where steps are cheap and {share[dear]:.2f} where "
+        f"they are dear, which is {each[cheap]:.1f} and {each[dear]:.1f} times that of one of these workers"
     )
     if share[cheap] > 1 > share[dear]:
         verdict = f"holds: {numbers}"
