@@ -35,11 +35,13 @@ from experiments.learning_study import (
     Study,
     StudyCommand,
     append_csv,
+    compared,
     digest,
     file_name,
     mean_staleness,
     publish,
     read_csv,
+    scores,
     study_table,
 )
 from rl.config import Config, option
@@ -435,6 +437,20 @@ PROJECTION_NOTE = (
 LATE_NOTE = "Lengths: means of the curves' points in the last fifth of the expensive runs' env steps."
 
 
+def lead(rows: list[Row]) -> str:
+    """Whether async's lead is just its number of updates, in a sentence; nothing where an arm is missing."""
+    pair = [scores(rows, arm) for arm in (LONG_STEPS, "async 8 workers")]
+    if not all(pair):
+        return ""
+    words, sign = compared(*pair)
+    verdict = {1: "its lead per env step is its number of updates, and no merit of asynchrony", -1: "it keeps a lead",
+               0: "its lead is gone"}[sign]  # fmt: skip
+    return (
+        " Async with 8 workers updates 8 times as often as one process, at the same learning rate. Against one process "
+        f"with 8 times the learning rate {verdict}: P(one process longer) = {words}."
+    )
+
+
 def page(command: Command, rows: list[Row], curves: "Mapping[str, list[Run]]", speed_rows: list[Row]) -> str:
     """All tables, from the rows alone."""
     sps = median_of(speed_rows, "sps")
@@ -442,7 +458,7 @@ def page(command: Command, rows: list[Row], curves: "Mapping[str, list[Run]]", s
     costs = {cost: project(env_steps, command.env_steps, sps, cost) for cost in command.costs()}
     age = (("staleness", "staleness", 2, True),)
     sections: list[tuple[str, str]] = [
-        ("Learning", f"{study_table(rows, (*COLUMNS, *age))}\n\n{FOOTNOTE}"),
+        ("Learning", f"{study_table(rows, (*COLUMNS, *age))}\n\n{FOOTNOTE}{lead(rows)}"),
         ("Speed and staleness", f"{speed_table(speed_rows)}\n\n{SPEED_NOTE.format(seconds=command.seconds)}"),
         (
             f"Seconds to a mean episode length of {command.length:g}, projected",

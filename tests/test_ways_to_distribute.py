@@ -237,6 +237,13 @@ def test_the_projection_is_held_against_the_runs_that_really_were_expensive():
     assert ways.agreement(rows[:1], {"async 2 workers": [RISING]}, SPS, 100) == ""
 
 
+@pytest.mark.parametrize(("end", "said"), [(30, "and no merit of"), (20, "it keeps a lead"), (25, "its lead is gone")])
+def test_asyncs_lead_is_held_against_one_process_with_longer_steps(end, said):
+    rows = [{"arm": "async 8 workers", "seed": str(seed), "final_length": "25"} for seed in range(5)]
+    rows += [{"arm": ways.LONG_STEPS, "seed": str(seed), "final_length": str(end)} for seed in range(5)]
+    assert said in ways.lead(rows) and ways.lead(rows[:5]) == ways.lead(rows[5:]) == ""
+
+
 def test_the_page_has_every_part_and_the_figure_is_drawn(tmp_path):
     from experiments.ways_figure import ways_figure
 
