@@ -68,7 +68,11 @@ def main() -> None:
     """Parse the command line, train what is missing, tabulate and draw."""
     from experiments.command_line import experiment, parse
 
-    experiment(lambda: run_study("repairs", arms(), parse(Command, __doc__), more=gains, seconds=True))
+    def run() -> None:
+        command = parse(Command, __doc__)  # before arms are made, which is slow
+        run_study("repairs", arms(), command, more=gains, seconds=True)
+
+    experiment(run)
 
 
 if __name__ == "__main__":
