@@ -317,7 +317,8 @@ def cell(values: list[float], digits: int, median: bool) -> str:
     import numpy as np
 
     if median:
-        return f"{np.median(values):,.{digits}f}"
+        middle = np.median(values)
+        return f"{middle:,.{digits}f}" if np.isfinite(middle) else "not reached"
     mean, low, high = with_interval(values)
     return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]" if len(values) > 1 else f"{mean:.{digits}f}"
 

@@ -647,11 +647,18 @@ def test_no_seconds_are_one_line_and_not_a_run_without_a_limit(seconds, no_train
     assert capsys.readouterr().err == f"error: --seconds {float(seconds)}: a number above 0 is needed\n"
 
 
-def test_the_jaggedness_of_lengths_10_20_10_20_is_two_thirds_over_the_second_half():
-    """Means of |±10| over a mean of 15; the first half, which jumps by 990, does not count."""
-    lengths = [1000.0, 10.0, 1000.0, 10.0, 10.0, 20.0, 10.0, 20.0]
-    rows = [{"charts/episodic_length": length} for length in lengths]
-    curves = {"Monte Carlo as printed": [Run(Path("x"), {"seed": 2}, [], {}, None),
-                                         Run(Path("x"), {"seed": 1}, rows, {}, None)]}  # fmt: skip
-    got = first_45_seconds.jaggedness({"arm": "Monte Carlo as printed", "seed": "1"}, curves)
-    assert got == {"jaggedness": pytest.approx(10 / 15), "book": 140.0}
+def test_a_run_is_held_against_the_book_by_when_it_got_there_and_how_much_it_jumps():
+    """Means of up to five lengths are 10, 15, 10, 80, 70, 142, …: 140 is reached at the sixth point. Over the second
+    half lengths jump by 340, 270 and 70, at a mean of 167.5; what is before does not count."""
+    lengths = [10.0, 20.0, 0.0, 290.0, 30.0, 370.0, 100.0, 170.0]
+    rows = [{"charts/episodic_length": length, "time/seconds": k, "global_step": 1000 * k}
+            for k, length in enumerate(lengths, start=1)]  # fmt: skip
+    short = Run(Path("x"), {"seed": 2}, rows[:2], {}, None)
+    curves = {"Monte Carlo as printed": [short, Run(Path("x"), {"seed": 1}, rows, {}, None)]}
+    got = first_45_seconds.beside_the_book({"arm": "Monte Carlo as printed", "seed": "1"}, curves)
+    jumps = (340 + 270 + 70) / 3 / ((30 + 370 + 100 + 170) / 4)
+    assert got == {"book": 140.0, "seconds_to_book": 6.0, "env_steps_to_book": 6000.0,
+                   "jaggedness": pytest.approx(jumps)}  # fmt: skip
+    never = first_45_seconds.beside_the_book({"arm": "Monte Carlo as printed", "seed": "2"}, curves)
+    assert never["seconds_to_book"] == never["env_steps_to_book"] == float("inf")
+    assert study_table([row_of("a", 1, 1.0) | never], first_45_seconds.EXTRA[1:2]).endswith("| not reached |")
