@@ -11,7 +11,7 @@ CORES = ("mlp", "rnn", "gru", "lstm")  # the order in tables and figures
 # what is recorded, not what is learnt.
 NOT_AN_ARM = {
     *("seed", "env", "env_arg", "core", "frame_stack", "carry_state"),
-    *("log_interval", "checkpoint_interval", "eval_episodes", "run_dir", "wandb", "wandb_project"),
+    *("log_interval", "checkpoint_interval", "eval_episodes", "run_dir", "wandb", "wandb_project", "wandb_group"),
     "resumed_at_env_steps",
 }
 

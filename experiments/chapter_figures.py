@@ -75,9 +75,9 @@ def study_figure(
     shades = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(curves)))
     colours = dict(zip(curves, shades, strict=True)) if ordered else colours_of(list(curves))
     with plt.rc_context(STYLE):
-        figure, panels = plt.subplots(
+        figure, (panels,) = plt.subplots(
             1, len(axes) + 1, figsize=(4.2 * len(axes) + 3.6, 3.8), layout="constrained",
-            width_ratios=[1.0] * len(axes) + [0.8],
+            width_ratios=[1.0] * len(axes) + [0.8], squeeze=False,
         )  # fmt: skip
         for panel, (x_key, x_label) in zip(panels, axes, strict=False):
             for arm, runs in curves.items():
@@ -94,6 +94,8 @@ def study_figure(
             panel.xaxis.set_major_formatter(thousands)
             panel.grid(axis="y", color="#E5E5E5", linewidth=0.8)
             panel.set_axisbelow(True)
+        for panel in panels[1:-1]:
+            panel.sharey(panels[0])
         panels[0].set_ylabel("mean episode length")
         ends = panels[-1]
         for place, arm in enumerate(curves):
@@ -103,6 +105,8 @@ def study_figure(
             ends.plot([low, high], [place, place], color=colours[arm], linewidth=2.5)
             ends.plot(mean, place, "D", color=colours[arm], markersize=7, mec="white")
         ends.set_yticks(range(len(curves)), list(curves))
+        for label, colour in zip(ends.get_yticklabels(), colours.values(), strict=True):
+            label.set(color=colour, fontweight="bold")  # the key to the curves, too
         ends.invert_yaxis()
         ends.set_xlim(left=0)
         ends.set_xlabel("episode length at the end")

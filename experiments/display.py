@@ -1,6 +1,7 @@
 """What experiments show on the terminal: progress while a run trains, its summary afterwards, one line for an error."""
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,8 +96,16 @@ def show_summary(run_dir: Path, summary: dict[str, Any]) -> None:
 
 
 def paragraphs(docstring: str) -> str:
-    """A module's docstring for --help: every line a paragraph, since help texts are filled."""
-    return docstring.replace("\n", "\n\n")
+    """A module's docstring for --help, whose texts are filled: a paragraph for each of its paragraphs, for each line
+    that opens with a word and a colon, and for each indented line."""
+    units: list[str] = []
+    for line in docstring.splitlines():
+        continues = units and units[-1] and line and not line.startswith("    ") and not re.match(r"\w+: ", line)
+        if continues or (line.startswith(" " * 10) and units and units[-1]):
+            units[-1] += " " + line.strip()
+        else:
+            units.append(line)
+    return "\n\n".join(unit for unit in units if unit)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LAST_SHARE = 0.2  # of the env steps of a run: its end
 EVALUATION_EPISODES = 100
+FEWEST = 4  # seeds a side: below that even full separation is no evidence (p >= 0.1), and its interval is [1, 1]
 CURVE = {  # column of curves.csv: name in the rows of a run
     "env_steps": "global_step", "updates": "updates", "seconds": "time/seconds", "length": "charts/episodic_length",
     "loss": "loss",
@@ -44,7 +45,7 @@ class StudyCommand:
     """What the command line of a study says."""
 
     arms: str = "all"
-    """Which systems, as a,b,c; --help of the experiment names them above."""
+    """Which of the systems above, separated by commas; quote names with spaces, as in "N = 1,N = 10"."""
     seeds: int = 3
     """Runs of each arm, from --first-seed on."""
     first_seed: int = 1
@@ -89,7 +90,7 @@ class Study:
             least = 5 * config.log_interval
             if 0 < command.env_steps < least:
                 raise ValueError(f"--env-steps {command.env_steps}: at least {least} is needed, five points of a curve")
-        self.out, self.processes = command.out or command.runs_dir, command.processes
+        self.out, self.processes = folder_of(command.out, command.runs_dir), command.processes
         self.arms = [arm for arm, _ in chosen]
         self.planned: dict[tuple[str, int], tuple[Config, Parts]] = {}
         for seed in range(command.first_seed, command.first_seed + command.seeds):
@@ -112,17 +113,26 @@ class Study:
             The rows of the study's own arms and seeds, in their order.
 
         Raises:
-            ValueError: runs.csv has a row of another config, or a folder another run; nothing was trained.
+            ValueError: runs.csv has a row of another config, a folder another run, or another study is at work there;
+                nothing was trained.
             RunFailed: a run ended by a fault or a signal.
         """
+        from rl.preflight import claim
+
         self.out.mkdir(parents=True, exist_ok=True)
         rows = {(row["arm"], int(row["seed"])): row for row in read_csv(self.out / "runs.csv")}
         for key, (config, parts) in self.planned.items():
             if key in rows and rows[key]["digest"] != digest(config, parts):
                 raise ValueError(f"{self.out / 'runs.csv'}: its row of {key[0]}, seed {key[1]}, is of other options; "
                                  "name another --out, or remove the row")  # fmt: skip
-        curves = [point for point in read_csv(self.out / "curves.csv") if (point["arm"], int(point["seed"])) in rows]
-        write_csv(self.out / "curves.csv", curves)  # a curve without its row was interrupted while it was written
+        descriptor = claim(self.out)  # or another study may be between a curve and its row
+        try:
+            curves = [
+                point for point in read_csv(self.out / "curves.csv") if (point["arm"], int(point["seed"])) in rows
+            ]
+            write_csv(self.out / "curves.csv", curves)  # a curve without its row was interrupted while it was written
+        finally:
+            os.close(descriptor)
         missing = {run[0].run_dir: (key, run) for key, run in self.planned.items() if key not in rows}
 
         def finished(config: Config) -> None:
@@ -136,11 +146,24 @@ class Study:
             configs = [config for _, (config, _) in missing.values()]
             train_missing(configs, self.processes, {path: run[1] for path, (_, run) in missing.items()}, finished)
         rows = {(row["arm"], int(row["seed"])): row for row in read_csv(self.out / "runs.csv")}
+        if len(rows) > len(self.planned):
+            print(f"{len(self.planned)} of the {len(rows)} runs in {self.out} are shown, those of these options")
         return [rows[key] for key in sorted(self.planned, key=lambda key: self.arms.index(key[0]))]
 
     def curves(self) -> "dict[str, list[Run]]":
         """The learning curves of the study's arms and seeds, as runs that figures can draw: episode lengths."""
         return curves_of(self.out / "curves.csv", self.planned)
+
+
+def folder_of(out: Path | None, runs_dir: Path) -> Path:
+    """The folder of a study's results.
+
+    Raises:
+        ValueError: --out names a file.
+    """
+    if out is not None and out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out}: it is a file, a folder is needed")
+    return out or runs_dir
 
 
 def curves_of(file: Path, wanted: Mapping[tuple[str, int], Any]) -> "dict[str, list[Run]]":
@@ -341,8 +364,10 @@ def compared(x: list[float], y: list[float]) -> tuple[str, int]:
     from experiments.statistics import probability_of_improvement
 
     estimate, (low, high) = probability_of_improvement([x], [y])
-    sign = 1 if low > 0.5 else -1 if high < 0.5 else 0
-    return f"{estimate:.2f} [{float(low):.2f}, {float(high):.2f}]", sign
+    few = min(len(x), len(y)) < FEWEST
+    sign = 0 if few else 1 if low > 0.5 else -1 if high < 0.5 else 0
+    words = " (too few seeds to tell)" if few else ""
+    return f"{estimate:.2f} [{float(low):.2f}, {float(high):.2f}]{words}", sign
 
 
 def publish(out: Path, name: str, text: str) -> None:

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from experiments.learning_study import Row, append_csv, digest, publish, read_csv, write_csv
+from experiments.learning_study import Row, append_csv, digest, folder_of, publish, read_csv, write_csv
 from experiments.study import train_missing
 from rl.config import Config
 from rl.presets import PRESETS
@@ -384,7 +384,7 @@ def main() -> None:
 
     def run() -> None:
         command = parse(Command, __doc__)
-        out = command.out or command.runs_dir
+        out = folder_of(command.out, command.runs_dir)
         rows = complete(command, out)
         from experiments.chapter_figures import error_figure
 

@@ -61,6 +61,10 @@ def gains(rows: list[Row]) -> str:
         pair = scores(rows, arm), scores(rows, before)
         means = [with_interval(values)[0] for values in pair]
         lines.append(f"| {arm} | {means[0] - means[1]:+.1f} | {compared(*pair)[0]} |")
+    if {"as printed", "nothing after end"} <= set(arms):
+        pair = scores(rows, "nothing after end"), scores(rows, "as printed")
+        means = [with_interval(values)[0] for values in pair]
+        lines.append(f"| these but the last, against as printed | {means[0] - means[1]:+.1f} | {compared(*pair)[0]} |")
     return "\n".join(lines) + "\n\nA repair buys something for sure where the interval of P is above one half."
 
 

@@ -81,9 +81,9 @@ def is_complete(config: Config) -> bool:
     folder = Path(config.run_dir)
     if not (folder / "config.json").exists():
         return False
-    recorded = json.loads((folder / "config.json").read_text())["config"]
-    asked = json.loads(json.dumps(asdict(config)))
-    differing = [key for key in asked if recorded.get(key) != asked[key] and key not in ("run_dir", "wandb")]
+    asked, default = (json.loads(json.dumps(asdict(of))) for of in (config, Config()))
+    recorded = default | json.loads((folder / "config.json").read_text())["config"]  # options may be younger than it
+    differing = [key for key in asked if recorded.get(key) != asked[key] and not key.startswith(("run_dir", "wandb"))]
     if differing:
         key = differing[0]
         raise ValueError(f"{folder} holds a run with {key} {recorded.get(key)!r}, not {asked[key]!r}: "

@@ -443,11 +443,14 @@ def lead(rows: list[Row]) -> str:
     if not all(pair):
         return ""
     words, sign = compared(*pair)
-    verdict = {1: "its lead per env step is its number of updates, and no merit of asynchrony", -1: "it keeps a lead",
-               0: "its lead is gone"}[sign]  # fmt: skip
+    verdict = {
+        1: "learns more from the same env steps, so async's lead need not come from asynchrony",
+        -1: "still learns less from the same env steps",
+        0: "learns neither surely more nor less from the same env steps",
+    }[sign]
     return (
-        " Async with 8 workers updates 8 times as often as one process, at the same learning rate. Against one process "
-        f"with 8 times the learning rate {verdict}: P(one process longer) = {words}."
+        " Async with 8 workers updates 8 times as often as one process, at the same learning rate. One process with 8 "
+        f"times the learning rate {verdict}: P(one process longer) = {words}."
     )
 
 

@@ -26,6 +26,7 @@ def sample_actions(logits: Tensor, noise: Tensor, out: Tensor | None = None) -> 
 
 
 PIECE = 64  # steps at a time where the length of a segment is not known
+MOST_PIECES = 320  # some 20,000 steps, as in an evaluation: else an episode without end could not even be stopped
 
 
 class Collector:
@@ -53,7 +54,7 @@ class Collector:
             agent: acts with the parameters it has at the time of each `collect`.
             noise: Gumbel numbers for the actions, one stream an environment.
             seeds: one for each environment.
-            segment_length: N; 0 is until the episode ends.
+            segment_length: N; 0 is until the episode ends, or 20,480 steps.
             carry_state: False starts every segment from a fresh core state instead (an ablation).
             record: keep the activations of acting for learning, where there is a fast path for the agent.
             stop_at_episode_end: end a segment with its episode, of one environment; it is not recorded then.
@@ -94,7 +95,7 @@ class Collector:
         if self.segment_length:
             return self._act(self.segment_length)
         pieces = [self._act(PIECE)]
-        while not self.is_first.any():
+        while not self.is_first.any() and len(pieces) < MOST_PIECES:
             pieces.append(self._act(PIECE))
         return joined(pieces)
 

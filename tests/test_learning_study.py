@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import os
 import shutil
 import sys
 from dataclasses import fields, replace
@@ -33,6 +34,7 @@ from experiments.printed import AS_PRINTED, MONTE_CARLO_AS_PRINTED, OwnAdamLearn
 from experiments.records import Run
 from rl.config import Config, option
 from rl.evaluate import evaluate, load_agent
+from rl.preflight import claim
 from rl.worker import OWN, Parts
 
 TINY = {"env": "CartPole-v1", "core": "mlp", "hidden_size": 4, "torso_size": 4, "mode": "serial", "workers": 1,
@@ -571,6 +573,33 @@ def test_what_a_repair_buys_is_the_change_against_the_arm_before_it_and_how_like
     lines = repairs.gains(rows).splitlines()
     assert lines[4] == "| bootstrap | +10.0 | 1.00 [1.00, 1.00] |"
     assert lines[5].startswith("| time limit | +0.0 | 0.50 [0.") and len([x for x in lines if x.startswith("| ")]) == 3
+
+
+def test_all_repairs_together_are_held_against_the_listing():
+    rows = [row_of(arm, seed, end + seed) for seed in range(4)
+            for arm, end in (("as printed", 10), ("nothing after end", 30))]  # fmt: skip
+    assert "| these but the last, against as printed | +20.0 | 1.00 [1.00, 1.00] |" in repairs.gains(rows)
+
+
+def test_a_study_that_finds_another_at_work_leaves_its_curves_alone(trained, tmp_path):
+    """The other may be between writing a curve and its row."""
+    folder, _ = trained
+    shutil.copytree(folder / "out", tmp_path / "out")
+    (tmp_path / "out" / "runs.csv").unlink()
+    before = (tmp_path / "out" / "curves.csv").read_bytes()
+    descriptor = claim(tmp_path / "out")
+    try:
+        with pytest.raises(ValueError, match="another process is writing there"):
+            tiny_study(tmp_path).complete()
+    finally:
+        os.close(descriptor)
+    assert (tmp_path / "out" / "curves.csv").read_bytes() == before
+
+
+def test_results_in_a_file_are_one_line(tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(ValueError, match=r"--out .*/out: it is a file, a folder is needed$"):
+        tiny_study(tmp_path)
 
 
 # --- the command line

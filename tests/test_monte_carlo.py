@@ -12,6 +12,7 @@ import pytest
 import torch
 from rl_small import assert_bit_equal, joined, small_collector, small_config
 
+import rl.collector
 from rl.collector import PIECE, Collector
 from rl.fast_path import differentiate
 from rl.loss import actor_critic_loss, targets
@@ -296,3 +297,12 @@ def test_segments_of_unknown_length_are_not_recorded_and_learn_by_the_plain_unro
         assert differentiate(collector.agent, segment, config) == differentiate(other.agent, expected, plain)
     fixed = small_collector(options_of(10, 25, core=core, unroll="recorded", stop_at_episode_end=False))
     assert fixed.collect().recording is not None  # where the length is known it is
+
+
+def test_an_episode_without_end_is_cut_after_a_bounded_number_of_steps_and_goes_on(monkeypatch):
+    """Otherwise such a run could not be stopped, by a limit or by Ctrl-C: it looks up between segments only."""
+    monkeypatch.setattr(rl.collector, "MOST_PIECES", 2)
+    collector = small_collector(options_of(0, 150))
+    first, second = collector.collect(), collector.collect()
+    assert len(first.actions) == 2 * PIECE and not first.terminated.any() and not second.is_first[0]
+    assert len(second.actions) == 150 - 2 * PIECE and second.terminated[-1]
