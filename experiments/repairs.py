@@ -65,7 +65,10 @@ def gains(rows: list[Row]) -> str:
         pair = scores(rows, "nothing after end"), scores(rows, "as printed")
         means = [with_interval(values)[0] for values in pair]
         lines.append(f"| these but the last, against as printed | {means[0] - means[1]:+.1f} | {compared(*pair)[0]} |")
-    return "\n".join(lines) + "\n\nA repair buys something for sure where the interval of P is above one half."
+    return (
+        "\n".join(lines)
+        + "\n\nAn interval of P above one half is evidence for that one comparison, of the several that are made here."
+    )
 
 
 def main() -> None:
