@@ -47,7 +47,8 @@ class Config:
     detach_critic: bool = False
     """Keep the critic's loss from moving torso and core: the value head reads a detached core output."""
     unroll: Literal["recorded", "again"] = "recorded"
-    """Learn from the activations of acting where there is a fast path (one rnn, gru or lstm layer), or unroll again."""
+    """Learn from the activations of acting where there is a fast path (one rnn, gru or lstm layer behind tanh, plain
+    heads, segments of N steps), or unroll again."""
     carry_state: bool = True
     """Carry the core state across segments; --no-carry-state zeroes it at every segment (an ablation)."""
 
@@ -83,7 +84,8 @@ class Config:
     """Go on with the critic's value where a segment or a time limit cuts an episode; --no-bootstrap: with 0, as
     REINFORCE does, which has no critic to ask (needs --returns n_step)."""
     baseline: Literal["value", "none"] = "value"
-    """What the returns of the policy term are compared with: the critic's value, or nothing."""
+    """What the returns of the policy term are compared with: the critic's value, or nothing (where advantages are
+    normalised: their own mean)."""
     reward_scale: float = 0.05
     """Multiplies rewards inside the loss only; every record keeps the environment's own."""
     normalise_advantages: bool = True
@@ -156,6 +158,10 @@ class Config:
             cause = "--stop-at-episode-end True" if self.stop_at_episode_end else "--segment-length 0"
             raise ValueError(f"--envs-per-worker {self.envs_per_worker}: {cause} ends segments with one environment's "
                              "episode, 1 is needed")  # fmt: skip
+        updating = self.workers if self.mode == "sync" else 1  # workers of one update
+        if self.normalise_advantages and self.segment_length * self.envs_per_worker * updating == 1:
+            raise ValueError("--normalise-advantages True: an update of a single step has nothing to compare its "
+                             "advantage with, --no-normalise-advantages is needed")  # fmt: skip
         if not self.bootstrap and self.returns != "n_step":
             raise ValueError(f"--returns {self.returns}: --no-bootstrap has no values to weigh, n_step is needed")
         if self.separate_critic and self.detach_critic:

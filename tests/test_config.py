@@ -53,6 +53,11 @@ ROOT = Path(__file__).parents[1]
         ({"env_arg": ("de lay=8",)}, "--env-arg 'de lay=8': name=value is needed, as in --env-arg delay=8"),
         ({"env_arg": ("delay=8", "delay=9")}, "--env-arg 'delay=9': delay is given twice, one value is needed"),
         (
+            {"segment_length": 1, "envs_per_worker": 1},
+            "--normalise-advantages True: an update of a single step has nothing to compare its advantage with, "
+            "--no-normalise-advantages is needed",
+        ),
+        (
             {"mode": "serial", "workers": 2},
             "--workers 2: --mode serial has no worker processes, it needs --workers 1",
         ),
