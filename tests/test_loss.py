@@ -419,7 +419,8 @@ def test_explained_variance_is_1_for_a_perfect_critic_and_0_for_a_constant_one()
 @pytest.mark.parametrize(("kind", "steps", "batch"), [("one step", 1, 1), ("equal", 4, 3), ("all ended", 4, 3)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_normalised_advantages_of_one_step_or_of_equal_ones_give_a_finite_loss_and_gradient(kind, steps, batch, dtype):
-    config = small_config(segment_length=steps, envs_per_worker=batch, normalise_advantages=True, dtype=dtype)
+    sizes = {"segment_length": steps, "envs_per_worker": batch, "mode": "sync", "workers": 2}
+    config = small_config(**sizes, normalise_advantages=True, dtype=dtype)
     agent, segment = lively_agent(config, 3), random_segment(config, ends=0.0)
     precision = getattr(torch, dtype)
     segment = changed(segment, lambda rows: rows.to(precision) if rows.is_floating_point() else rows)
