@@ -12,6 +12,7 @@ its 95 % interval does not contain the point of no difference, one in speed from
 
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from experiments.learning_study import Row, compared, read_csv, scores, with_interval
@@ -226,13 +227,6 @@ def loss(tables: Tables) -> Finding:
         f"*rises* while the agent improves) in {positive:.0%} of {len(everything)} runs",
         verdict,
     )
-
-
-def median(values: list[float]) -> float:
-    """The middle one."""
-    from statistics import median
-
-    return median(values)
 
 
 def page(findings: list[Finding]) -> str:
