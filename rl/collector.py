@@ -10,6 +10,7 @@ from torch import Tensor
 from rl.agent import Agent
 from rl.cores import CoreState
 from rl.fast_path import can_record, make_recording
+from rl.policies import Policy, Softmax
 from rl.randomness import ActionNoise
 from rl.segment import Segment, first_steps, joined
 
@@ -25,6 +26,7 @@ def sample_actions(logits: Tensor, noise: Tensor, out: Tensor | None = None) -> 
     return torch.argmax(logits + noise, dim=-1, out=out)
 
 
+SOFTMAX = Softmax()
 PIECE = 64  # steps at a time where the length of a segment is not known
 MOST_PIECES = 320  # some 20,000 steps, as in an evaluation: else an episode without end could not even be stopped
 
@@ -46,6 +48,8 @@ class Collector:
         carry_state: bool = True,
         record: bool = False,
         stop_at_episode_end: bool = False,
+        policy: Policy = SOFTMAX,
+        for_replay: bool = False,
     ) -> None:
         """Reset the environments and start from a fresh core state.
 
@@ -58,6 +62,8 @@ class Collector:
             carry_state: False starts every segment from a fresh core state instead (an ablation).
             record: keep the activations of acting for learning, where there is a fast path for the agent.
             stop_at_episode_end: end a segment with its episode, of one environment; it is not recorded then.
+            policy: how the agent's heads are read.
+            for_replay: add what a replay buffer keeps: final observations and the actions' log-probabilities.
 
         Raises:
             ValueError: the environments reset in another way.
@@ -69,6 +75,7 @@ class Collector:
         self.segment_length, self.carry_state = segment_length, carry_state
         self.batch, self.actions = environments.num_envs, int(environments.single_action_space.n)
         self.dtype = next(agent.parameters()).dtype
+        self.policy, self.for_replay = policy, for_replay
         self.stop_at_episode_end = stop_at_episode_end or segment_length == 0
         recordable = record and can_record(agent) and not self.stop_at_episode_end
         self.recording = make_recording(agent, segment_length, self.batch) if recordable else None
@@ -111,6 +118,9 @@ class Collector:
             observations, is_first, actions, rewards, terminated, truncated, truncation_values, self.core_state,
             self.recording,
         )  # fmt: skip
+        if self.for_replay:
+            segment = segment._replace(final_observations=torch.zeros_like(observations[1:]))
+            scores = rewards.new_empty(steps, batch, self.actions)
         noise = torch.from_numpy(self.noise.draw(steps, self.actions)).to(self.dtype)
         step = self.recording.begin() if self.recording else self.agent.step
         observations[0], is_first[0] = self.observation, self.is_first
@@ -121,7 +131,10 @@ class Collector:
         views = zip(observations, is_first, noise, actions, strict=False)
         for t, (observation, opening, gumbel, action) in enumerate(views):
             output, self.core_state = step(observation, self.core_state, opening)
-            sample_actions(output.logits, gumbel, out=action)
+            logits = self.policy.scores(output.logits)
+            sample_actions(logits, gumbel, out=action)
+            if self.for_replay:
+                scores[t] = logits
             observed[t + 1], reward, ended_by_env[t], ended_by_limit[t], infos = self.environments.step(chosen[t])
             earned[t] = reward
             ended = np.logical_or(ended_by_env[t], ended_by_limit[t], out=opens[t + 1])
@@ -131,12 +144,18 @@ class Collector:
                 self._close_episodes(ended)
                 cut = ended & ~ended_by_env[t]
                 if cut.any():
-                    truncation_values[t] = self._values_of_final_observations(infos, cut)
+                    final = self._final_observations(infos, cut)
+                    truncation_values[t] = self._values_of(final, cut)
+                    if self.for_replay:
+                        segment.final_observations[t, cut] = final
                 if self.stop_at_episode_end:
                     segment = first_steps(segment, t + 1)
                     break
         steps = segment.env_steps // batch
         self.observation, self.is_first = observations[steps], is_first[steps]
+        if self.for_replay:
+            chosen = scores.log_softmax(-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+            segment = segment._replace(log_probs=chosen)
         if self.recording:  # its bootstrap row; the state that comes out is dropped
             step(self.observation, self.core_state, self.is_first)
         return segment
@@ -146,20 +165,23 @@ class Collector:
         finished, self._finished = self._finished, []
         return finished
 
-    def _values_of_final_observations(self, infos: dict, cut: np.ndarray) -> Tensor:
+    def _final_observations(self, infos: dict, cut: np.ndarray) -> Tensor:
+        """Final observations [number, feature] of the rows where `cut`."""
+        if "final_obs" not in infos:
+            raise KeyError("an episode was truncated without infos['final_obs']: its value cannot be bootstrapped")
+        return self._tensor(np.stack(infos["final_obs"][cut]))  # stack: Gymnasium gives an array of arrays
+
+    def _values_of(self, final: Tensor, cut: np.ndarray) -> Tensor:
         """V(final observation) [batch] where `cut`, else 0: a side branch from the live state, which stays as it is.
 
         The live state is the one after o_t, so this is the value the step would have been followed by, had no limit
         cut the episode.
         """
-        if "final_obs" not in infos:
-            raise KeyError("an episode was truncated without infos['final_obs']: its value cannot be bootstrapped")
         rows = np.flatnonzero(cut)
-        final = self._tensor(np.stack(infos["final_obs"][rows]))  # stack: Gymnasium gives an array of arrays
         state = tuple(part[:, rows] for part in self.core_state)
         output, _ = self.agent.step(final, state, torch.zeros(len(rows), dtype=torch.bool))
         values = torch.zeros(self.batch, dtype=self.dtype)
-        values[rows] = output.values
+        values[rows] = self.policy.state_values(output)
         return values
 
     def _close_episodes(self, ended: np.ndarray) -> None:

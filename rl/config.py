@@ -24,6 +24,9 @@ class Config:
     """Divide each observation entry: auto (the scale the environment names, if any), none, numbers as 2.4,0.2095, or l2
     (the whole observation by its own length)."""
 
+    algorithm: Literal["a2c", "a2c_replay", "q_online", "q_replay"] = "a2c"
+    """a2c: actor-critic from segments as they come. q_replay: double, duelling Q-learning from a replay buffer. The two
+    between: a2c_replay, actor-critic from a buffer (V-trace); q_online, Q-learning from segments as they come."""
     core: Literal["mlp", "rnn", "gru", "lstm"] = "lstm"
     """The memory between torso and heads; mlp has none."""
     hidden_size: int = 64
@@ -68,6 +71,8 @@ class Config:
     max_seconds: float = 0.0
     """Seconds of training at most, if that comes before --total-env-steps; 0: no limit. The learning rate is
     annealed over env steps."""
+    max_core_seconds: float = 0.0
+    """The same for the seconds that the workers kept a core busy, added up."""
     stop_when_solved: bool = False
     """End the run once the environment's reward threshold is reached and confirmed by fresh episodes (--eval-episodes);
     the parameters of that crossing are the ones kept."""
@@ -111,12 +116,49 @@ class Config:
     dtype: Literal["float32", "float64"] = "float32"
     """Precision of the network; float64 is for checking equalities."""
 
+    epsilon_first: float = 0.2
+    """Q-learning: share of random actions in the first environment; from there to --epsilon-last in equal ratios."""
+    epsilon_last: float = 0.01
+    """Q-learning: share of random actions in the last environment, and in evaluations that are not greedy."""
+    replay_capacity: int = 100_000
+    """Env steps that the buffers hold, over all workers."""
+    replay_warm_up: int = 5_000
+    """Env steps in the buffers before the first update."""
+    replay_way: Literal["transitions", "zero", "zero_burn_in", "stored", "stored_burn_in", "episodes"] = (
+        "stored_burn_in"
+    )
+    """What is drawn, and the core state it starts from: single transitions, each from a fresh state; sequences from
+    zeros or from the state stored by the actor, with or without burn-in (R2D2's four); whole episodes in pieces, the
+    state carried (DRQN's sequential updates)."""
+    replay_batch: int = 32
+    """Sequences (or transitions) of an update."""
+    replay_ratio: float = 2.0
+    """Steps trained on for each env step: how often a step is replayed on average."""
+    sequence_length: int = 32
+    """Steps of a sequence that are trained on; transitions have 1."""
+    burn_in: int = 8
+    """Steps before them that only bring the core state up to date, in the ways with burn-in."""
+    target_steps: int = 5
+    """n of the n-step targets of q_replay."""
+    target_interval: int = 100
+    """Updates between two copies of the parameters into the target network of q_replay."""
+    double_q: bool = True
+    """Let the online network choose the action that the target network values; else the target network chooses too."""
+    priority_exponent: float = 0.0
+    """How much more often sequences with large errors are drawn: p ~ error^exponent; 0: all alike."""
+    importance_exponent: float = 0.0
+    """How much their weight in the loss is lowered for that: w ~ p^-exponent; 1 undoes the bias, 0 leaves it."""
+
     log_interval: int = 10_000
     """Env steps a row of the record covers."""
     checkpoint_interval: int = 250_000
     """Env steps between two checkpoints; one more is written at the end."""
     eval_episodes: int = 100
     """Fresh episodes of each evaluation at the end, and of the one that confirms 'solved'."""
+    eval_interval: int = 0
+    """Env steps between two evaluations in training, greedy and sampled, on the same episodes each time; 0: none."""
+    interval_episodes: int = 20
+    """Episodes of each of them."""
     run_dir: str = ""
     """Folder of the record; empty: runs/<core>-<env>-s<seed>, with a number behind it where that is taken."""
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
@@ -164,9 +206,43 @@ class Config:
                              "advantage with, --no-normalise-advantages is needed")  # fmt: skip
         if not self.bootstrap and self.returns != "n_step":
             raise ValueError(f"--returns {self.returns}: --no-bootstrap has no values to weigh, n_step is needed")
+        if self.has_q_values:
+            for name in ("separate_critic", "detach_critic", "bounded_values"):
+                if getattr(self, name):
+                    raise ValueError(f"{option(name)} True: --algorithm {self.algorithm} has no critic apart from its "
+                                     "action values, False is needed")  # fmt: skip
+        if self.replays:
+            self._check_replay()
         if self.separate_critic and self.detach_critic:
             raise ValueError("--detach-critic True: with --separate-critic nothing is shared, False is needed")
         self.env_args  # noqa: B018  parse now, so that a bad --env-arg is found before any process starts
+
+    def _check_replay(self) -> None:
+        """Reject what a replay buffer cannot do.
+
+        Raises:
+            ValueError: the first option found wrong.
+        """
+        if self.stops_at_episode_end:
+            name, value = (
+                ("--stop-at-episode-end", "False") if self.segment_length else ("--segment-length", "at least 1")
+            )
+            given = True if self.segment_length else 0
+            raise ValueError(f"{name} {given}: a replay buffer takes segments of N steps, {value} is needed")
+        if not self.carry_state:
+            raise ValueError("--no-carry-state: what a replayed sequence starts from is --replay-way; zero is near it")
+        if self.replay_way == "episodes" and self.priority_exponent:
+            raise ValueError(f"--priority-exponent {self.priority_exponent}: whole episodes are drawn all alike, 0 is "
+                             "needed")  # fmt: skip
+        if self.algorithm == "a2c_replay" and self.replay_way == "transitions":
+            raise ValueError("--replay-way transitions: V-trace corrects over sequences, one of the others is needed")
+        if self.replay_rows < self.window:
+            needed = -(-self.window // self.segment_length) * self.segment_length * self.total_environments
+            raise ValueError(f"--replay-capacity {self.replay_capacity}: sequences of every environment take {needed} "
+                             "env steps, at least that is needed")  # fmt: skip
+        if not self.replay_warm_up <= self.replay_capacity:
+            raise ValueError(f"--replay-warm-up {self.replay_warm_up}: at most --replay-capacity, "
+                             f"{self.replay_capacity}, is needed")  # fmt: skip
 
     @property
     def env_args(self) -> dict[str, Any]:
@@ -200,6 +276,41 @@ class Config:
         return self.stop_at_episode_end or self.segment_length == 0
 
     @property
+    def has_q_values(self) -> bool:
+        """Whether the heads are read as action values."""
+        return self.algorithm in ("q_online", "q_replay")
+
+    @property
+    def replays(self) -> bool:
+        """Whether it learns from a buffer."""
+        return self.algorithm in ("a2c_replay", "q_replay")
+
+    @property
+    def trained_rows(self) -> int:
+        """Steps of a sequence that are trained on."""
+        return 1 if self.replay_way == "transitions" else self.sequence_length
+
+    @property
+    def burn_in_rows(self) -> int:
+        """Steps before them that bring the state up to date."""
+        return self.burn_in if self.replay_way in ("zero_burn_in", "stored_burn_in") else 0
+
+    @property
+    def following_rows(self) -> int:
+        """Observations behind them that their targets need."""
+        return self.target_steps if self.algorithm == "q_replay" else 1
+
+    @property
+    def window(self) -> int:
+        """Rows of a buffer that one sequence spans."""
+        return self.burn_in_rows + self.trained_rows + self.following_rows
+
+    @property
+    def replay_rows(self) -> int:
+        """Steps of each environment that its buffer holds: whole segments."""
+        return self.replay_capacity // (self.total_environments * self.segment_length) * self.segment_length
+
+    @property
     def total_environments(self) -> int:
         """Environments over all workers."""
         return self.workers * self.envs_per_worker
@@ -222,12 +333,15 @@ _WEIGHT = (0.0, 1e12, "a number of at least 0")
 _POSITIVE = (1e-300, 1e12, "a number above 0")
 _RANGES: dict[str, tuple[float, float, str]] = {
     **dict.fromkeys(("frame_stack", "hidden_size", "core_layers", "torso_size", "workers", "envs_per_worker",
-                     "total_env_steps", "log_interval", "checkpoint_interval", "eval_episodes"),
+                     "total_env_steps", "log_interval", "checkpoint_interval", "eval_episodes", "interval_episodes",
+                     "replay_capacity", "replay_batch", "sequence_length", "target_steps", "target_interval"),
                     _COUNT),
-    **dict.fromkeys(("discount", "gae_lambda"), _SHARE),
+    **dict.fromkeys(("discount", "gae_lambda", "priority_exponent", "importance_exponent"), _SHARE),
     **dict.fromkeys(("adam_beta1", "adam_beta2"), (0.0, 1.0 - 1e-12, "a number from 0 to below 1")),
-    **dict.fromkeys(("value_coefficient", "entropy_coefficient", "max_seconds"), _WEIGHT),
-    **dict.fromkeys(("reward_scale", "learning_rate", "adam_epsilon", "max_gradient_norm"), _POSITIVE),
-    **dict.fromkeys(("torso_layers", "value_hidden_size", "segment_length", "seed"),
+    **dict.fromkeys(("epsilon_first", "epsilon_last"), (1e-9, 1.0, "a number above 0, up to 1")),
+    **dict.fromkeys(("value_coefficient", "entropy_coefficient", "max_seconds", "max_core_seconds"), _WEIGHT),
+    **dict.fromkeys(("reward_scale", "learning_rate", "adam_epsilon", "max_gradient_norm", "replay_ratio"), _POSITIVE),
+    **dict.fromkeys(("torso_layers", "value_hidden_size", "segment_length", "seed",
+                     "burn_in", "replay_warm_up", "eval_interval"),
                     (0, _MANY, "a whole number of at least 0")),
 }  # fmt: skip

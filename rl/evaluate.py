@@ -9,9 +9,10 @@ import torch
 
 from rl.agent import Agent, agent_for
 from rl.checkpoint import load_checkpoint
-from rl.collector import sample_actions
+from rl.collector import SOFTMAX, sample_actions
 from rl.config import Config
 from rl.learner import FlatAgent
+from rl.policies import Policy, evaluated_policy
 from rl.randomness import ActionNoise, environment_seeds, evaluation_key
 
 MakeEnvironments = Callable[..., gymnasium.vector.VectorEnv]  # (env, num_envs, **Config.environment_options)
@@ -26,17 +27,26 @@ class Player:
     `is_first` is required at every call, since a forgotten reset is the commonest fault of deployed recurrent policies.
     """
 
-    def __init__(self, agent: Agent, num_envs: int = 1, greedy: bool = True, seed: int = 0, offset: int = 0) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        num_envs: int = 1,
+        greedy: bool = True,
+        seed: int = 0,
+        offset: int = 0,
+        policy: Policy = SOFTMAX,
+    ) -> None:
         """Start fresh.
 
         Args:
             agent: not modified.
             num_envs: rows of every observation.
-            greedy: take the most probable action; else sample.
+            greedy: take the most probable, or most valuable, action; else sample.
             seed: of the sampling; each row has its own stream, so it plays alike in any company.
             offset: number of the first row's stream.
+            policy: that is sampled from, see `evaluated_policy`.
         """
-        self.agent, self.num_envs, self.greedy = agent, num_envs, greedy
+        self.agent, self.num_envs, self.greedy, self.policy = agent, num_envs, greedy, policy
         self.noise = ActionNoise(seed, evaluation_key(), range(offset, offset + num_envs))
         self.core_state = agent.initial_state(num_envs)
         self.started = False
@@ -66,7 +76,7 @@ class Player:
         if self.greedy:
             return output.logits.argmax(-1).numpy()
         noise = self.noise.draw(1, output.logits.shape[-1])[0]
-        return sample_actions(output.logits, torch.from_numpy(noise).to(inputs.dtype)).numpy()
+        return sample_actions(self.policy.scores(output.logits), torch.from_numpy(noise).to(inputs.dtype)).numpy()
 
 
 def evaluate(
@@ -90,7 +100,7 @@ def evaluate(
         config: names the environment and its options.
         make_environments: builds vector environments.
         episodes: how many.
-        greedy: take the most probable action; else sample.
+        greedy: take the most probable, or most valuable, action; else sample.
         seed: of the episodes and the sampling.
         offset: number of the first episode, so that several evaluations of one seed share none.
         stop: asked at every step; True ends the evaluation without a result.
@@ -103,7 +113,7 @@ def evaluate(
     try:
         seeds = environment_seeds(seed, evaluation_key(), range(offset, offset + episodes))
         observation, _ = environments.reset(seed=seeds)
-        player = Player(agent, episodes, greedy, seed, offset)
+        player = Player(agent, episodes, greedy, seed, offset, evaluated_policy(config, episodes))
         returns = np.zeros(episodes)
         running = np.ones(episodes, dtype=bool)
         is_first = running.copy()

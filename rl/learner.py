@@ -4,6 +4,7 @@ Workers get parameters by `pull` and give gradients by `push`, and by nothing el
 Adam's moments are flat vectors, so a pull is one copy and a push one optimiser step.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,38 +59,53 @@ class Learner:
         self.vectors = {name: torch.from_numpy(getattr(memory.vectors, name)) for name in STATE}
         self.parameters = self.vectors["parameters"]
         self.pulled_version = 0
+        self.busy_since = time.thread_time()
 
     def pull(self, flat: FlatAgent) -> None:
         """Copy the newest parameters into the agent."""
+        self.busy_since = time.thread_time()
         with self.memory.lock:
             flat.load(self.parameters)
             self.pulled_version = self.ledger.updates
 
-    def push(self, gradient: Tensor, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+    def core_seconds(self) -> float:
+        """Seconds that this worker kept a core busy since the last pull."""
+        return time.thread_time() - self.busy_since
+
+    def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
         """Apply one worker's gradient and enter what came with it.
 
         Args:
-            gradient: [parameter], of the loss of `env_steps` steps, computed with the parameters of the last pull.
-            env_steps: transitions behind it.
+            gradient: [parameter], of the loss of `env_steps` steps, computed with the parameters of the last pull; None
+                where these steps only went into a replay buffer.
+            env_steps: transitions that are new.
             losses: logged numbers of the loss.
             episodes: that ended in the segment.
 
         Raises:
             FloatingPointError: the gradient is not finite; nothing was applied.
         """
-        norm = clip(gradient, self.config.max_gradient_norm)
+        norm = 0.0 if gradient is None else clip(gradient, self.config.max_gradient_norm)
         with self.memory.lock:
-            self._apply(gradient, env_steps, {**losses, "grad_norm": norm}, episodes)
+            self._apply(gradient, norm, env_steps, losses, episodes, self.core_seconds())
 
     def _apply(
-        self, gradient: Tensor, env_steps: int, losses: dict[str, float], episodes: Sequence[Episode] | np.ndarray
+        self,
+        gradient: Tensor | None,
+        norm: float,
+        env_steps: int,
+        losses: dict[str, float],
+        episodes: Sequence[Episode] | np.ndarray,
+        core_seconds: float,
     ) -> None:
-        """One step of Adam and one entry in the ledger."""
+        """One step of Adam, if there is a gradient, and one entry in the ledger."""
         ledger = self.ledger
-        learning_rate = self.config.learning_rate_at(ledger.env_steps)
-        adam_step(self.vectors, gradient, learning_rate, self.config)
-        staleness = ledger.updates - self.pulled_version
-        ledger.record(env_steps, {**losses, "staleness": staleness, "learning_rate": learning_rate}, episodes)
+        if gradient is not None:
+            learning_rate = self.config.learning_rate_at(ledger.env_steps)
+            adam_step(self.vectors, gradient, learning_rate, self.config)
+            staleness = ledger.updates - self.pulled_version
+            losses = {**losses, "grad_norm": norm, "staleness": staleness, "learning_rate": learning_rate}
+        ledger.record(env_steps, losses, episodes, core_seconds)
         if ledger.crosses():
             self.memory.vectors.candidate[:] = self.memory.vectors.parameters
 
@@ -150,26 +166,34 @@ class SyncLearner(Learner):
         self.together(add)
         return torch.from_numpy(sums[self.rank].copy())
 
-    def push(self, gradient: Tensor, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
-        """Apply the gradient over all workers' steps: g = Σᵢ nᵢ gᵢ / Σᵢ nᵢ, or Σᵢ gᵢ of summed losses; then clip it."""
+    def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+        """Apply the gradient over all workers' steps: g = Σᵢ nᵢ gᵢ / Σᵢ nᵢ, or Σᵢ gᵢ of summed losses; then clip it.
+
+        Where nothing is new (updates from replay buffers after the first) every worker's weighs the same.
+        """
         slots, rank = self.memory.slots, self.rank
-        slots.gradients[rank] = gradient.numpy()
         slots.env_steps[rank] = env_steps
-        slots.losses[rank] = list(losses.values())
+        slots.core_seconds[rank] = self.core_seconds()
+        slots.losses[rank] = list(losses.values()) or 0.0
         slots.episodes[rank] = len(episodes)
+        if gradient is not None:
+            slots.gradients[rank] = gradient.numpy()
         if episodes:
             slots.ended[rank, : len(episodes)] = episodes
 
         def update() -> None:
             total = int(slots.env_steps.sum())
-            weights = torch.from_numpy(slots.env_steps / total)
-            shares = weights if self.config.loss_reduction == "mean" else torch.ones_like(weights)
-            combined = sum_weighted(torch.from_numpy(slots.gradients), shares)
-            norm = clip(combined, self.config.max_gradient_norm)
-            means = dict(zip(losses, (weights.numpy() @ slots.losses).tolist(), strict=True))
+            weights = slots.env_steps / total if total else np.full(len(slots.env_steps), 1 / len(slots.env_steps))
+            combined, norm, means = None, 0.0, {}
+            if gradient is not None:
+                mean = self.config.loss_reduction == "mean"
+                shares = torch.from_numpy(weights if mean else np.ones_like(weights))
+                combined = sum_weighted(torch.from_numpy(slots.gradients), shares)
+                norm = clip(combined, self.config.max_gradient_norm)
+                means = dict(zip(losses, (weights @ slots.losses).tolist(), strict=True))
             ended = np.concatenate([rows[:count] for rows, count in zip(slots.ended, slots.episodes, strict=True)])
             with self.memory.lock:  # the parent reads under it
-                self._apply(combined, total, {**means, "grad_norm": norm}, ended)
+                self._apply(combined, norm, total, means, ended, float(slots.core_seconds.sum()))
 
         self.together(update)
 

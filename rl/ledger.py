@@ -5,16 +5,17 @@ of the record. A row is closed by the push that completes its interval of env st
 learnt and never on when somebody looked.
 """
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rl.config import Config
-from rl.memory import SharedArrays
+from rl.memory import LOSSES, SharedArrays
 
-LOSSES = ("policy_loss", "value_loss", "entropy", "explained_variance", "grad_norm", "staleness", "learning_rate")
+OF_UPDATES = ("grad_norm", "staleness", "learning_rate")
 STALENESS_BINS = 64  # the last one also holds whatever is older
 _IDLE, _PENDING, _SOLVED = range(3)
 
@@ -24,10 +25,11 @@ class Row(NamedTuple):
 
     env_steps: int
     seconds: float  # of training
+    core_seconds: float  # that workers kept a core busy
     interval_env_steps: int
     interval_seconds: float
     updates: int
-    losses: dict[str, float]  # means over the interval's updates
+    losses: dict[str, float]  # means over the interval's updates; empty without one
     episodes: int
     episode_return: float  # mean over the interval's episodes; 0 without one
     episode_length: float
@@ -39,12 +41,14 @@ class Ledger:
     def __init__(self, config: Config, reward_threshold: float | None, start_env_steps: int = 0) -> None:
         self.total_env_steps, self.log_interval = config.total_env_steps, config.log_interval
         self.max_seconds = config.max_seconds or float("inf")
+        self.max_core_seconds = config.max_core_seconds or float("inf")
+        self.losses = (*LOSSES[config.algorithm], *OF_UPDATES)
         self.reward_threshold = reward_threshold
-        self.waits_for_verdict = config.mode != "async"
+        self.waits_for_verdict, self.serial = config.mode != "async", config.mode == "serial"
         self.window = max(100, 2 * config.total_environments)
         rows = max(0, config.total_env_steps - start_env_steps) // config.log_interval + 2
         rows += config.workers  # async: each of the others may push once more behind the last env step
-        sums = len(LOSSES) + 4  # the losses, then updates, episodes, Σ return, Σ length
+        sums = len(self.losses) + 4  # the losses, then updates, episodes, Σ return, Σ length
         self.shared = SharedArrays(
             {
                 "env_steps": ((1,), np.int64),
@@ -53,13 +57,14 @@ class Ledger:
                 "finished": ((1,), np.int64),
                 "clock": ((3,), np.float64),  # start, paused seconds, start of a pause or 0
                 "last_update": ((1,), np.float64),  # seconds
+                "core_seconds": ((1,), np.float64),
                 "returns": ((self.window,), np.float64),
                 "returns_seen": ((1,), np.int64),  # since the window was last emptied
                 "attempt": ((1,), np.int64),
                 "crossing": ((3,), np.float64),  # env steps, seconds, window mean
                 "sums": ((sums,), np.float64),
                 "opened": ((2,), np.float64),  # env steps and seconds at which the open row began
-                "rows": ((rows, sums + 4), np.float64),
+                "rows": ((rows, sums + 5), np.float64),
                 "rows_closed": ((1,), np.int64),
                 "staleness": ((STALENESS_BINS,), np.int64),
             }
@@ -80,10 +85,29 @@ class Ledger:
         start, paused, pause = self.shared.clock
         return float((pause or time.monotonic()) - start - paused) if start else self.resumed_seconds
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stand the clock of serial training still: it waits while its own process does something else."""
+        clock = self.shared.clock
+        pauses = self.serial and clock[0] > 0 and not clock[2]
+        if pauses:
+            clock[2] = time.monotonic()
+        try:
+            yield
+        finally:
+            if pauses:
+                clock[1] += time.monotonic() - clock[2]
+                clock[2] = 0.0
+
     @property
     def trained_seconds(self) -> float:
         """Seconds of training at the last update: what came after it, such as processes ending, is not training."""
         return float(self.shared.last_update[0]) or self.resumed_seconds
+
+    @property
+    def core_seconds(self) -> float:
+        """Seconds that workers kept a core busy, added up."""
+        return float(self.shared.core_seconds[0])
 
     # --- progress
 
@@ -109,7 +133,9 @@ class Ledger:
     @property
     def complete(self) -> bool:
         """Whether the run has trained for as long as it should."""
-        return self.env_steps >= self.total_env_steps or self.trained_seconds >= self.max_seconds
+        if self.env_steps >= self.total_env_steps:
+            return True
+        return self.trained_seconds >= self.max_seconds or self.core_seconds >= self.max_core_seconds
 
     def finish(self) -> None:
         """End the run here."""
@@ -118,19 +144,28 @@ class Ledger:
     # --- writing, under the lock
 
     def record(
-        self, env_steps: int, losses: dict[str, float], episodes: Sequence[tuple[float, int]] | np.ndarray
+        self,
+        env_steps: int,
+        losses: dict[str, float],
+        episodes: Sequence[tuple[float, int]] | np.ndarray,
+        core_seconds: float = 0.0,
     ) -> None:
-        """Enter one update: its env steps, its logged numbers, return and length of each episode that ended in it."""
-        shared = self.shared
+        """Enter one update: its env steps, its logged numbers, return and length of each episode that ended in it.
+
+        Without losses it is no update: steps that only went into a replay buffer.
+        """
+        shared, count = self.shared, len(self.losses)
         shared.env_steps[0] += env_steps
-        shared.updates[0] += 1
+        shared.core_seconds[0] += core_seconds
         shared.last_update[0] = self.seconds()
-        shared.staleness[min(int(losses["staleness"]), STALENESS_BINS - 1)] += 1
-        shared.sums[: len(LOSSES)] += [losses[name] for name in LOSSES]
-        shared.sums[len(LOSSES)] += 1
+        if losses:
+            shared.updates[0] += 1
+            shared.staleness[min(int(losses["staleness"]), STALENESS_BINS - 1)] += 1
+            shared.sums[:count] += [losses[name] for name in self.losses]
+            shared.sums[count] += 1
         if len(episodes):
             returns, lengths = np.array(episodes, dtype=np.float64).T
-            shared.sums[len(LOSSES) + 1 :] += len(returns), returns.sum(), lengths.sum()
+            shared.sums[count + 1 :] += len(returns), returns.sum(), lengths.sum()
             shared.returns_seen[0] += len(returns)
             last = returns[-self.window :]
             shared.returns[(shared.returns_seen[0] + np.arange(-len(last), 0)) % self.window] = last
@@ -142,10 +177,10 @@ class Ledger:
     def close_row(self) -> None:
         """End the open row, if anything was entered, and open the next."""
         shared = self.shared
-        if shared.sums[len(LOSSES)] == 0:
+        if self.env_steps == self.row_opened_at:
             return
         now = self.trained_seconds
-        shared.rows[shared.rows_closed[0]] = self.env_steps, now, *shared.opened, *shared.sums
+        shared.rows[shared.rows_closed[0]] = self.env_steps, now, self.core_seconds, *shared.opened, *shared.sums
         shared.rows_closed[0] += 1
         shared.opened[:] = self.env_steps, now
         shared.sums[:] = 0.0
@@ -213,7 +248,8 @@ class Ledger:
     def state(self) -> dict[str, Any]:
         """What a resumed run needs of the ledger, as plain Python."""
         shared = self.shared
-        names = ("env_steps", "updates", "returns", "returns_seen", "crossing", "sums", "opened", "staleness")
+        names = ("env_steps", "updates", "returns", "returns_seen", "crossing", "sums", "opened", "staleness",
+                 "core_seconds")  # fmt: skip
         arrays = {name: getattr(shared, name).tolist() for name in names}
         return {"arrays": arrays, "solved": self.solved, "seconds": self.trained_seconds}
 
@@ -228,12 +264,12 @@ class Ledger:
         """The closed rows from number `start` on."""
         rows = []
         for values in self.shared.rows[start : int(self.shared.rows_closed[0])].tolist():
-            env_steps, seconds, opened_env_steps, opened_seconds, *sums = values
-            updates, episodes, total_return, total_length = sums[len(LOSSES) :]
-            losses = {name: total / updates for name, total in zip(LOSSES, sums[: len(LOSSES)], strict=True)}
+            env_steps, seconds, core_seconds, opened_env_steps, opened_seconds, *sums = values
+            updates, episodes, total_return, total_length = sums[len(self.losses) :]
+            losses = {name: total / updates for name, total in zip(self.losses, sums, strict=False) if updates}
             mean_return, mean_length = total_return / max(episodes, 1), total_length / max(episodes, 1)
             rows.append(
-                Row(int(env_steps), seconds, int(env_steps - opened_env_steps), seconds - opened_seconds,
+                Row(int(env_steps), seconds, core_seconds, int(env_steps - opened_env_steps), seconds - opened_seconds,
                     int(updates), losses, int(episodes), mean_return, mean_length)
             )  # fmt: skip
         return rows

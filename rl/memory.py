@@ -9,6 +9,14 @@ import numpy as np
 
 from rl.config import Config
 
+_ACTOR_CRITIC = ("policy_loss", "value_loss", "entropy", "explained_variance")
+_Q_LEARNING = ("td_loss", "q_values", "explained_variance")
+LOSSES = {  # what each algorithm logs of a loss
+    "a2c": _ACTOR_CRITIC,
+    "a2c_replay": (*_ACTOR_CRITIC, "state_age"),
+    "q_online": _Q_LEARNING,
+    "q_replay": (*_Q_LEARNING, "state_age"),
+}
 SPAWN = multiprocessing.get_context("spawn")  # never fork: a fork after an LSTM call hangs (pytorch/pytorch#123828)
 
 
@@ -66,7 +74,8 @@ class LearnerMemory:
                 "gradients": ((workers, parameters), config.dtype),
                 "sums": ((workers, 3), np.float64),
                 "env_steps": ((workers,), np.int64),
-                "losses": ((workers, 4), np.float64),
+                "losses": ((workers, len(LOSSES[config.algorithm])), np.float64),
+                "core_seconds": ((workers,), np.float64),
                 "episodes": ((workers,), np.int64),  # how many, and their returns and lengths
                 "ended": ((workers, most_episodes, 2), np.float64),
             }

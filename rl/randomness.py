@@ -1,4 +1,4 @@
-"""Random numbers keyed by run seed and global environment index, never by worker.
+"""Random numbers keyed by run seed and global environment index; draws from replay buffers alone by worker.
 
 So the same run split over other numbers of workers sees the same episodes and the same noise, and no two environments
 of a run, training or evaluation, ever share a stream.
@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal["environment", "action"]
-_PURPOSES = {"environment": 0, "action": 1}
+Purpose = Literal["environment", "action", "replay"]
+_PURPOSES = {"environment": 0, "action": 1, "replay": 2}
 TRAINING = 0  # the first run; a resumed one draws under its own key, so that it does not see the same episodes again
 _EVALUATION = 2**32 - 1  # never an env-step count modulo 2³², see `training_key`
 
@@ -24,9 +24,14 @@ def evaluation_key() -> int:
     return _EVALUATION
 
 
-def sequence(seed: int, key: int, purpose: Purpose, environment: int) -> np.random.SeedSequence:
-    """The seed of one stream: (run seed, training or evaluation, purpose, global environment index)."""
-    return np.random.SeedSequence(seed, spawn_key=(key, _PURPOSES[purpose], environment))
+def sequence(seed: int, key: int, purpose: Purpose, number: int) -> np.random.SeedSequence:
+    """The seed of one stream: (run seed, training or evaluation, purpose, global index of environment or worker)."""
+    return np.random.SeedSequence(seed, spawn_key=(key, _PURPOSES[purpose], number))
+
+
+def generator(seed: int, key: int, purpose: Purpose, number: int) -> np.random.Generator:
+    """A generator on that stream."""
+    return np.random.Generator(np.random.PCG64(sequence(seed, key, purpose, number)))
 
 
 def environment_seeds(seed: int, key: int, environments: range) -> list[int]:
@@ -38,7 +43,7 @@ class ActionNoise:
     """Gumbel numbers for sampling actions, one stream an environment, drawn a whole segment at a time."""
 
     def __init__(self, seed: int, key: int, environments: range) -> None:
-        self.generators = [np.random.Generator(np.random.PCG64(sequence(seed, key, "action", i))) for i in environments]
+        self.generators = [generator(seed, key, "action", i) for i in environments]
 
     def draw(self, steps: int, actions: int) -> np.ndarray:
         """The next [time, batch, action] numbers; an environment's stream is the same however it is cut into draws.

@@ -129,6 +129,36 @@ class Recording:
         self.t += 1
         return self.said[t], after
 
+    @torch.no_grad()
+    def unroll(self, observations: Tensor, core_state: CoreState, is_first: Tensor) -> AgentOutput:
+        """What `Agent.unroll` does, kept: torso and heads as one product each over all rows.
+
+        Args:
+            observations: [time + 1, batch, feature].
+            core_state: the state before observations[0].
+            is_first: [time + 1, batch] bool.
+
+        Returns:
+            Logits [time + 1, batch, action] and values [time + 1, batch]; the state after row t is `states[t]`.
+        """
+        self.begin()
+        observed = self.below[0][..., :-1] if self.layers else self.joined[..., : self.inputs]
+        observed.copy_(observations)
+        for inputs, outputs, weight in zip(self.below, self.above, self.torso_weights, strict=True):
+            torch.mm(rearrange(inputs, ROWS), weight, out=rearrange(outputs, ROWS)).tanh_()
+        for t, opens in enumerate(is_first.numpy()):
+            self.opened[t] = opened = opens.nonzero()[0]
+            for before, part in zip(self.state_before(t), core_state, strict=True):
+                before[:] = part.numpy()[0]
+                if len(opened):
+                    before[opened] = 0.0
+            joined, p, _, _ = self.products[t]
+            torch.mm(joined, self.weight_t, out=p)
+            core_state = self.advance(t)
+        torch.mm(rearrange(self.outputs, ROWS), self.head_weight_t, out=rearrange(self.heads, ROWS))
+        self.t = self.steps + 1
+        return self.output
+
     @property
     def output(self) -> AgentOutput:
         """What was said at each step and at the bootstrap: logits [time + 1, batch, action], values [time + 1, batch].
@@ -141,49 +171,51 @@ class Recording:
         return AgentOutput(self.heads[..., :-1], self.heads[..., -1])
 
     @torch.no_grad()
-    def backward(self, d_logits: Tensor, d_values: Tensor) -> None:
-        """Set the gradients of the agent's parameters; the bootstrap and the state before the segment have none.
+    def backward(self, d_logits: Tensor, d_values: Tensor, first: int = 0) -> None:
+        """Set the gradients of the agent's parameters by rows `first` to `first` + time − 1.
+
+        No other row, such as the bootstrap, has a gradient, nor has the state before row `first`.
 
         With y = W [x, 1]:   dW = Σ dy [x, 1]ᵀ,   dx = dy Wᵀ (without W's last row);   of tanh:   dp = dy (1 − y²).
 
         Args:
             d_logits: ∂L/∂logits [time, batch, action].
             d_values: ∂L/∂values [time, batch].
+            first: the row that they begin with; those before it only brought the state up to date.
         """
-        n, agent = self.steps, self.agent
+        n, agent = slice(first, first + len(d_logits)), self.agent
         d_heads = rearrange(torch.cat([d_logits, d_values.unsqueeze(-1)], dim=-1), ROWS)
-        d_weight = rearrange(self.outputs[:n], ROWS).T @ d_heads
+        d_weight = rearrange(self.outputs[n], ROWS).T @ d_heads
         set_gradient(agent.policy_head, d_weight[:, :-1])
         set_gradient(agent.value_head, d_weight[:, -1:])
         through = self.actions if agent.detach_critic else self.actions + 1
-        torch.mm(d_heads[:, :through], self.head_weight[:through], out=rearrange(self.d_outputs[:n], ROWS))
+        torch.mm(d_heads[:, :through], self.head_weight[:through], out=rearrange(self.d_outputs[n], ROWS))
 
-        self.through_time()
-        dp, joined = rearrange(self.dp[:n], ROWS), rearrange(self.joined[:n], ROWS)
+        self.through_time(n.start, n.stop)
+        dp, joined = rearrange(self.dp[n], ROWS), rearrange(self.joined[n], ROWS)
         self.set_core_gradients(joined.T @ dp)
 
-        d_above = self.d_joined[:n, :, : self.inputs]
+        d_above = self.d_joined[n, :, : self.inputs]
         torso = zip(self.layers, self.torso_weights, self.below, self.above, self.d_torso, strict=True)
         for layer, weight, below, above, d_layer in reversed(list(torso)):
-            tanh_backward(d_above, above[:n], grad_input=d_layer[:n])
-            dp = rearrange(d_layer[:n], ROWS)
-            set_gradient(layer, rearrange(below[:n], ROWS).T @ dp)
+            tanh_backward(d_above, above[n], grad_input=d_layer[n])
+            dp = rearrange(d_layer[n], ROWS)
+            set_gradient(layer, rearrange(below[n], ROWS).T @ dp)
             if layer is not self.layers[0]:
-                d_above = (dp @ weight[:-1].T).view(n, self.batch, -1)
+                d_above = (dp @ weight[:-1].T).view(len(d_logits), self.batch, -1)
 
-    def through_time(self) -> None:
-        """dp and ∂L/∂[x, h⁻] of every step, last step first: dh = dh by the heads + dh⁻ of step t + 1.
+    def through_time(self, start: int, stop: int) -> None:
+        """dp and ∂L/∂[x, h⁻] of steps from `start` to before `stop`, last first: dh = dh by the heads + dh⁻ of t + 1.
 
         What goes to the step before ends where step t opens an episode.
         """
-        n = self.steps
         self.d_state[:] = 0.0
-        self.dh[:] = self.d_by_heads[n - 1]
-        for t in reversed(range(n)):
+        self.dh[:] = self.d_by_heads[stop - 1]
+        for t in reversed(range(start, stop)):
             self.retreat(t)
             dp, d_joined = self.d_products[t]
             torch.mm(dp, self.weight, out=d_joined)
-            if t > 0:
+            if t > start:
                 if len(self.opened[t]):
                     self.d_before[t][self.opened[t]] = 0.0
                     self.d_state[self.opened[t]] = 0.0

@@ -49,3 +49,49 @@ def gae_returns(rewards: Tensor, discounts: Tensor, values: Tensor, gae_lambda: 
     decay = discounts * gae_lambda
     advantages = n_step_returns(errors, decay, torch.zeros_like(values[-1]))  # the same recursion
     return advantages + values[:-1]
+
+
+def fixed_n_step_returns(rewards: Tensor, discounts: Tensor, values: Tensor, steps: int) -> Tensor:
+    """Sum n discounted rewards, then the value of what follows: the same n for every step, or up to its episode's end.
+
+    G⁰ₜ = Vₜ,   Gᵏₜ = rₜ + γₜ Gᵏ⁻¹ₜ₊₁   (Sutton & Barto 2018, eq. 7.1).
+
+    Args:
+        rewards: [time + n − 1, batch].
+        discounts: [time + n − 1, batch], 0 where the episode ended.
+        values: [time, batch] of the observations n steps behind.
+        steps: n.
+
+    Returns:
+        [time, batch].
+    """
+    returns = values
+    for first in reversed(range(steps)):  # of the steps that Gᵏ is wanted for
+        rows = slice(first, first + len(values))
+        returns = rewards[rows] + discounts[rows] * returns
+    return returns
+
+
+def vtrace_returns(
+    rewards: Tensor, discounts: Tensor, values: Tensor, log_ratios: Tensor, trace_lambda: float
+) -> tuple[Tensor, Tensor]:
+    """Returns of one policy from the actions of another, and the advantages of its policy gradient.
+
+    ρₜ = min(1, π/μ),   cₜ = λ ρₜ,   δₜ = ρₜ (rₜ + γₜ Vₜ₊₁ − Vₜ),   vₜ = Vₜ + Aₜ,   Aₜ = δₜ + γₜ cₜ Aₜ₊₁;
+    the advantage is ρₜ (rₜ + γₜ vₜ₊₁ − Vₜ)   (Espeholt et al. 2018, eq. 1 and §4.2, both clips at 1).
+
+    Args:
+        rewards: [time, batch].
+        discounts: [time, batch], 0 where the episode ended.
+        values: [time + 1, batch], of the policy that learns; the last row is the bootstrap.
+        log_ratios: [time, batch] log π(aₜ) − log μ(aₜ).
+        trace_lambda: λ.
+
+    Returns:
+        v and advantages, [time, batch] each; with π = μ and λ = 1 those of `n_step_returns`.
+    """
+    ratios = log_ratios.clamp_max(0.0).exp()
+    errors = ratios * (rewards + discounts * values[1:] - values[:-1])
+    returns = values[:-1] + n_step_returns(errors, discounts * trace_lambda * ratios, torch.zeros_like(values[-1]))
+    following = torch.cat([returns[1:], values[-1:]])
+    return returns, ratios * (rewards + discounts * following - values[:-1])

@@ -22,6 +22,8 @@ class Segment(NamedTuple):
     truncation_values: Tensor  # [time, batch] V(final observation) where truncated and not terminated, else 0
     core_state: CoreState  # before observations[0]: values cross segments, gradients do not
     recording: Recording | None = None  # the activations of acting, until the next segment; None: unroll again
+    final_observations: Tensor | None = None  # [time, batch, feature] of the same steps; only for a buffer
+    log_probs: Tensor | None = None  # [time, batch] log μ(actions[t]) of the acting policy; only for a buffer
 
     @property
     def env_steps(self) -> int:

@@ -28,23 +28,24 @@ INIT_SECONDS, FINISH_SECONDS = 20, 20
 FAULT_SECONDS = 3  # a run that failed ends within 5 s, whatever W&B does
 _abandoned: list["WandbMirror"] = []
 _told: list[str] = []
+ELSEWHERE = {  # what is logged of updates and is no loss
+    "learning_rate": "charts/learning_rate", "staleness": "worker/staleness", "state_age": "replay/state_age",
+}  # fmt: skip
 
 
 def row_as_keys(row: Row) -> dict[str, float]:
     """A row of the ledger under the keys of CleanRL, so that runs of both overlay in one W&B project.
 
-    Means over the interval, with their counts `charts/episodes` and `losses/updates`; without an episode in the
-    interval its two means are left out.
+    Means over the interval, with their counts `charts/episodes` and `losses/updates`; without an episode, or an update,
+    in the interval its means are left out.
     """
-    losses = dict(row.losses)
     keys = {
         STEP: row.env_steps,
         "time/seconds": row.seconds,
+        "time/core_seconds": row.core_seconds,
         "charts/SPS": row.interval_env_steps / max(row.interval_seconds, 1e-9),
-        "charts/learning_rate": losses.pop("learning_rate"),
         "charts/episodes": row.episodes,
-        "worker/staleness": losses.pop("staleness"),
-        **{f"losses/{name}": value for name, value in losses.items()},
+        **{ELSEWHERE.get(name, f"losses/{name}"): value for name, value in row.losses.items()},
         "losses/updates": row.updates,
     }
     if row.episodes:
@@ -91,9 +92,9 @@ class Tracker:
         self._file = open(run_dir / "metrics.jsonl", "a", buffering=1)  # noqa: SIM115  open as long as the run
         self.mirror = WandbMirror(run_dir, config, description, notify) if config.wandb != "disabled" else None
 
-    def row(self, row: Row) -> dict[str, float]:
-        """Append one interval; returns it under its keys."""
-        keys = row_as_keys(row)
+    def row(self, row: Row, evaluation: dict[str, float]) -> dict[str, float]:
+        """Append one interval, with the evaluation that fell into it, if any; returns it under its keys."""
+        keys = row_as_keys(row) | evaluation
         self._file.write(json.dumps(keys) + "\n")
         if self.mirror:
             self.mirror.put(keys)

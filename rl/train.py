@@ -25,6 +25,7 @@ from rl.supervisor import noted_signals, supervise
 from rl.tracking import Notify, Tracker
 from rl.worker import OWN, Parts, build_worker, run_segments
 
+INTERVAL_EPISODES = 2**24  # number of the first one of an evaluation during training: none of the others gets there
 OnRow = Callable[[dict[str, float]], None]
 
 
@@ -108,7 +109,29 @@ class Run:
         """Bring the record up to the last closed row."""
         for row in self.ledger.rows(self.rows_read):
             self.rows_read += 1
-            self.on_row(self.tracker.row(row))
+            before, interval = row.env_steps - row.interval_env_steps, self.config.eval_interval
+            due = interval and row.env_steps // interval > before // interval
+            self.on_row(self.tracker.row(row, self.evaluate_now() if due else {}))
+
+    def evaluate_now(self) -> dict[str, float]:
+        """Play the same episodes as every time with the parameters as they are now; {} where it was cut short.
+
+        Serial training stands still meanwhile, and its clock too; workers go on.
+        """
+        with self.locked():
+            self.agent.load(self.learner.parameters)
+        with self.ledger.paused():
+            returns = [
+                evaluate(
+                    self.agent.agent, self.config, self.make_environments, self.config.interval_episodes, greedy,
+                    seed=self.config.seed, offset=INTERVAL_EPISODES, stop=lambda: self.signal is not None,
+                )
+                for greedy in (True, False)
+            ]  # fmt: skip
+        if any(of_policy is None for of_policy in returns):
+            return {}
+        greedy, sampled = (float(of_policy.mean()) for of_policy in returns)
+        return {"eval/episodic_return": greedy, "eval/episodic_return_sampled": sampled}
 
     def note_signal(self, number: int) -> None:
         """Remember the first signal."""
@@ -192,11 +215,11 @@ class Run:
 
     def train_here(self) -> None:
         """Serial mode: everything in this process."""
-        learner, collector, flat = build_worker(
+        learner, collector, experience = build_worker(
             0, self.config, self.make_environments, self.memory, self.ledger, self.key, self.parts
         )
         self.start()
-        run_segments(learner, collector, flat, self.config, self.poll, self.parts)
+        run_segments(learner, collector, experience, self.poll)
         collector.environments.close()
 
     def train_in_workers(self) -> None:
@@ -248,8 +271,9 @@ class Run:
         elif self.signal is not None:  # the same flag again: it may have come during the evaluation
             reason, code = signal.Signals(self.signal).name, 128 + self.signal
         else:
+            limit = "max_seconds" if ledger.trained_seconds >= ledger.max_seconds else "max_core_seconds"
             in_time = ledger.env_steps >= self.config.total_env_steps
-            reason, code = "solved" if ended_solved else "total_env_steps" if in_time else "max_seconds", 0
+            reason, code = "solved" if ended_solved else "total_env_steps" if in_time else limit, 0
         trained = ledger.env_steps - (self.resumed_at or 0)
         training_seconds = ledger.trained_seconds - ledger.resumed_seconds
         return {
@@ -257,6 +281,7 @@ class Run:
             "updates": ledger.updates,
             "startup_seconds": self.startup_seconds,
             "seconds": ledger.trained_seconds,
+            "core_seconds": ledger.core_seconds,
             "sps": trained / training_seconds if training_seconds > 0 else 0.0,
             "mean_return": crossing_mean if ended_solved else ledger.window_mean,
             "solved": ledger.solved,
@@ -331,7 +356,9 @@ def resumed_run(run_dir: str | Path, make_environments: MakeEnvironments, parts:
     except ValueError as error:
         raise ValueError(f"--resume {run_dir}: {error}") from None
     seconds = state["ledger"]["seconds"]
+    core_seconds = state["ledger"]["arrays"]["core_seconds"][0]
     ended = state["env_steps"] >= config.total_env_steps or 0 < config.max_seconds <= seconds
+    ended = ended or 0 < config.max_core_seconds <= core_seconds
     if ended or (config.stop_when_solved and state["ledger"]["solved"]):
         raise ValueError(f"--resume {run_dir}: the run is complete, at {state['env_steps']} env steps")
     if state.get("parts", []) != replaced(parts):

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import gymnasium
 
     from rl.collector import Collector
-    from rl.learner import FlatAgent, Learner
+    from rl.experience import Experience
+    from rl.learner import Learner
 
 
 class Parts(NamedTuple):
@@ -64,12 +65,12 @@ def run_worker(
         import torch
 
         torch.set_num_threads(1)
-        learner, collector, flat = build_worker(
+        learner, collector, experience = build_worker(
             rank, config, make_environments, memory, ledger, training_key, parts
-        )  # fmt: skip
+        )
         channel.send("ready")
         channel.recv()
-        run_segments(learner, collector, flat, config, lambda: await_verdict(ledger), parts)
+        run_segments(learner, collector, experience, lambda: await_verdict(ledger))
         collector.environments.close()
         channel.send("done")
     except BaseException:  # SystemExit from an environment is a failure too
@@ -85,11 +86,13 @@ def build_worker(
     ledger: Ledger,
     training_key: int,
     parts: Parts = OWN,
-) -> tuple["Learner", "Collector", "FlatAgent"]:
-    """The learner's end, the Collector and the local agent of worker `rank`, which owns its block of environments."""
+) -> tuple["Learner", "Collector", "Experience"]:
+    """The learner's end, the Collector and the experience of worker `rank`, which owns its block of environments."""
     from rl.agent import agent_for
     from rl.collector import Collector
+    from rl.experience import OnlineExperience
     from rl.learner import FlatAgent, make_learner
+    from rl.policies import acting_policy
     from rl.randomness import ActionNoise, environment_seeds
 
     owned = range(rank * config.envs_per_worker, (rank + 1) * config.envs_per_worker)
@@ -100,39 +103,44 @@ def build_worker(
     collector = Collector(
         environments, flat.agent, noise, seeds, config.segment_length, config.carry_state,
         record=config.unroll == "recorded", stop_at_episode_end=config.stops_at_episode_end,
+        policy=acting_policy(config, owned), for_replay=config.replays,
     )  # fmt: skip
-    return (parts.make_learner or make_learner)(config, memory, ledger, rank), collector, flat
+    learner = (parts.make_learner or make_learner)(config, memory, ledger, rank)
+    if config.replays:
+        from rl.replay.experience import ReplayExperience
+
+        features = environments.single_observation_space.shape[0]
+        return learner, collector, ReplayExperience(config, flat, learner, features, training_key)
+    return learner, collector, OnlineExperience(config, flat, learner, parts)
 
 
 def run_segments(
-    learner: "Learner",
-    collector: "Collector",
-    flat: "FlatAgent",
-    config: Config,
-    between: Callable[[], Any],
-    parts: Parts = OWN,
+    learner: "Learner", collector: "Collector", experience: "Experience", between: Callable[[], Any]
 ) -> None:
     """Pull, act for N steps, differentiate, push: until the ledger says that the run is over.
 
     Args:
         learner: owner of the parameters.
         collector: owner of environments and core state.
-        flat: the local agent.
-        config: of the loss.
+        experience: owner of what is learnt from, and of the local agent.
         between: called after every push.
-        parts: of an experiment.
     """
-    from rl.fast_path import differentiate
-    from rl.loss import targets
-
-    targets = parts.targets or targets
-
+    flat = experience.flat
     while not learner.ledger.finished:
         learner.pull(flat)
         segment = collector.collect()
-        losses = differentiate(flat.agent, segment, config, learner.sum_over_workers, targets)
-        learner.push(flat.gradient, segment.env_steps, losses, collector.take_finished_episodes())
-        between()
+        env_steps, episodes = segment.env_steps, collector.take_finished_episodes()
+        updates = experience.add(segment)
+        if not updates:
+            learner.push(None, env_steps, {}, episodes)
+            between()
+        for update in range(updates):
+            if update > 0:  # the segment is entered already
+                learner.pull(flat)
+                env_steps, episodes = 0, []
+            losses = experience.differentiate()
+            learner.push(flat.gradient, env_steps, losses, episodes)
+            between()
 
 
 def await_verdict(ledger: Ledger) -> None:
