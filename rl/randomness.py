@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal["environment", "action", "replay"]
-_PURPOSES = {"environment": 0, "action": 1, "replay": 2}
+Purpose = Literal["environment", "action", "replay", "measure"]
+_PURPOSES = {"environment": 0, "action": 1, "replay": 2, "measure": 3}
 TRAINING = 0  # the first run; a resumed one draws under its own key, so that it does not see the same episodes again
 _EVALUATION = 2**32 - 1  # never an env-step count modulo 2³², see `training_key`
 

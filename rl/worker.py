@@ -32,6 +32,7 @@ class Parts(NamedTuple):
 
     targets: Callable[..., Any] | None = None  # as rl.loss.targets
     make_learner: Callable[..., Any] | None = None  # as rl.learner.make_learner
+    watch: Callable[..., Any] | None = None  # wraps an Experience, to measure while it learns; is given config and rank
 
 
 OWN = Parts()  # all of them rl's own
@@ -110,8 +111,10 @@ def build_worker(
         from rl.replay.experience import ReplayExperience
 
         features = environments.single_observation_space.shape[0]
-        return learner, collector, ReplayExperience(config, flat, learner, features, training_key)
-    return learner, collector, OnlineExperience(config, flat, learner, parts)
+        experience = ReplayExperience(config, flat, learner, features, training_key)
+    else:
+        experience = OnlineExperience(config, flat, learner, parts)
+    return learner, collector, parts.watch(experience, config, rank) if parts.watch else experience
 
 
 def run_segments(
