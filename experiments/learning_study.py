@@ -31,6 +31,7 @@ CURVE = {  # column of curves.csv: name in the rows of a run
 }  # fmt: skip
 NOT_LEARNING = ("seed", "run_dir", "wandb", "wandb_project", "wandb_group", "checkpoint_interval")
 Row = dict[str, Any]
+Result = Callable[[Config, Parts], tuple[Row, dict[str, list[Row]]]]
 
 
 class Arm(NamedTuple):
@@ -65,13 +66,22 @@ class StudyCommand:
 class Study:
     """Arms by seeds, and their rows."""
 
-    def __init__(self, name: str, arms: Mapping[str, Arm], command: StudyCommand) -> None:
+    def __init__(
+        self,
+        name: str,
+        arms: Mapping[str, Arm],
+        command: StudyCommand,
+        result: Result | None = None,
+        tables: Sequence[str] = ("curves",),
+    ) -> None:
         """Plan the runs; nothing is trained or written.
 
         Args:
-            name: the W&B group of the runs.
+            name: the W&B group of the runs whose config names none.
             arms: every arm, by name.
             command: which of them, how many seeds, where.
+            result: makes a finished run's row, and its rows of the other tables; that of episode lengths if None.
+            tables: names of those.
 
         Raises:
             ValueError: an option cannot work.
@@ -90,6 +100,7 @@ class Study:
             least = 5 * config.log_interval
             if 0 < command.env_steps < least:
                 raise ValueError(f"--env-steps {command.env_steps}: at least {least} is needed, five points of a curve")
+        self.result, self.tables = result or length_result, tables
         self.out, self.processes = folder_of(command.out, command.runs_dir), command.processes
         self.arms = [arm for arm, _ in chosen]
         self.planned: dict[tuple[str, int], tuple[Config, Parts]] = {}
@@ -102,7 +113,7 @@ class Study:
                     "run_dir": str(command.runs_dir / f"{file_name(arm)}-s{seed}{told}"),
                     "total_env_steps": command.env_steps or config.total_env_steps,
                     "wandb": command.wandb,
-                    "wandb_group": name,
+                    "wandb_group": config.wandb_group or name,
                 }
                 self.planned[arm, seed] = replace(config, **own), parts
 
@@ -127,19 +138,20 @@ class Study:
                                  "name another --out, or remove the row")  # fmt: skip
         descriptor = claim(self.out)  # or another study may be between a curve and its row
         try:
-            curves = [
-                point for point in read_csv(self.out / "curves.csv") if (point["arm"], int(point["seed"])) in rows
-            ]
-            write_csv(self.out / "curves.csv", curves)  # a curve without its row was interrupted while it was written
+            for table in self.tables:
+                file = self.out / f"{table}.csv"
+                # A curve without its row was interrupted while it was written.
+                write_csv(file, [row for row in read_csv(file) if (row["arm"], int(row["seed"])) in rows])
         finally:
             os.close(descriptor)
         missing = {run[0].run_dir: (key, run) for key, run in self.planned.items() if key not in rows}
 
         def finished(config: Config) -> None:
             (arm, seed), (_, parts) = missing[config.run_dir]
-            row, points = result(config, parts)
+            row, others = self.result(config, parts)
             identity = {"arm": arm, "seed": seed}
-            append_csv(self.out / "curves.csv", [identity | point for point in points])
+            for table in self.tables:
+                append_csv(self.out / f"{table}.csv", [identity | more for more in others[table]])
             append_csv(self.out / "runs.csv", [identity | row])
 
         if missing:
@@ -181,7 +193,7 @@ def curves_of(file: Path, wanted: Mapping[tuple[str, int], Any]) -> "dict[str, l
     return arms
 
 
-def result(config: Config, parts: Parts) -> tuple[Row, list[Row]]:
+def length_result(config: Config, parts: Parts) -> tuple[Row, dict[str, list[Row]]]:
     """One finished run: its row, and the points of its learning curve.
 
     A last interval of less than half the usual env steps is no point: it has too few episodes to be one.
@@ -226,7 +238,7 @@ def result(config: Config, parts: Parts) -> tuple[Row, list[Row]]:
         if len(points) > 1
         else 0.0,  # a limit in seconds may leave fewer
     }
-    return row, points
+    return row, {"curves": points}
 
 
 def loss_of(row: Row, config: Config) -> float:

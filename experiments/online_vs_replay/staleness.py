@@ -71,7 +71,7 @@ class Watched:
     @torch.no_grad()
     def measure(self) -> None:
         """Append a line to the run's measures."""
-        from experiments.memory_measures import memory_measures
+        from experiments.online_vs_replay.memory_measures import memory_measures
 
         agent, found = self.flat.agent, {}
         if agent.initial_state(1):
