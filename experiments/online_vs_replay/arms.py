@@ -126,7 +126,7 @@ def config_of(task: Task, arm: Arm, settings: Options) -> Config:
     options = SHARED | task.options | arm.options
     q = options["algorithm"].startswith("q_")
     options["reward_scale"] = task.reward_scale * (0.5 if task.reward_scale < 1 and not q else 1.0)
-    if arm.sees_all:
+    if arm.sees_all and task.full:
         options["env"] = task.full
     options |= settings
     if options.get("replay_way") == "transitions":
