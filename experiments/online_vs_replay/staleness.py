@@ -74,9 +74,11 @@ class Watched:
         from experiments.online_vs_replay.memory_measures import memory_measures
 
         agent, found = self.flat.agent, {}
+        online = not isinstance(self.experience, ReplayExperience)
         if agent.initial_state(1):
-            online = not isinstance(self.experience, ReplayExperience)
             found |= self.of_segments() if online else of_buffer(self.experience, self.generator)
+        if not online:
+            found["bytes"] = self.experience.buffer.nbytes
         found |= memory_measures(agent, self.config, last=not self.moments)
         with open(Path(self.config.run_dir) / "measures.jsonl", "a") as file:
             file.write(json.dumps({"env_steps": self.env_steps, **found}) + "\n")
@@ -143,8 +145,7 @@ def of_episodes(experience: ReplayExperience) -> Measures:
     if not len(whole):
         return {}
     numbers, columns, begins = reader.numbers[whole], reader.columns[whole], begins[whole]
-    length = int((numbers - begins).max()) + 1
-    length = min(length, buffer.seen - int(begins.max()))
+    length = int((numbers - begins).max()) + 1  # some of them need fewer: those behind the newest repeat it
     rows, before = rows_of(buffer, begins, columns, length)
     outputs, _ = agent.unroll(*_unrolled(rows, before))
     places = torch.from_numpy(numbers - begins), torch.arange(len(whole))
@@ -159,7 +160,7 @@ def of_episodes(experience: ReplayExperience) -> Measures:
 
 def rows_of(buffer: Any, starts: np.ndarray, columns: np.ndarray, length: int) -> tuple[Rows, CoreState]:
     """Rows of a buffer from each start on, in its column, and the actor's state before them."""
-    numbers = (starts + np.arange(length)[:, None]) % buffer.rows
+    numbers = np.minimum(starts + np.arange(length)[:, None], buffer.seen - 1) % buffer.rows
     rows = Rows(*(torch.from_numpy(part[numbers, columns]) for part in (buffer.observations, buffer.is_first)))
     return rows, state_at(buffer, starts, columns)
 
