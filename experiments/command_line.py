@@ -54,7 +54,9 @@ def given(name: str) -> list[str | None]:
 
 def program() -> str:
     """How this program is called: `python -m experiments.train`."""
-    return f"python -m experiments.{Path(sys.argv[0]).stem}"
+    spec = getattr(sys.modules["__main__"], "__spec__", None)  # a package's is that of its __main__
+    name = spec.name.removesuffix(".__main__") if spec else f"experiments.{Path(sys.argv[0]).stem}"
+    return f"python -m {name}"
 
 
 def without_box(text: str) -> str:

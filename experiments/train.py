@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rl.config import Config
-from rl.presets import PRESETS
+from rl.presets import ALGORITHMS, PRESETS
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,21 @@ class Command:
 
 
 def defaults() -> Command:
-    """What holds where the command line says nothing: the values of its preset, wherever that stands.
+    """What holds where the command line says nothing: the values of its algorithm and its preset, wherever they stand.
 
     Raises:
-        ValueError: there is more than one preset.
+        ValueError: there is more than one of them.
     """
     from experiments.command_line import given
 
-    names = given("--preset")
-    if len(names) > 1:
-        needed = f"one of {', '.join(['none', *PRESETS])} is needed"
-        raise ValueError(f"--preset {' '.join(map(repr, names))}: given {len(names)} times, {needed}")
-    options = dict(PRESETS.get(names[0], {})) if names else {}  # an unknown name is refused when it is parsed
+    options = {}
+    for name, values in (("--algorithm", ALGORITHMS), ("--preset", {"none": {}, **PRESETS})):
+        names = given(name)
+        if len(names) > 1:
+            needed = f"one of {', '.join(values)} is needed"
+            raise ValueError(f"{name} {' '.join(map(repr, names))}: given {len(names)} times, {needed}")
+        if names:
+            options |= values.get(names[0], {})  # an unknown name is refused when it is parsed
     if given("--env-arg"):
         options.pop("env_arg", None)  # repeatable: what is given would be added to it
     return Command(config=Config(**options))

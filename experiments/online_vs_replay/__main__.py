@@ -90,7 +90,7 @@ def chosen(command: Command) -> dict[str, Arm]:
         ValueError: a task or an arm that there is not, or not in this part.
     """
     from experiments.command_line import listed
-    from experiments.online_vs_replay.arms import ARMS, MORE_TASKS, TASKS
+    from experiments.online_vs_replay.arms import MORE_TASKS, TASKS, chosen_arms
 
     if command.tasks != "all" and command.part != "grid":
         raise ValueError(f"--tasks {command.tasks}: --part {command.part} has tasks of its own, leave it out")

@@ -151,7 +151,20 @@ def tuning_tasks(name: str, arm: Arm) -> tuple[str, ...]:
     return ("masked",) if "frames" in name else SIGHTED
 
 
-def tuned(name: str, arm: Arm, rows: Iterable[dict[str, Any]]) -> int:
+def chosen_arms(text: str) -> list[str]:
+    """The arms that --arms names.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    from experiments.command_line import listed
+
+    names = ",".join(ARMS)
+    return listed("--arms", names if text == "all" else text, lambda name: (name, ARMS[name])[0],
+                  f"all, or a list out of {names},")  # fmt: skip
+
+
+def tuned(name: str, rows: Iterable[dict[str, Any]]) -> int:
     """Number of the trial with the best mean normalised return in the second half of training; 0 without any row."""
     scores: dict[int, list[float]] = {}
     for row in rows:
@@ -167,4 +180,4 @@ def settings_of(name: str, results: Path = RESULTS) -> Options:
     """What tuning chose for an arm."""
     from experiments.learning_study import read_csv
 
-    return ARMS[name].trials[tuned(name, ARMS[name], read_csv(results / "tuning" / "runs.csv"))]
+    return ARMS[name].trials[tuned(name, read_csv(results / "tuning" / "runs.csv"))]

@@ -22,6 +22,8 @@ TUNING_SEEDS = 901
 class Command(StudyCommand):
     """What the command line says."""
 
+    arms: str = "all"
+    """Which arms of the comparison, separated by commas."""
     seeds: int = 2
     """Runs of each trial, from --first-seed on."""
     first_seed: int = TUNING_SEEDS
@@ -30,15 +32,16 @@ class Command(StudyCommand):
     """Folder of the run folders."""
 
 
-def trials() -> dict[str, Arm]:
-    """Every run but for its seed, by `task / arm / trial`."""
+def trials(names: list[str]) -> dict[str, Arm]:
+    """Every run of these arms but for its seed, by `task / arm / trial`."""
     from dataclasses import replace
 
     from experiments.online_vs_replay.arms import ARMS, TASKS, config_of, tuning_tasks
 
     planned = {}
     for number in range(8):  # a trial of every arm, then the next: stopped early, it is even
-        for name, arm in ARMS.items():
+        for name in names:
+            arm = ARMS[name]
             for task in tuning_tasks(name, arm):
                 config = config_of(TASKS[task], arm, arm.trials[number])
                 planned[f"{task} / {name} / {number}"] = Arm(replace(config, wandb_group=f"tuning {name}"))
@@ -53,14 +56,22 @@ def main() -> None:
 
 
 def run(command: Command) -> None:
-    """Train what is missing, and print the choice."""
-    from experiments.online_vs_replay.arms import ARMS, tuned
+    """Train what is missing, and print the choice.
+
+    Raises:
+        ValueError: an option cannot work; nothing was trained.
+    """
+    from dataclasses import replace
+
+    from experiments.online_vs_replay.arms import ARMS, chosen_arms, tuned
     from experiments.online_vs_replay.measured import TABLES, run_result
 
-    rows = Study("online-vs-replay-tuning", trials(), command, run_result, TABLES).complete()
-    for name, arm in ARMS.items():
-        number = tuned(name, arm, rows)
-        print(f"{name}: trial {number}, {arm.trials[number]}")
+    names = chosen_arms(command.arms)
+    study = Study("online-vs-replay-tuning", trials(names), replace(command, arms="all"), run_result, TABLES)
+    rows = study.complete()
+    for name in names:
+        number = tuned(name, rows)
+        print(f"{name}: trial {number}, {ARMS[name].trials[number]}")
 
 
 if __name__ == "__main__":
