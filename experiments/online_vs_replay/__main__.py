@@ -100,9 +100,7 @@ def chosen(command: Command) -> dict[str, Arm]:
     planned = dict(variants(command.part, wanted))
     if command.arms == "all":
         return planned
-    arms = listed(
-        "--arms", command.arms, lambda name: (name, ARMS[name])[0], f"all, or a list out of {','.join(ARMS)},"
-    )
+    arms = chosen_arms(command.arms)
     planned = {name: arm for name, arm in planned.items() if name.split(" / ")[1] in arms}
     if not planned:
         raise ValueError(f"--arms {command.arms}: --part {command.part} has none of them")
