@@ -23,11 +23,11 @@ from experiments.learning_study import (
     Study,
     StudyCommand,
     digest,
+    length_result,
     loss_of,
     mean_staleness,
     publish,
     read_csv,
-    result,
     study_table,
 )
 from experiments.printed import AS_PRINTED, MONTE_CARLO_AS_PRINTED, OwnAdamLearner, listed, listed_returns
@@ -438,7 +438,7 @@ def hand_made_run(tmp_path, monkeypatch):
 
 def test_the_final_length_is_the_mean_over_the_episodes_of_the_last_fifth(hand_made_run):
     """Of 1,000 env steps the last 200: 1 episode of length 4 and 3 of length 8 are 28 / 4 = 7."""
-    row, _ = result(hand_made_run[0], OWN)
+    row, _ = length_result(hand_made_run[0], OWN)
     assert row["final_length"] == 7.0
 
 
@@ -447,7 +447,7 @@ def test_the_final_length_is_0_where_no_episode_ended_in_the_last_fifth(hand_mad
     record = Path(config.run_dir) / "metrics.jsonl"
     early = [line for line in record.read_text().splitlines() if json.loads(line)["global_step"] <= 800]
     record.write_text("\n".join(early) + "\n")
-    assert result(config, OWN)[0]["final_length"] == 0.0
+    assert length_result(config, OWN)[0]["final_length"] == 0.0
 
 
 @pytest.mark.parametrize("lines", [0, 1])
@@ -456,32 +456,35 @@ def test_fewer_than_two_points_have_no_correlation(hand_made_run, lines):
     config, _ = hand_made_run
     record = Path(config.run_dir) / "metrics.jsonl"
     record.write_text("".join(record.read_text().splitlines(keepends=True)[:lines]))
-    row, points = result(config, OWN)
+    row, others = length_result(config, OWN)
+    points = others["curves"]
     assert len(points) == lines and row["loss_rank_correlation"] == 0.0
 
 
 def test_points_are_of_whole_intervals_in_which_episodes_ended(hand_made_run):
     """An interval has 100 env steps: the one of 50 before 1,000 is half of one and a point, one of 40 would be none."""
     config, _ = hand_made_run
-    _, points = result(config, OWN)
+    _, others = length_result(config, OWN)
+    points = others["curves"]
     assert [(point["env_steps"], point["updates"], point["seconds"], point["length"]) for point in points] == [
         (700, 5, 7.0, 1.0), (800, 9, 8.0, 10.0), (900, 12, 9.0, 4.0), (1000, 15, 10.0, 8.0),
     ]  # fmt: skip
     record = Path(config.run_dir) / "metrics.jsonl"
     record.write_text(record.read_text().replace('"global_step": 950', '"global_step": 960'))
-    assert [point["env_steps"] for point in result(config, OWN)[1]] == [700, 800, 900]
+    assert [point["env_steps"] for point in length_result(config, OWN)[1]["curves"]] == [700, 800, 900]
 
 
 def test_losses_of_the_points_are_those_of_the_record_and_their_ranks_are_correlated_with_lengths(hand_made_run):
     """Losses rise, ranks 1 2 3 4; lengths 1 10 4 8 have ranks 1 4 2 3: 1 − 6 (0 + 4 + 1 + 1) / (4 · 15) = 0.4."""
-    row, points = result(hand_made_run[0], OWN)
+    row, others = length_result(hand_made_run[0], OWN)
+    points = others["curves"]
     assert [point["loss"] for point in points] == [0.11, 0.21, 0.31, 0.41]  # + 0.1 · 0.2 − 0.01 · 1
     assert row["loss_rank_correlation"] == 0.4
 
 
 def test_final_policies_play_fresh_episodes_of_plain_cartpole_greedy_and_sampled(hand_made_run):
     config, evaluations = hand_made_run
-    row, _ = result(config, OWN)
+    row, _ = length_result(config, OWN)
     agent = f"agent of {config.run_dir}"
     assert evaluations == [
         (agent, "CartPole-v1", (), 2, True, 3, 10_000), (agent, "CartPole-v1", (), 2, False, 3, 20_000),
@@ -490,7 +493,7 @@ def test_final_policies_play_fresh_episodes_of_plain_cartpole_greedy_and_sampled
 
 
 def test_the_other_numbers_of_a_row_are_those_of_the_summary(hand_made_run):
-    row, _ = result(hand_made_run[0], AS_PRINTED)
+    row, _ = length_result(hand_made_run[0], AS_PRINTED)
     assert (row["env_steps"], row["updates"], row["seconds"], row["staleness"]) == (1000, 15, 10.0, 1.0)
     assert row["digest"] == digest(CONFIG, AS_PRINTED)
 

@@ -6,7 +6,7 @@ are compared, all seen with the newest parameters:
   training   the state in the training unroll: carried over from the segment before (online), zero, or what an actor
              stored, with or without burn-in;
   stored     what the actor had, when it acted;
-  true       the newest parameters unrolled over the 128 rows before.
+  true       the newest parameters unrolled over the 128 rows before, or what there is of them.
 
 R2D2's measure is ΔQ = ‖Q(training) − Q(stored)‖₂ / max |Q(stored)|, at the first and the last trained step (Kapturowski
 et al. 2019, §3); the same of V, and KL(π ‖ π), for actor-critics.
@@ -109,12 +109,13 @@ def of_buffer(experience: ReplayExperience, generator: np.random.Generator) -> M
     config, buffer, agent = experience.config, experience.buffer, experience.agent
     if config.replay_way == "episodes":
         return of_episodes(experience)
-    segment = config.segment_length
-    history, burn_in, trained = -(-HISTORY // segment) * segment, config.burn_in_rows, config.trained_rows
+    segment, burn_in, trained = config.segment_length, config.burn_in_rows, config.trained_rows
+    whole = min(-(-HISTORY // segment), (buffer.filled - burn_in - trained - 1) // segment)  # segments before
+    if whole < 1:
+        return {}
+    history = whole * segment
     length = history + burn_in + trained + 1
     places = (buffer.filled - length) // segment + 1
-    if places < 1:
-        return {}
     starts = buffer.oldest + segment * generator.integers(places, size=WINDOWS)
     columns = generator.integers(buffer.batch, size=WINDOWS)
     rows, before = rows_of(buffer, starts, columns, length)
@@ -132,7 +133,8 @@ def of_buffer(experience: ReplayExperience, generator: np.random.Generator) -> M
             stored, _ = agent.step(start.observations[row], state_at(buffer, starts + history + row, columns),
                                    start.is_first[row])  # fmt: skip
             found |= {f"stored_{name}": gap(at(training, row), stored, config)}
-    ages = experience.learner.pulled_version - buffer.versions[(starts + history) % buffer.rows // segment]
+    drawable = (buffer.oldest + np.arange(0, buffer.filled - config.window + 1, segment)) % buffer.rows // segment
+    ages = experience.learner.pulled_version - buffer.versions[drawable]
     return found | {"age_mean": float(ages.mean()), "age_p95": float(np.percentile(ages, 95))}
 
 
