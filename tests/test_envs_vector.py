@@ -117,10 +117,11 @@ def test_a_counting_environments_transitions_are_those_of_the_single_environment
     ]
 
 
-@pytest.mark.parametrize(
-    "env_id",
-    ["CartPole-v1", "MaskedVelocityCartPole-v1", "FallPenaltyCartPole-v1", "RecallCue-v0", "CartPole-v0", "Acrobot-v1"],
-)
+OURS = ["CartPole-v1", "MaskedVelocityCartPole-v1", "FallPenaltyCartPole-v1", "RecallCue-v0",
+        "NoisyPositionCartPole-v1", "FlickeringCartPole-v1", "RepeatPrevious-v0"]  # fmt: skip
+
+
+@pytest.mark.parametrize("env_id", [*OURS, "CartPole-v0", "Acrobot-v1"])
 def test_8_columns_are_2_times_4_columns_bit_for_bit(env_id):
     """astooke/rlpyt#134: works with one worker, fails with two. A column must not know how columns are divided."""
     actions, seeds = random_actions(150, 8), [11, 3, 8, 1, 40, 2, 7, 5]
@@ -152,9 +153,7 @@ def test_masked_cartpole_is_the_same_through_its_vector_form_and_through_single_
     assert_bit_equal(run_vector(fast, range(3), actions), run_vector(slow, range(3), actions))
 
 
-@pytest.mark.parametrize(
-    "env_id", ["CartPole-v1", "MaskedVelocityCartPole-v1", "FallPenaltyCartPole-v1", "RecallCue-v0", "Acrobot-v1"]
-)
+@pytest.mark.parametrize("env_id", [*OURS, "Acrobot-v1"])
 def test_the_contract_holds_for_shapes_types_spaces_and_spec(env_id):
     vector = envs.make_vector(env_id, 4, env_args={"max_episode_steps": 5})
     assert vector.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
