@@ -4,6 +4,7 @@ Source: Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Sta
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -57,6 +58,47 @@ def probability_of_improvement(
     drawn = _mean_win_rate(_resample(x, resamples, generator), _resample(y, resamples, generator))
     estimate = _mean_win_rate([_checked(task) for task in x], [_checked(task) for task in y])
     return float(estimate), _percentile_interval(drawn)
+
+
+def contrast(
+    cells: Sequence[tuple[float, Sequence[float]]],  # weight, scores of its runs
+    statistic: Callable[[np.ndarray], np.ndarray] = iqm,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[float, Interval]:
+    """A weighted sum of cells' statistics, such as a difference of differences, with its 95 % bootstrap interval.
+
+    C = Σₖ wₖ T(Xₖ);  in the interval runs are drawn again with replacement within each cell, which is named once.
+    Raises ValueError when there is no cell.
+    """
+    if not cells:
+        raise ValueError("no cells: at least one is needed")
+    weights = np.array([weight for weight, _ in cells])
+    drawn = _resample([scores for _, scores in cells], resamples, np.random.default_rng(seed))
+    estimate = weights @ np.array([statistic(_checked(scores)) for _, scores in cells])
+    return float(estimate), _percentile_interval(weights @ np.stack([statistic(scores) for scores in drawn]))
+
+
+def performance_profile(
+    scores_by_task: Sequence,  # one array a task: [run], normalised
+    thresholds: Sequence[float],
+    resamples: int = 2_000,
+    seed: int = 0,
+) -> tuple[np.ndarray, Interval]:  # [threshold] each
+    """Share of the runs of all tasks whose score is above each threshold τ, with a 95 % stratified-bootstrap band.
+
+    F(τ) = 1/N Σᵢ [xᵢ > τ].  Source: Agarwal et al. 2021, section 4.2.
+    """
+    above = [np.asarray(thresholds, float)[:, None] < _checked(scores) for scores in scores_by_task]
+    return np.concatenate(above, -1).mean(-1), stratified_bootstrap(above, partial(np.mean, axis=-1), resamples, seed)
+
+
+def optimality_gap(scores, target: float = 1.0) -> np.ndarray:  # [..., run] -> [...]
+    """How far runs stay below a target on average, what is above it counting as the target.
+
+    target − mean(min(x, target)).  Source: Agarwal et al. 2021, section 4.3.
+    """
+    return target - np.minimum(_checked(scores), target).mean(axis=-1)
 
 
 def _mean_win_rate(x: list[np.ndarray], y: list[np.ndarray]) -> np.ndarray:  # one [..., run] a task -> [...]

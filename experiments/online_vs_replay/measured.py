@@ -48,6 +48,7 @@ def run_result(config: Config, parts: Parts) -> tuple[Row, dict[str, list[Row]]]
         "digest": digest(config, parts),
         "env_steps": summary["env_steps"],
         "updates": summary["updates"],
+        "seconds": round(summary["seconds"], 2),
         "core_seconds": round(summary["core_seconds"], 2),
         **{f"solved_{name}": solved[name] for name in ("env_steps", "updates", "core_seconds")},
         "after": round(sum(later) / len(later), 3) if later else "",

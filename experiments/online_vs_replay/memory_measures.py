@@ -18,7 +18,7 @@ from rl.randomness import environment_seeds, evaluation_key
 
 MASKED = "MaskedVelocityCartPole-v1"
 EPISODES, STEPS = 64, 200
-RIDGE = 1e-3  # of the features' variance
+RIDGE = 1e-5  # of the features' variance
 LENGTHS = (1, 2, 4, 8, 16)
 EPISODES_OF_PLAY = 20
 MOST_STEPS = 500

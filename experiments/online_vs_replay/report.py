@@ -1,7 +1,110 @@
-"""Draws and writes the report from the rows."""
+"""Draws and writes the report from the rows: report.md, report.html with all in it, and the figures."""
 
+import base64
+import re
 from pathlib import Path
+
+from experiments.learning_study import read_csv
+from experiments.online_vs_replay import report_memory as memory
+from experiments.online_vs_replay import report_pages as pages
+from experiments.online_vs_replay import report_why as why
+from experiments.online_vs_replay.arms import ARMS, RESULTS, TASKS
+from experiments.online_vs_replay.report_rows import Part, read_part
+from experiments.online_vs_replay.report_tables import final_table, markdown
+
+PARTS = ("grid", "learning-rates", "sequence-lengths", "buffer-age", "carry", "workers")
+TITLE = "Online against replay, with recurrent networks"
+STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}"
+    "img{max-width:100%}table{border-collapse:collapse;display:block;overflow-x:auto;font-size:13px;margin:1em 0}"
+    "td,th{border-bottom:1px solid #ddd;padding:3px 9px;text-align:left}"
+    "[style*=right]{white-space:nowrap}"
+    "code{background:#f3f3f3}h2{margin-top:2em;border-bottom:1px solid #ddd}"
+)
+COMMANDS = """```bash
+python -m experiments.online_vs_replay.tune --out experiments/results/online_vs_replay/tuning
+python -m experiments.online_vs_replay --seeds 10 --out experiments/results/online_vs_replay
+for part in learning-rates sequence-lengths buffer-age carry workers; do
+  python -m experiments.online_vs_replay --part $part --out experiments/results/online_vs_replay
+done
+python -m experiments.online_vs_replay --part report --out experiments/results/online_vs_replay   # draws this again
+```"""
+LIMITS = (
+    "What this does not show: other tasks than small ones whose best return is known, larger networks, or other "
+    "machines. All runs of the grid have one worker and one core; core seconds are of this code, in which acting and "
+    "learning alternate. Settings were tuned on two tasks and eight trials. The best way of replay is chosen by the "
+    "runs that it is judged by. A verdict is of these seeds."
+)
 
 
 def write_report(out: Path) -> None:
-    """Write report.md, report.html and figures."""
+    """Write report.md, report.html and figures from the rows of all parts in a folder, and print the headline.
+
+    Raises:
+        ValueError: rows name what there is not, or are of different options.
+    """
+    parts = {part: read_part(out / part) for part in PARTS}
+    tuning = out / "tuning" if (out / "tuning").is_dir() else RESULTS / "tuning"
+    out.mkdir(parents=True, exist_ok=True)
+    text = page(parts, read_csv(tuning / "runs.csv"), out)
+    (out / "report.md").write_text(text)
+    (out / "report.html").write_text(html(text, out))
+    if parts["grid"]:
+        print(markdown(final_table(parts["grid"])))
+    print(f"Written to {out}: " + ", ".join(sorted(file.name for file in out.iterdir() if file.is_file())))
+
+
+def page(parts: dict[str, Part], tuning: list[dict], out: Path) -> str:
+    """The whole text, in Markdown; figures are written into the folder."""
+    grid = parts["grid"]
+    sections = {
+        "Headline": pages.headline_section(grid, out),
+        "The claims, one by one": pages.claims_section(grid, out),
+        "Solved, and what came after": pages.solved_section(grid, out),
+        "Against core seconds and gradient steps": pages.cost_section(grid, out),
+        "Over all tasks": pages.aggregate_section(grid, out),
+        "How stale the states are": memory.staleness_section(grid, out),
+        "What the memory holds": memory.memory_section(grid, out),
+        "The price of a step": pages.price_section(grid, out),
+        "Robustness to the learning rate": why.learning_rate_section(parts["learning-rates"]),
+        "Why: length of sequences": why.lengths_section(parts["sequence-lengths"], out),
+        "Why: age of the buffer": why.buffer_section(parts["buffer-age"], out),
+        "Why: carrying the state": why.carry_section(grid, parts["carry"]),
+        "Why: workers": why.workers_section(parts["workers"]),
+        "Tuning": why.tuning_section(tuning),
+    }
+    blocks = [f"# {TITLE}", "Does online distributed training suit recurrent networks better than replay?"]
+    for title, found in sections.items():
+        if found:
+            blocks += [f"## {title}", *filter(None, found)]
+    blocks += ["## How to make it", COMMANDS, LIMITS, missing(parts, tuning)]
+    return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def missing(parts: dict[str, Part], tuning: list[dict]) -> str:
+    """One line about what has no rows; nothing where all has some."""
+    grid = parts["grid"]
+    absent = [] if tuning else ["tuning"]
+    absent += [part for part, runs in parts.items() if not runs]
+    if grid:
+        names = [
+            *(task for task in TASKS if task not in grid.tasks()),
+            *(arm for arm in ARMS if arm not in grid.arms()),
+        ]
+        absent += [f"{name} (grid)" for name in names]
+    return f"Not trained yet: {', '.join(absent)}." if absent else ""
+
+
+def html(text: str, folder: Path) -> str:
+    """A page of Markdown as one HTML file that needs no other: figures of the folder are embedded."""
+    from markdown_it import MarkdownIt  # rich, which is required, brings it
+
+    body = MarkdownIt("js-default").render(text)
+
+    def embedded(found: re.Match) -> str:
+        picture = base64.b64encode((folder / found[1]).read_bytes()).decode()
+        return f'src="data:image/png;base64,{picture}"'
+
+    body = re.sub(r'src="([\w.]+\.png)"', embedded, body)
+    head = f'<meta charset="utf-8"><title>{TITLE}</title><style>{STYLE}</style>'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}</body></html>\n'

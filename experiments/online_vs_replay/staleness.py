@@ -50,12 +50,14 @@ class Watched:
         self.generator = generator(config.seed, TRAINING, "measure", rank)
         self.env_steps = 0
         self.segments: deque[Segment] = deque(maxlen=HISTORY // max(1, config.segment_length) + 1)
+        self.versions: deque[int] = deque(maxlen=2)  # of the parameters that acted the last two
 
     def add(self, segment: Segment) -> int:
         """Hand it on, and measure at the moments of it."""
         updates = self.experience.add(segment)
         if not isinstance(self.experience, ReplayExperience):
             self.segments.append(segment._replace(recording=None))
+            self.versions.append(self.experience.learner.pulled_version)
         self.env_steps += segment.env_steps * self.config.workers
         if self.moments and self.env_steps >= self.moments[0]:
             began = time.thread_time()
@@ -94,7 +96,9 @@ class Watched:
             _, state = agent.unroll(segment.observations[:-1], state, segment.is_first[:-1])
         rows = newest.observations, newest.is_first
         carried, true = (agent.unroll(rows[0], start, rows[1])[0] for start in (newest.core_state, state))
-        return gaps("true", carried, true, self.config, (0, self.config.segment_length - 1))
+        age = float(self.versions[-1] - self.versions[-2])  # of the carried state, in updates
+        found = gaps("true", carried, true, self.config, (0, self.config.segment_length - 1))
+        return found | {"age_mean": age, "age_p95": age}
 
 
 class Rows(NamedTuple):

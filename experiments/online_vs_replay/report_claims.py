@@ -1,0 +1,167 @@
+"""Claims that one kind of runs is better than another, and verdicts, which follow from the numbers by rules.
+
+A comparison is decided where the 95 % interval of P(X > Y) does not contain one half, a difference where its interval
+does not contain 0; both need 4 seeds in each cell (learning_study.FEWEST). Tasks with fewer are left out of what is
+aggregated over tasks, unless no task has more.
+"""
+
+from collections.abc import Callable
+from statistics import mean, median
+from typing import NamedTuple
+
+from experiments.learning_study import FEWEST
+from experiments.online_vs_replay.arms import TASKS, WAYS
+from experiments.online_vs_replay.arms import normalised as normalised_return
+from experiments.online_vs_replay.report_rows import ALL_TASKS, Part, Run
+from experiments.statistics import iqm, probability_of_improvement
+
+ONLINE, Q_ONLINE, REPLAYED, R2D2 = "a2c lstm", "q lstm online", "a2c lstm replay", "q lstm stored burn in"
+REPLAY_WAYS = tuple(f"q lstm {way.replace('_', ' ')}" for way in WAYS)
+VERDICTS = {1: "holds", 0: "not decided", -1: "does not hold: the opposite does"}
+DEPENDS = "depends on the task"
+ROUNDING = 1e-9  # of sums
+Score = Callable[[Run], float]
+Scores = list[list[float]]  # a list a task
+
+
+class Finding(NamedTuple):
+    """One claim, the numbers for and against it, and what became of it."""
+
+    claim: str
+    numbers: str
+    verdict: str
+    chance: str = ""  # P(X > Y) with its interval, of comparisons
+
+    def sentence(self) -> str:
+        """All of it in one."""
+        return f"{self.claim}: {self.verdict}. {self.numbers}."
+
+
+class Metric(NamedTuple):
+    """What runs of a task are compared by."""
+
+    name: str
+    score: Score
+
+
+def metrics(runs: Part, budget: float) -> list[Metric]:
+    """At equal env steps and at equal core seconds, for the runs of one task that are compared."""
+    evaluations = max(len(run.points) for run in runs)
+    return [
+        Metric("at the end", lambda run: run.row["final_greedy"]),
+        Metric("over all evaluations", lambda run: run.area(evaluations)),
+        Metric("at equal core seconds", lambda run: run.greedy_at(budget)),
+    ]
+
+
+def core_second_budget(runs: Part) -> float:
+    """Core seconds of the fastest arm's runs: their median."""
+    return min(median(run.row["core_seconds"] for run in runs if run.arm == arm) for arm in runs.arms())
+
+
+class Duel(NamedTuple):
+    """Online against replay on a task, by one metric: normalised scores."""
+
+    task: str
+    metric: str
+    online: list[float]
+    replay: list[float]
+    way: str  # of replay, the best
+    budget: float  # core seconds that the fastest of their arms took
+
+
+def duels(grid: Part) -> list[Duel]:
+    """Online against the best way of replay, by each metric on each task that has runs of both.
+
+    The best way is the one with the highest interquartile mean of these very runs, which favours replay.
+    """
+    found = []
+    for task in grid.tasks():
+        mine = Part(run for run in grid if run.task == task and run.arm in (ONLINE, *REPLAY_WAYS) and run.points)
+        ways = mine.arms(REPLAY_WAYS)
+        if not ways or not mine.of(task, ONLINE):
+            continue
+        budget = core_second_budget(mine)
+        for metric in metrics(mine, budget):
+            scores = {
+                arm: [normalised_return(ALL_TASKS[task], metric.score(run)) for run in mine.of(task, arm)]
+                for arm in (ONLINE, *ways)
+            }
+            best = max(ways, key=lambda way: iqm(scores[way]))
+            found.append(Duel(task, metric.name, scores[ONLINE], scores[best], best, budget))
+    return found
+
+
+def with_enough_seeds(x: Scores, y: Scores) -> tuple[Scores, Scores, bool]:
+    """The tasks on which both sides have seeds enough, all tasks if there is none; and whether there is one."""
+    pairs = list(zip(x, y, strict=True))
+    enough = [pair for pair in pairs if min(map(len, pair)) >= FEWEST]
+    x, y = map(list, zip(*(enough or pairs), strict=True))
+    return x, y, bool(enough)
+
+
+def verdict(low: float, high: float, middle: float, enough: bool) -> str:
+    """Of the claim that a number is above the point of no difference, by its interval."""
+    sign = 1 if low > middle + ROUNDING else -1 if high < middle - ROUNDING else 0
+    return VERDICTS[sign] if enough else "not decided: too few seeds"
+
+
+def over(used: int, given: int) -> str:
+    """How many tasks a number is of, in words; nothing where there is but one."""
+    if given == 1:
+        return ""
+    return (
+        f" over {given} tasks" if used == given else f" over {used} of {given} tasks, those with {FEWEST} seeds a side"
+    )
+
+
+def against(claim: str, x: Scores, y: Scores, names: tuple[str, str]) -> Finding:
+    """That runs of one kind are above runs of another, on a task drawn at random."""
+    given = len(x)
+    x, y, enough = with_enough_seeds(x, y)
+    estimate, (low, high) = probability_of_improvement(x, y)
+    middles = [mean(float(iqm(scores)) for scores in side) for side in (x, y)]
+    chance = f"{estimate:.2f} [{float(low):.2f}, {float(high):.2f}]"
+    numbers = (f"P({names[0]} > {names[1]}) = {chance}{over(len(x), given)}; normalised {middles[0]:.2f} against "
+               f"{middles[1]:.2f}")  # fmt: skip
+    return Finding(claim, numbers, verdict(low, high, 0.5, enough), chance)
+
+
+def online_against_replay(grid: Part) -> list[Finding]:
+    """The claim itself, by each metric over the tasks. Where tasks are decided both ways, that is the verdict."""
+    found = []
+    of = [duel for duel in duels(grid) if duel.task in TASKS]
+    said = {
+        "at the end": "Online (a2c lstm) ends higher than the best way of replay (q lstm), at equal env steps",
+        "over all evaluations": "Online is higher over all of training than the best way of replay, at equal env steps",
+        "at equal core seconds": "Online is higher than the best way of replay at equal core seconds",
+    }
+    for name, claim in said.items():
+        mine = [duel for duel in of if duel.metric == name]
+        if mine:
+            sides = [duel.online for duel in mine], [duel.replay for duel in mine]
+            finding = against(claim, *sides, ("online", "replay"))
+            by_task = {duel.task: against("", [duel.online], [duel.replay], ("", "")).verdict for duel in mine}
+            split = {VERDICTS[1], VERDICTS[-1]} <= set(by_task.values())
+            tasks = [f"{verdict} on {', '.join(task for task in by_task if by_task[task] == verdict)}"
+                     for verdict in dict.fromkeys(by_task.values())]  # fmt: skip
+            numbers = f"{finding.numbers}; {'; '.join(tasks)}"
+            found.append(finding._replace(numbers=numbers, verdict=DEPENDS if split else finding.verdict))
+    return found
+
+
+def ways(grid: Part) -> list[Finding]:
+    """Which way to draw from replay is better: pairs, over the tasks with something to remember."""
+    pairs = (
+        ("zero", "transitions"), ("zero burn in", "zero"), ("stored", "zero"), ("stored burn in", "zero"),
+        ("stored burn in", "stored"), ("stored burn in", "zero burn in"), ("episodes", "zero"),
+        ("episodes", "stored burn in"),
+    )  # fmt: skip
+    found = []
+    for better, worse in pairs:
+        sides = f"q lstm {better}", f"q lstm {worse}"
+        tasks = [task for task in grid.tasks(TASKS) if task != "CartPole" and all(grid.of(task, arm) for arm in sides)]
+        if tasks:
+            x, y = ([[run.normalised() for run in grid.of(task, arm)] for task in tasks] for arm in sides)
+            found.append(against(f"{sides[0]} ends higher than {sides[1]}", x, y, (better, worse)))
+    return found
