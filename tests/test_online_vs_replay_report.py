@@ -583,7 +583,7 @@ def test_tuning_shows_the_score_of_each_trial_and_marks_the_one_that_tune_chose(
     rows = [{"arm": f"{task} / a2c lstm / {trial}", "late_greedy": late} for task, trial, late in
             (("masked", 0, 22 + 478 * 0.25), ("recall 24", 0, 0.75), ("recall 24", 1, 0.9), ("masked", 2, 22),
              ("recall 24", 2, 0.2))]  # fmt: skip
-    assert tuned("a2c lstm", ARMS["a2c lstm"], rows) == 0
+    assert tuned("a2c lstm", rows) == 0
     table = tuning_table(rows)
     assert table[0] == ["arm", "tuned on", "0", "1", "2", "chosen"]
     assert table[1:] == [

@@ -129,7 +129,7 @@ def tuning_table(rows: list[Row]) -> Table:
     trials = sorted({trial for of in scores.values() for trial in of})
     table = [["arm", "tuned on", *(str(trial) for trial in trials), "chosen"]]
     for arm in (arm for arm in ARMS if arm in scores):
-        best, most = tuned(arm, ARMS[arm], rows), max(map(len, scores[arm].values()))
+        best, most = tuned(arm, rows), max(map(len, scores[arm].values()))
         cells = []
         for trial in trials:
             found = scores[arm].get(trial, [])
