@@ -139,6 +139,8 @@ def run_segments(
             between()
         for update in range(updates):
             if update > 0:  # the segment is entered already
+                if learner.ledger.finished:
+                    break
                 learner.pull(flat)
                 env_steps, episodes = 0, []
             losses = experience.differentiate()

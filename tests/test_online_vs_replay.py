@@ -97,7 +97,7 @@ def test_the_six_ways_to_replay_differ_in_nothing_but_the_way():
     assert [config["replay_batch"] for config in configs] == [256, 32, 32, 32, 32, 32]
 
 
-def test_every_arm_is_tuned_by_eight_trials_with_two_seeds_that_are_not_used_again():
+def test_every_arm_is_tuned_by_eight_trials_with_seeds_that_are_not_used_again():
     assert {name: len(arm.trials) for name, arm in ARMS.items()} == dict.fromkeys(ARMS, 8)
     assert all(len({json.dumps(trial, sort_keys=True) for trial in arm.trials}) == 8 for arm in ARMS.values())
     planned = trials(list(ARMS))

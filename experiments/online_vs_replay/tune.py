@@ -2,7 +2,7 @@
 
 Question: with which of eight settings does each learner do best, so that none is compared at its worst?
 Command:  python -m experiments.online_vs_replay.tune --out experiments/results/online_vs_replay/tuning
-Time:     30 minutes on 2 cores for 15 arms x 8 trials x 2 seeds (seeds 901 and 902).
+Time:     30 minutes on 2 cores for 14 arms x 8 trials with seed 901, on one or two tasks each.
 Output:   runs.csv and curves.csv in --out, a row a run; `experiments.online_vs_replay` takes each arm's best trial.
 
 Arms with memory are tuned on the masked CartPole and on RecallCue with delay 24, arms without on CartPole, the one with
@@ -24,7 +24,7 @@ class Command(StudyCommand):
 
     arms: str = "all"
     """Which arms of the comparison, separated by commas."""
-    seeds: int = 2
+    seeds: int = 1
     """Runs of each trial, from --first-seed on."""
     first_seed: int = TUNING_SEEDS
     """Seed of each trial's first run; none of them is used in the comparison."""
