@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from rl.config import Config
 
-RESULTS = Path("experiments/results/online_vs_replay")
+RESULTS = Path(__file__).parents[1] / "results" / "online_vs_replay"
 Options = dict[str, Any]
 
 
