@@ -292,12 +292,11 @@ def contention(spent: "np.ndarray", worker_seconds: float) -> dict[str, float]:
 def measure_parts(config: Config) -> dict[str, float]:
     """Seconds an env step of each part of a worker's life, alone on the machine and with nobody else at the lock."""
     from experiments.timers import TimedEnvironments
-    from rl.fast_path import differentiate
     from rl.worker import build_worker
 
     config = replace(config, **ENDLESS, mode="async", workers=1)
     run = run_of(config)  # for what it shares with workers; it is not started
-    learner, collector, flat = build_worker(0, config, run.make_environments, run.memory, run.ledger, run.key)
+    learner, collector, experience = build_worker(0, config, run.make_environments, run.memory, run.ledger, run.key)
     timed = collector.environments = TimedEnvironments(collector.environments)
     run.ledger.start_clock()
 
@@ -305,13 +304,14 @@ def measure_parts(config: Config) -> dict[str, float]:
         """`run_segments` does this; seconds of each of PARTS."""
         timed.seconds = 0.0
         start = time.perf_counter()
-        learner.pull(flat)
+        learner.pull(experience.flat)
         pulled = time.perf_counter()
         segment = collector.collect()
         acted = time.perf_counter()
-        losses = differentiate(flat.agent, segment, config, learner.sum_over_workers)
+        experience.add(segment)
+        losses = experience.differentiate()
         learnt = time.perf_counter()
-        learner.push(flat.gradient, segment.env_steps, losses, collector.take_finished_episodes())
+        learner.push(experience.flat.gradient, segment.env_steps, losses, collector.take_finished_episodes())
         pushed = time.perf_counter()
         return [pulled - start, timed.seconds, acted - pulled - timed.seconds, learnt - acted, pushed - learnt]
 

@@ -201,7 +201,8 @@ class Config:
             raise ValueError(f"--envs-per-worker {self.envs_per_worker}: {cause} ends segments with one environment's "
                              "episode, 1 is needed")  # fmt: skip
         updating = self.workers if self.mode == "sync" else 1  # workers of one update
-        if self.normalise_advantages and self.segment_length * self.envs_per_worker * updating == 1:
+        steps = self.replay_batch * self.trained_rows if self.replays else self.segment_length * self.envs_per_worker
+        if self.normalise_advantages and not self.has_q_values and steps * updating == 1:
             raise ValueError("--normalise-advantages True: an update of a single step has nothing to compare its "
                              "advantage with, --no-normalise-advantages is needed")  # fmt: skip
         if not self.bootstrap and self.returns != "n_step":

@@ -113,6 +113,10 @@ class Learner:
         """The sum of `values` over the workers that update together: here each worker updates alone."""
         return values
 
+    def agree(self, ready: bool) -> bool:
+        """Whether all the workers that update together are ready for it."""
+        return int(self.sum_over_workers(torch.tensor([not ready, 0, 0]).double())[0]) == 0
+
     def state(self) -> dict[str, Tensor]:
         """Copies of what makes the learner go on: parameters, Adam's moments and its step count."""
         return {name: vector.clone() for name, vector in self.vectors.items()}

@@ -1,6 +1,7 @@
 """One run, from config to summary: the parent that starts workers, watches them, and keeps the record."""
 
 import contextlib
+import copy
 import os
 import signal
 import sys
@@ -72,6 +73,9 @@ class Run:
         self.config, self.make_environments, self.run_dir, self.parts = config, make_environments, run_dir, parts
         if config.mode != "serial":
             require_importable(make_environments=make_environments, **parts._asdict())
+        if config.replays and parts.targets:
+            raise ValueError(f"--algorithm {config.algorithm}: an experiment's targets are those of segments as they "
+                             "come, a2c or q_online is needed")  # fmt: skip
         probe = probe_environment(config, make_environments)  # a bad env ends here, in one line
         self.reward_threshold = probe.spec.reward_threshold if probe.spec else None
         self.agent = FlatAgent(agent_for(config, probe))
@@ -100,38 +104,42 @@ class Run:
             self.ledger.request_stop()
         if self.ledger.attempt_pending and not self.fault:
             self.judge(worker_failed)
-        self.write_rows()
+        self.write_rows(worker_failed)
         if self.ledger.env_steps - self.checkpointed_at >= self.config.checkpoint_interval:
             self.checkpoint()
         return self.signal is not None
 
-    def write_rows(self) -> None:
+    def write_rows(self, worker_failed: Callable[[], bool] = never) -> None:
         """Bring the record up to the last closed row."""
         for row in self.ledger.rows(self.rows_read):
             self.rows_read += 1
-            before, interval = row.env_steps - row.interval_env_steps, self.config.eval_interval
-            due = interval and row.env_steps // interval > before // interval
-            self.on_row(self.tracker.row(row, self.evaluate_now() if due else {}))
+            evaluation = {}
+            if self.ledger.evaluates(row.env_steps - row.interval_env_steps, row.env_steps):
+                evaluation = {} if self.fault else self.evaluate_now(worker_failed)
+                self.ledger.evaluated()
+            self.on_row(self.tracker.row(row, evaluation))
 
-    def evaluate_now(self) -> dict[str, float]:
+    def evaluate_now(self, worker_failed: Callable[[], bool] = never) -> dict[str, float]:
         """Play the same episodes as every time with the parameters as they are now; {} where it was cut short.
 
-        Serial training stands still meanwhile, and its clock too; workers go on.
+        Training stands still meanwhile, and its clock too, but for asynchronous workers, which go on.
         """
-        with self.locked():
-            self.agent.load(self.learner.parameters)
-        with self.ledger.paused():
+        agent = FlatAgent(copy.deepcopy(self.agent.agent))  # the parent's own may be confirming a crossing
+        with self.noting_faults():
+            with self.locked():
+                agent.load(self.learner.parameters)
             returns = [
                 evaluate(
-                    self.agent.agent, self.config, self.make_environments, self.config.interval_episodes, greedy,
-                    seed=self.config.seed, offset=INTERVAL_EPISODES, stop=lambda: self.signal is not None,
+                    agent.agent, self.config, self.make_environments, self.config.interval_episodes, greedy,
+                    seed=self.config.seed, offset=INTERVAL_EPISODES,
+                    stop=lambda: self.signal is not None or worker_failed(),
                 )
                 for greedy in (True, False)
             ]  # fmt: skip
-        if any(of_policy is None for of_policy in returns):
-            return {}
-        greedy, sampled = (float(of_policy.mean()) for of_policy in returns)
-        return {"eval/episodic_return": greedy, "eval/episodic_return_sampled": sampled}
+            if all(of_policy is not None for of_policy in returns):
+                greedy, sampled = (float(of_policy.mean()) for of_policy in returns)
+                return {"eval/episodic_return": greedy, "eval/episodic_return_sampled": sampled}
+        return {}
 
     def note_signal(self, number: int) -> None:
         """Remember the first signal."""
@@ -158,7 +166,7 @@ class Run:
         """Mean return of fresh episodes with the parent's agent; None where a signal or a fault cut it short."""
 
         def stop() -> bool:
-            self.write_rows()  # workers go on meanwhile, and so does the record
+            self.write_rows(worker_failed)  # workers go on meanwhile, and so does the record
             return self.signal is not None or worker_failed()
 
         returns = evaluate(
@@ -356,7 +364,7 @@ def resumed_run(run_dir: str | Path, make_environments: MakeEnvironments, parts:
     except ValueError as error:
         raise ValueError(f"--resume {run_dir}: {error}") from None
     seconds = state["ledger"]["seconds"]
-    core_seconds = state["ledger"]["arrays"]["core_seconds"][0]
+    [core_seconds] = state["ledger"]["arrays"].get("core_seconds", [0.0])  # older checkpoints have none
     ended = state["env_steps"] >= config.total_env_steps or 0 < config.max_seconds <= seconds
     ended = ended or 0 < config.max_core_seconds <= core_seconds
     if ended or (config.stop_when_solved and state["ledger"]["solved"]):

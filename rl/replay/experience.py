@@ -61,7 +61,9 @@ class ReplayExperience:
         config, buffer = self.config, self.buffer
         buffer.add(segment, self.learner.pulled_version)
         warm = buffer.seen * config.total_environments >= config.replay_warm_up and buffer.filled >= config.window
-        if not warm or (config.replay_way == "episodes" and not len(buffer.openings())):
+        if not warm:
+            return 0
+        if config.replay_way == "episodes" and not self.learner.agree(len(buffer.openings()) > 0):
             return 0
         self.due += config.replay_ratio * segment.env_steps / (config.replay_batch * config.trained_rows)
         updates, self.due = divmod(self.due, 1.0)
