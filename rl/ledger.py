@@ -5,9 +5,8 @@ of the record. A row is closed by the push that completes its interval of env st
 learnt and never on when somebody looked.
 """
 
-import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,11 +39,12 @@ class Ledger:
 
     def __init__(self, config: Config, reward_threshold: float | None, start_env_steps: int = 0) -> None:
         self.total_env_steps, self.log_interval = config.total_env_steps, config.log_interval
+        self.eval_interval = config.eval_interval
         self.max_seconds = config.max_seconds or float("inf")
         self.max_core_seconds = config.max_core_seconds or float("inf")
         self.losses = (*LOSSES[config.algorithm], *OF_UPDATES)
         self.reward_threshold = reward_threshold
-        self.waits_for_verdict, self.serial = config.mode != "async", config.mode == "serial"
+        self.waits_for_parent = config.mode != "async"
         self.window = max(100, 2 * config.total_environments)
         rows = max(0, config.total_env_steps - start_env_steps) // config.log_interval + 2
         rows += config.workers  # async: each of the others may push once more behind the last env step
@@ -61,6 +61,7 @@ class Ledger:
                 "returns": ((self.window,), np.float64),
                 "returns_seen": ((1,), np.int64),  # since the window was last emptied
                 "attempt": ((1,), np.int64),
+                "evaluation_due": ((1,), np.int64),
                 "crossing": ((3,), np.float64),  # env steps, seconds, window mean
                 "sums": ((sums,), np.float64),
                 "opened": ((2,), np.float64),  # env steps and seconds at which the open row began
@@ -74,7 +75,7 @@ class Ledger:
         self.shared.opened[0] = start_env_steps
         self.shared.finished[0] = start_env_steps >= config.total_env_steps
 
-    # --- the clock of training: it starts with the first segment and stands still while all workers wait for a verdict
+    # --- the clock of training: it starts with the first segment and stands still while workers wait for the parent
 
     def start_clock(self) -> None:
         """Start to count, from where a resumed run stopped."""
@@ -85,19 +86,23 @@ class Ledger:
         start, paused, pause = self.shared.clock
         return float((pause or time.monotonic()) - start - paused) if start else self.resumed_seconds
 
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Stand the clock of serial training still: it waits while its own process does something else."""
+    @property
+    def waiting(self) -> bool:
+        """Whether workers stand still until the parent has judged or evaluated; async ones go on meanwhile."""
+        return self.waits_for_parent and bool(self.attempt_pending or self.shared.evaluation_due[0])
+
+    def stop_clock(self) -> None:
+        """Stand still from here on, with the workers."""
+        if self.waits_for_parent:
+            self.shared.clock[2] = time.monotonic()
+
+    def go_on(self, name: str, outcome: int) -> None:
+        """Settle what the parent was waited for; the clock goes on with the last of it."""
         clock = self.shared.clock
-        pauses = self.serial and clock[0] > 0 and not clock[2]
-        if pauses:
-            clock[2] = time.monotonic()
-        try:
-            yield
-        finally:
-            if pauses:
-                clock[1] += time.monotonic() - clock[2]
-                clock[2] = 0.0
+        if clock[2] and self.attempt_pending + self.shared.evaluation_due[0] == 1:
+            clock[1] += time.monotonic() - clock[2]
+            clock[2] = 0.0
+        getattr(self.shared, name)[0] = outcome  # last: it lets waiting workers go on
 
     @property
     def trained_seconds(self) -> float:
@@ -182,8 +187,21 @@ class Ledger:
         now = self.trained_seconds
         shared.rows[shared.rows_closed[0]] = self.env_steps, now, self.core_seconds, *shared.opened, *shared.sums
         shared.rows_closed[0] += 1
+        if self.evaluates(self.row_opened_at, self.env_steps):
+            shared.evaluation_due[0] = 1
+            self.stop_clock()
         shared.opened[:] = self.env_steps, now
         shared.sums[:] = 0.0
+
+    # --- evaluations in training
+
+    def evaluates(self, start: int, end: int) -> bool:
+        """Whether one falls into a row of these env steps."""
+        return self.eval_interval > 0 and end // self.eval_interval > start // self.eval_interval
+
+    def evaluated(self) -> None:
+        """It was played: workers that waited for it go on."""
+        self.go_on("evaluation_due", 0)
 
     # --- solved: the window's mean crosses the threshold, and fresh episodes confirm it
 
@@ -204,8 +222,7 @@ class Ledger:
             return False
         self.shared.crossing[:] = self.env_steps, self.trained_seconds, mean
         self.shared.attempt[0] = _PENDING
-        if self.waits_for_verdict:
-            self.shared.clock[2] = time.monotonic()
+        self.stop_clock()
         return True
 
     @property
@@ -228,10 +245,7 @@ class Ledger:
         """Settle the pending attempt; a failed one empties the window, which must refill."""
         if not confirmed:
             self.shared.returns_seen[0] = 0
-        if self.waits_for_verdict:
-            self.shared.clock[1] += time.monotonic() - self.shared.clock[2]
-            self.shared.clock[2] = 0.0
-        self.shared.attempt[0] = _SOLVED if confirmed else _IDLE  # last: it lets waiting workers go on
+        self.go_on("attempt", _SOLVED if confirmed else _IDLE)
 
     # --- reading
 

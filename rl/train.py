@@ -73,7 +73,7 @@ class Run:
         self.config, self.make_environments, self.run_dir, self.parts = config, make_environments, run_dir, parts
         if config.mode != "serial":
             require_importable(make_environments=make_environments, **parts._asdict())
-        if False:
+        if config.replays and parts.targets:
             raise ValueError(f"--algorithm {config.algorithm}: an experiment's targets are those of segments as they "
                              "come, a2c or q_online is needed")  # fmt: skip
         probe = probe_environment(config, make_environments)  # a bad env ends here, in one line
@@ -113,17 +113,19 @@ class Run:
         """Bring the record up to the last closed row."""
         for row in self.ledger.rows(self.rows_read):
             self.rows_read += 1
-            before, interval = row.env_steps - row.interval_env_steps, self.config.eval_interval
-            due = interval and row.env_steps // interval > before // interval and not self.fault
-            self.on_row(self.tracker.row(row, self.evaluate_now(worker_failed) if due else {}))
+            evaluation = {}
+            if self.ledger.evaluates(row.env_steps - row.interval_env_steps, row.env_steps):
+                evaluation = {} if self.fault else self.evaluate_now(worker_failed)
+                self.ledger.evaluated()
+            self.on_row(self.tracker.row(row, evaluation))
 
     def evaluate_now(self, worker_failed: Callable[[], bool] = never) -> dict[str, float]:
         """Play the same episodes as every time with the parameters as they are now; {} where it was cut short.
 
-        Serial training stands still meanwhile, and its clock too; workers go on.
+        Training stands still meanwhile, and its clock too, but for asynchronous workers, which go on.
         """
         agent = FlatAgent(copy.deepcopy(self.agent.agent))  # the parent's own may be confirming a crossing
-        with self.noting_faults(), self.ledger.paused():
+        with self.noting_faults():
             with self.locked():
                 agent.load(self.learner.parameters)
             returns = [

@@ -71,7 +71,7 @@ def run_worker(
         )
         channel.send("ready")
         channel.recv()
-        run_segments(learner, collector, experience, lambda: await_verdict(ledger))
+        run_segments(learner, collector, experience, lambda: await_parent(ledger))
         collector.environments.close()
         channel.send("done")
     except BaseException:  # SystemExit from an environment is a failure too
@@ -148,9 +148,9 @@ def run_segments(
             between()
 
 
-def await_verdict(ledger: Ledger) -> None:
-    """Sync workers stand still while a crossing is being confirmed, so that the record repeats; async ones go on."""
-    while ledger.waits_for_verdict and ledger.attempt_pending:
+def await_parent(ledger: Ledger) -> None:
+    """Sync workers stand still while the parent confirms or evaluates, so that the record repeats; async ones go on."""
+    while ledger.waiting:
         time.sleep(0.001)
 
 

@@ -9,9 +9,10 @@ from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
 import envs
-from rl.agent import Agent, make_agent
+from rl.agent import Agent, AgentOutput, make_agent
 from rl.collector import Collector
 from rl.config import Config
+from rl.policies import acting_policy
 from rl.randomness import TRAINING, ActionNoise, environment_seeds
 from rl.segment import Segment
 
@@ -99,7 +100,49 @@ def small_collector(config: Config, wrap=lambda environments: environments, firs
         config.carry_state,
         record=config.unroll == "recorded",
         stop_at_episode_end=config.stops_at_episode_end,
+        policy=acting_policy(config, owned),
+        for_replay=config.replays,
     )
+
+
+class Probe:
+    """Notes the outputs that each environment step followed from, and those that each gradient was computed from."""
+
+    def __init__(self, collector, monkeypatch):
+        self.acting, self.learning, self.unrolls = [], [], 0
+        agent, recording, environments = collector.agent, collector.recording, collector.environments
+        agent_unroll, environment_step = agent.unroll, environments.step
+
+        def noting(step):
+            def noting_step(*arguments):
+                output, state = step(*arguments)
+                self.newest = AgentOutput(*(part.clone() for part in output))
+                return output, state
+
+            return noting_step
+
+        def noting_environment_step(actions):
+            self.acting.append(self.newest)
+            return environment_step(actions)
+
+        def noting_unroll(*arguments):
+            output, state = agent_unroll(*arguments)
+            self.learning.append(output)
+            self.unrolls += 1
+            return output, state
+
+        monkeypatch.setattr(agent, "step", noting(agent.step))
+        monkeypatch.setattr(agent, "unroll", noting_unroll)
+        monkeypatch.setattr(environments, "step", noting_environment_step)
+        if recording:
+            begin, output = recording.begin, type(recording).output.fget
+
+            def noting_output(recording):
+                self.learning.append(output(recording))
+                return self.learning[-1]
+
+            monkeypatch.setattr(recording, "begin", lambda: noting(begin()))
+            monkeypatch.setattr(type(recording), "output", property(noting_output))
 
 
 def random_segment(config: Config, observation_size: int = 3, ends: float = 0.2, seed: int = 0) -> Segment:

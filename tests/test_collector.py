@@ -209,7 +209,7 @@ def test_leaving_out_the_values_of_final_observations_changes_nothing_else_in_th
     config = small_config(core=core, unroll=unroll, **DICE)
     with_values = collected(small_collector(config), 3)
     without = small_collector(config)
-    monkeypatch.setattr(without, "_values_of_final_observations", lambda infos, cut: torch.zeros(3))
+    monkeypatch.setattr(without, "_values_of", lambda final, cut: torch.zeros(3))
     segment = collected(without, 3)
     assert with_values.truncation_values.count_nonzero() > 0
     assert_bit_equal(with_values._replace(truncation_values=segment.truncation_values), segment)
@@ -450,3 +450,77 @@ def test_4_environments_are_2_and_2_with_the_same_actions():
     values = torch.cat([part.truncation_values for part in parts], 1)
     torch.testing.assert_close(segment.truncation_values, values, rtol=0, atol=1e-12)
     assert not torch.equal(parts[0].actions, parts[1].actions)
+
+
+# --- what a replay buffer keeps
+
+
+Q = {"algorithm": "q_replay", "epsilon_first": 0.5, "epsilon_last": 0.5}
+
+
+@every_core
+@again_or_recorded
+@pytest.mark.parametrize("algorithm", [{"algorithm": "a2c_replay"}, Q], ids=["a2c", "q"])
+def test_for_a_buffer_segments_have_final_observations_and_log_probabilities_of_the_actions(core, unroll, algorithm):
+    """Against a slow loop: the final observation where a limit cut an episode that had not ended, zeros elsewhere;
+    log μ by hand: the log-softmax, or 0.75 for the best action and 0.25 for the other at an ε of one half."""
+    config = small_config(core=core, unroll=unroll, **algorithm, **DICE)
+    collector = small_collector(config)
+    segments = [collector.collect() for _ in range(3)]
+    whole = joined(segments)
+    finals, log_probs = (
+        torch.cat([getattr(s, name) for s in segments]) for name in ("final_observations", "log_probs")
+    )
+    for column, seed in enumerate(environment_seeds(config.seed, TRAINING, range(3))):
+        env = Dice()
+        env.reset(seed=seed)
+        for t, action in enumerate(whole.actions[:, column].tolist()):
+            following, _, terminated, truncated, _ = env.step(action)
+            expected = following if truncated and not terminated else [0.0, 0.0]
+            assert finals[t, column].tolist() == list(expected)
+            if terminated or truncated:
+                env.reset()
+    with torch.no_grad():
+        output, _ = collector.agent.unroll(whole.observations, whole.core_state, whole.is_first)
+    logits, actions = output.logits[:-1], whole.actions
+    if algorithm is Q:
+        expected = torch.where(actions == logits.argmax(-1), 0.75, 0.25).double().log()
+        assert (actions != logits.argmax(-1)).sum() > 10
+    else:
+        expected = logits.log_softmax(-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(log_probs, expected, rtol=0, atol=1e-12)
+    assert (finals.count_nonzero(-1) > 0).any()
+
+
+def test_what_a_buffer_keeps_changes_nothing_else_and_is_not_there_without_one():
+    one, other = (small_collector(small_config(algorithm=which, **DICE)) for which in ("a2c", "a2c_replay"))
+    for _ in range(3):
+        plain, kept = one.collect(), other.collect()
+        assert_bit_equal(plain, kept)
+        assert plain.final_observations is None and plain.log_probs is None
+
+
+@every_core
+def test_a_truncated_observation_of_q_learning_is_worth_its_best_action(core):
+    """Against the slow loop's own agent, whose value head says something else."""
+    config = small_config(core=core, algorithm="q_online", epsilon_first=0.5, epsilon_last=0.5, **DICE)
+    collector = small_collector(config)
+    segment = collected(collector, 2)
+    agent, worth = collector.agent, []
+    step = agent.step
+
+    def noting(observation, state, is_first):
+        output, state = step(observation, state, is_first)
+        worth.append((output.values + output.logits.amax(-1) - output.logits.mean(-1)).item())
+        return output, state
+
+    agent.step = noting
+    rows = slow_loop(collector, segment, Dice(), environment_seeds(config.seed, TRAINING, range(3)))
+    best = iter(worth)
+    for column, steps in enumerate(rows):
+        for t, (*_, terminated, truncated, _) in enumerate(steps):
+            next(best)  # of the observation
+            following = next(best)  # of what the step led to
+            expected = following if truncated and not terminated else 0.0
+            assert segment.truncation_values[t, column].item() == pytest.approx(expected, abs=1e-12)
+    assert segment.truncation_values.count_nonzero() > 2

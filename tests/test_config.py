@@ -77,6 +77,74 @@ ROOT = Path(__file__).parents[1]
             {"separate_critic": True, "detach_critic": True},
             "--detach-critic True: with --separate-critic nothing is shared, False is needed",
         ),
+        ({"algorithm": "dqn"}, "--algorithm 'dqn': one of a2c, a2c_replay, q_online, q_replay is needed"),
+        (
+            {"replay_way": "random"},
+            "--replay-way 'random': one of transitions, zero, zero_burn_in, stored, stored_burn_in, episodes is needed",
+        ),
+        ({"epsilon_first": 0.0}, "--epsilon-first 0.0: a number above 0, up to 1 is needed"),
+        ({"epsilon_last": 1.5}, "--epsilon-last 1.5: a number above 0, up to 1 is needed"),
+        ({"priority_exponent": 1.1}, "--priority-exponent 1.1: a number from 0 to 1 is needed"),
+        ({"importance_exponent": -0.1}, "--importance-exponent -0.1: a number from 0 to 1 is needed"),
+        ({"replay_ratio": 0.0}, "--replay-ratio 0.0: a number above 0 is needed"),
+        ({"max_core_seconds": -1}, "--max-core-seconds -1: a number of at least 0 is needed"),
+        ({"eval_interval": -1}, "--eval-interval -1: a whole number of at least 0 is needed"),
+        ({"interval_episodes": 0}, "--interval-episodes 0: a whole number of at least 1 is needed"),
+        ({"burn_in": -1}, "--burn-in -1: a whole number of at least 0 is needed"),
+        ({"replay_warm_up": -1}, "--replay-warm-up -1: a whole number of at least 0 is needed"),
+        *(
+            ({name: 0}, f"{option(name)} 0: a whole number of at least 1 is needed")
+            for name in ("replay_capacity", "replay_batch", "sequence_length", "target_steps", "target_interval")
+        ),
+        *(
+            (
+                {"algorithm": algorithm, name: True},
+                f"{option(name)} True: --algorithm {algorithm} has no critic apart "
+                "from its action values, False is needed",
+            )
+            for name in ("separate_critic", "detach_critic", "bounded_values")
+            for algorithm in ("q_online", "q_replay")
+        ),
+        *(
+            ({"algorithm": algorithm, **options}, line)
+            for algorithm in ("a2c_replay", "q_replay")
+            for options, line in (
+                (
+                    {"envs_per_worker": 1, "stop_at_episode_end": True},
+                    "--stop-at-episode-end True: a replay buffer takes segments of N steps, False is needed",
+                ),
+                (
+                    {"envs_per_worker": 1, "segment_length": 0},
+                    "--segment-length 0: a replay buffer takes segments of N steps, at least 1 is needed",
+                ),
+                (
+                    {"carry_state": False},
+                    "--no-carry-state: what a replayed sequence starts from is --replay-way; zero is near it",
+                ),
+                (
+                    {"replay_way": "episodes", "priority_exponent": 0.5},
+                    "--priority-exponent 0.5: whole episodes are drawn all alike, 0 is needed",
+                ),
+                (
+                    {"replay_capacity": 6000, "replay_warm_up": 6001},
+                    "--replay-warm-up 6001: at most --replay-capacity, 6000, is needed",
+                ),
+            )
+        ),
+        (
+            {"algorithm": "a2c_replay", "replay_way": "transitions"},
+            "--replay-way transitions: V-trace corrects over sequences, one of the others is needed",
+        ),
+        # Windows of 8 + 32 + 5 rows are 2 segments of 32, of 64 environments.
+        (
+            {"algorithm": "q_replay", "replay_capacity": 4095, "replay_warm_up": 0},
+            "--replay-capacity 4095: sequences of every environment take 4096 env steps, at least that is needed",
+        ),
+        (
+            {"algorithm": "a2c_replay", "replay_batch": 1, "sequence_length": 1},
+            "--normalise-advantages True: an update of a single step has nothing to compare its advantage with, "
+            "--no-normalise-advantages is needed",
+        ),
         (
             {"log_interval": 1, "total_env_steps": 3_000_000},
             "--log-interval 1: the record would exceed a million rows, at least 4 is needed",
@@ -106,6 +174,14 @@ def test_values_at_the_edge_are_allowed():
     Config(segment_length=0, stop_at_episode_end=True, envs_per_worker=1, workers=7)  # one environment a worker
     Config(bootstrap=False, returns="n_step")
     Config(separate_critic=True), Config(detach_critic=True)  # one of the two
+    Config(epsilon_first=1.0, epsilon_last=1e-9, priority_exponent=1.0, importance_exponent=1.0, burn_in=0)
+    Config(algorithm="q_replay", replay_capacity=4096, replay_warm_up=4096)
+    Config(algorithm="q_replay", replay_capacity=4096, replay_warm_up=0, max_core_seconds=0, eval_interval=0)
+    Config(algorithm="q_online", segment_length=1, envs_per_worker=1)  # it normalises no advantages
+    Config(algorithm="a2c_replay", segment_length=1, envs_per_worker=1, workers=1)  # its updates are of many steps
+    Config(algorithm="a2c_replay", replay_batch=1, sequence_length=1, mode="sync")  # of two workers
+    Config(algorithm="q_online", stop_at_episode_end=True, envs_per_worker=1, carry_state=False)  # it has no buffer
+    Config(algorithm="a2c_replay", separate_critic=True, replay_way="episodes")
 
 
 def test_environment_arguments_are_python_literals_and_anything_else_is_text():
@@ -127,6 +203,36 @@ def test_the_learning_rate_falls_linearly_to_zero_and_stays_there():
     assert [config.learning_rate_at(t) for t in (0, 250, 500, 1000, 1300)] == [0.4, 0.4 * 0.75, 0.2, 0.0, 0.0]
     constant = Config(learning_rate=0.4, total_env_steps=1000, anneal_learning_rate=False)
     assert [constant.learning_rate_at(t) for t in (0, 1000, 1300)] == [0.4, 0.4, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "has_q_values", "replays"),
+    [("a2c", False, False), ("a2c_replay", False, True), ("q_online", True, False), ("q_replay", True, True)],
+)
+def test_an_algorithm_has_action_values_or_not_and_a_buffer_or_not(algorithm, has_q_values, replays):
+    config = Config(algorithm=algorithm)
+    assert (config.has_q_values, config.replays) == (has_q_values, replays)
+
+
+@pytest.mark.parametrize(
+    ("way", "burn_in", "trained"),
+    [("transitions", 0, 1), ("zero", 0, 10), ("zero_burn_in", 7, 10), ("stored", 0, 10), ("stored_burn_in", 7, 10),
+     ("episodes", 0, 10)],
+)  # fmt: skip
+def test_a_window_is_burn_in_what_is_trained_on_and_what_its_targets_need(way, burn_in, trained):
+    """Five steps of Q-learning's targets, one bootstrap of V-trace."""
+    options = {"replay_way": way, "burn_in": 7, "sequence_length": 10, "target_steps": 5}
+    config = Config(algorithm="q_replay", **options)
+    assert (config.burn_in_rows, config.trained_rows, config.following_rows) == (burn_in, trained, 5)
+    assert config.window == burn_in + trained + 5
+    if way != "transitions":
+        assert Config(algorithm="a2c_replay", **options).window == burn_in + trained + 1
+
+
+def test_a_buffer_holds_whole_segments_of_every_environment_and_no_more_than_its_capacity():
+    """2 · 3 environments, segments of 10: 1000 env steps are 166 rows, or 16 segments."""
+    config = Config(workers=2, envs_per_worker=3, segment_length=10, replay_capacity=1000)
+    assert config.replay_rows == 160
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -202,9 +202,9 @@ def test_no_number_of_env_steps_gives_training_the_key_of_evaluation(env_steps):
     assert training_key(env_steps) < 2**32
 
 
-def test_environment_seeds_and_action_noise_of_one_environment_are_different_streams():
-    environment, action = (sequence(1, 0, purpose, 3).generate_state(4) for purpose in ("environment", "action"))
-    assert environment.tolist() != action.tolist()
+def test_environment_seeds_action_noise_and_draws_from_a_buffer_are_different_streams():
+    purposes = ("environment", "action", "replay")
+    assert len({tuple(sequence(1, 0, purpose, 3).generate_state(4).tolist()) for purpose in purposes}) == 3
 
 
 def test_first_observations_of_64_training_and_100_evaluation_environments_are_pairwise_distinct():

@@ -16,11 +16,12 @@ from rl.ledger import Ledger
 from rl.loss import actor_critic_loss
 from rl.memory import SPAWN, LearnerMemory
 from rl.randomness import TRAINING
-from rl.train import Run, new_run
+from rl.train import Run, new_run, resumed_run
 from rl.worker import build_worker, run_segments
 
 LOSSES = {"policy_loss": 1.0, "value_loss": 2.0, "entropy": 3.0, "explained_variance": 4.0}
-TIMES = ("time/seconds", "charts/SPS")
+Q_LOSSES = {"td_loss": 1.0, "q_values": 2.0, "explained_variance": 3.0, "state_age": 4.0}
+TIMES = ("time/seconds", "time/core_seconds", "charts/SPS")
 CARTPOLE = {
     "segment_length": 16, "hidden_size": 16, "torso_size": 16, "total_env_steps": 20 * 16 * 8, "log_interval": 500,
     "eval_episodes": 2, "wandb": "disabled", "dtype": "float64",
@@ -55,10 +56,7 @@ def first_update(**options):
     config = Config(**options, mode="sync", adam_beta1=0.0, max_gradient_norm=1e6)
     run = Run(config, envs.make_vector, None)
     workers = [worker_of(run, rank) for rank in range(config.workers)]
-    threads = [
-        threading.Thread(target=run_segments, args=(learner, collector, flat, config, lambda: None))
-        for learner, collector, flat in workers
-    ]
+    threads = [threading.Thread(target=run_segments, args=(*worker, lambda: None)) for worker in workers]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -68,7 +66,7 @@ def first_update(**options):
 
 
 def worker_of(run, rank):
-    """Learner, Collector and flat agent of a worker, as they are before the first segment."""
+    """Learner, Collector and experience of a worker, as they are before the first segment."""
     return build_worker(rank, run.config, envs.make_vector, run.memory, run.ledger, TRAINING)
 
 
@@ -166,8 +164,8 @@ def test_workers_whose_episodes_end_earlier_weigh_by_their_steps_or_not_at_all_w
     )  # fmt: skip
     total, lengths, ended = 0.0, [], 0
     for rank in range(3):
-        _, collector, flat = worker_of(run, rank)
-        segment = collector.collect()
+        _, collector, experience = worker_of(run, rank)
+        flat, segment = experience.flat, collector.collect()
         loss, _ = actor_critic_loss(flat.agent, segment, replace(run.config, loss_reduction="mean"))
         loss.backward()
         total = total + flat.gradient * segment.env_steps
@@ -223,6 +221,139 @@ def test_the_lock_is_held_from_the_first_change_of_an_update_to_its_entry_in_the
     ledger.record, ledger.crosses = watched(ledger.record), watched(ledger.crosses)
     learner.push(torch.ones(3), 10, LOSSES, [])
     assert seen == [False, False, False] and memory.lock.acquire(block=False)
+
+
+# --- steps that only go into a buffer, updates that only come out of it
+
+
+@pytest.mark.parametrize("mode", ["async", "sync", "serial"])
+def test_steps_without_a_gradient_are_entered_and_nothing_is_applied(mode):
+    """Adam does not count them, nor does the version of the parameters."""
+    config = Config(mode=mode, workers=1, algorithm="q_replay", log_interval=10)
+    memory, ledger = shared(config, 2)
+    learner = make_learner(config, memory, ledger)
+    before = learner.state()
+    learner.push(None, 10, {}, [(3.0, 4)])
+    assert all(torch.equal(before[name], vector) for name, vector in learner.state().items())
+    assert (ledger.updates, ledger.env_steps, ledger.staleness) == (0, 10, [])
+    learner.push(torch.ones(2), 10, Q_LOSSES, [])
+    learner.push(torch.ones(2), 0, Q_LOSSES, [])
+    assert (ledger.updates, ledger.env_steps, learner.vectors["step"].item()) == (2, 20, 2)
+    first, second = ledger.rows(0)
+    assert (first.updates, first.losses, first.episodes, first.episode_return) == (0, {}, 1, 3.0)
+    assert (second.updates, second.losses["td_loss"]) == (1, 1.0)
+
+
+def test_updates_without_new_steps_weigh_the_same_of_every_worker():
+    """Gradients (1, 0) and (5, 8) of replayed windows: their mean, though neither worker took a step."""
+    config = Config(mode="sync", workers=2, adam_beta1=0.0, max_gradient_norm=100.0, dtype="float64",
+                    algorithm="q_replay")  # fmt: skip
+    memory, ledger = shared(config, 2)
+    learners = [SyncLearner(config, memory, ledger, rank) for rank in range(2)]
+    losses = [{**Q_LOSSES, "td_loss": 2.0}, {**Q_LOSSES, "td_loss": 6.0}]
+    gradients = [torch.tensor([1.0, 0.0]).double(), torch.tensor([5.0, 8.0]).double()]
+
+    def both(first, second):
+        other = threading.Thread(target=learners[1].push, args=second)
+        other.start()
+        learners[0].push(*first)
+        other.join(10)
+
+    both((None, 4, {}, [(1.0, 1)]), (None, 4, {}, []))
+    assert (ledger.env_steps, ledger.updates, ledger.shared.returns_seen[0]) == (8, 0, 1)
+    both((gradients[0], 0, losses[0], []), (gradients[1], 0, losses[1], []))
+    assert learners[0].vectors["moment1"].tolist() == [3.0, 4.0]
+    assert (ledger.env_steps, ledger.updates) == (8, 1)
+    ledger.close_row()
+    assert ledger.rows(0)[0].losses["td_loss"] == 4.0
+
+
+def test_workers_that_update_together_agree_only_if_each_is_ready():
+    config = Config(mode="sync", workers=2)
+    memory, ledger = shared(config, 2)
+    learners = [SyncLearner(config, memory, ledger, rank) for rank in range(2)]
+    for ready in ((True, True), (True, False), (False, True), (False, False)):
+        said = []
+        other = threading.Thread(target=lambda ready=ready, said=said: said.append(learners[1].agree(ready[1])))
+        other.start()
+        said.append(learners[0].agree(ready[0]))
+        other.join(10)
+        assert said == [all(ready)] * 2
+    for mode in ("async", "serial"):
+        alone = make_learner(Config(mode=mode, workers=1), *shared(Config(mode=mode, workers=1), 2))
+        assert alone.agree(True) and not alone.agree(False)
+
+
+class Diligent:
+    """An experience with four updates due after every segment; what it is pulled to before each is noted."""
+
+    def __init__(self, flat, learner):
+        self.flat, self.learner, self.pulled = flat, learner, []
+
+    def add(self, segment):
+        return 4
+
+    def differentiate(self):
+        self.pulled.append(self.learner.pulled_version)
+        self.flat.gradient[:] = 1.0
+        return Q_LOSSES
+
+
+def test_before_each_of_a_segments_updates_the_newest_parameters_are_pulled_and_none_follows_the_end():
+    """160 env steps are one segment: its first update completes them, and is the last. Where 2 are asked for, 4 + 1."""
+    for segments, updates in ((1, 1), (2, 5)):
+        config = Config(mode="serial", workers=1, envs_per_worker=10, segment_length=16, algorithm="q_replay",
+                        total_env_steps=160 * segments, hidden_size=4, torso_size=4)  # fmt: skip
+        run = Run(config, envs.make_vector, None)
+        learner, collector, experience = worker_of(run, 0)
+        diligent, between = Diligent(experience.flat, learner), []
+        run_segments(learner, collector, diligent, lambda between=between: between.append(1))
+        assert diligent.pulled == list(range(updates)) and len(between) == updates
+        assert (run.ledger.updates, run.ledger.env_steps) == (updates, 160 * segments)
+        assert run.ledger.staleness == [updates]
+
+
+# --- core seconds
+
+
+def test_core_seconds_are_those_of_the_workers_own_work_between_pull_and_push(monkeypatch):
+    """Its thread's: 3 seconds from pull to push are entered, 100 between push and pull are not."""
+    now = [50.0]
+    monkeypatch.setattr("rl.learner.time.thread_time", lambda: now[0])
+    config = Config(workers=1)
+    memory, ledger = shared(config, 2)
+    learner, flat = Learner(config, memory, ledger), FlatAgent(torch.nn.Linear(2, 1, bias=False))
+    for _ in range(2):
+        now[0] += 100
+        learner.pull(flat)
+        now[0] += 3
+        learner.push(torch.ones(2), 10, LOSSES, [])
+    assert ledger.core_seconds == 6.0
+
+
+def test_core_seconds_of_workers_that_update_together_are_added_up(monkeypatch):
+    """Waiting for each other is no work: asleep, a thread's clock stands still."""
+    config = Config(mode="sync", workers=2)
+    memory, ledger = shared(config, 2)
+    learners = [SyncLearner(config, memory, ledger, rank) for rank in range(2)]
+    for learner, seconds in zip(learners, (2.0, 5.0), strict=True):
+        monkeypatch.setattr(learner, "core_seconds", lambda seconds=seconds: seconds)
+    other = threading.Thread(target=learners[1].push, args=(torch.ones(2), 5, LOSSES, []))
+    other.start()
+    learners[0].push(torch.ones(2), 5, LOSSES, [])
+    other.join(10)
+    assert ledger.core_seconds == 7.0
+
+
+def test_a_run_of_few_core_seconds_ends_by_them_and_keeps_its_record(tmp_path):
+    """Any work at all is longer than a picosecond; whoever stops then is complete."""
+    _, summary, rows = train(tmp_path / "run", mode="serial", workers=1, envs_per_worker=8, max_core_seconds=1e-12)
+    assert (summary["exit_reason"], summary["exit_code"], summary["updates"]) == ("max_core_seconds", 0, 1)
+    assert len(rows) == 1 and 0 < summary["core_seconds"] < 60 and summary["eval_greedy"] is not None
+    raw = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
+    assert raw["time/core_seconds"] == summary["core_seconds"]
+    with pytest.raises(ValueError, match=r"the run is complete, at 128 env steps$"):
+        resumed_run(tmp_path / "run", envs.make_vector)
 
 
 # --- async: staleness, one Adam
@@ -324,7 +455,8 @@ def test_at_a_crossing_the_parameters_of_that_moment_are_kept():
 def test_the_agents_tensors_are_views_of_its_flat_vectors():
     config = Config(mode="serial", workers=1, envs_per_worker=2, wandb="disabled")
     run = Run(config, envs.make_vector, None)
-    learner, collector, flat = build_worker(0, config, envs.make_vector, run.memory, run.ledger, TRAINING)
+    learner, collector, experience = build_worker(0, config, envs.make_vector, run.memory, run.ledger, TRAINING)
+    flat = experience.flat
     assert isinstance(collector, Collector) and len(flat) == sum(p.numel() for p in flat.agent.parameters())
     flat.load(torch.arange(len(flat)).float())
     values = torch.cat([parameter.detach().flatten() for parameter in flat.agent.parameters()])

@@ -93,6 +93,50 @@ def test_with_the_state_zeroed_every_n_steps_or_without_any_no_more_than_1_minus
     assert most / 2 - 0.07 < summary["mean_return"] < most + 0.07
 
 
+# --- from a replay buffer
+
+
+REPLAY = {"algorithm": "q_replay", "env": "RecallCue-v0", "env_arg": ("delay=2", "max_blanks=1"), "segment_length": 8,
+          "envs_per_worker": 16, "hidden_size": 32, "torso_size": 32, "reward_scale": 1.0, "total_env_steps": 20_000,
+          "replay_capacity": 16_000, "replay_warm_up": 2_000, "sequence_length": 8, "burn_in": 4, "target_steps": 3,
+          "target_interval": 50, "epsilon_first": 0.5, "epsilon_last": 0.02, "eval_episodes": 400}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [{}, {"replay_way": "episodes"}, {"algorithm": "q_online"}], ids=str)
+def test_q_learning_with_memory_recalls_a_cue_from_a_buffer_and_without_one(tmp_path, options):
+    summary, _ = train(tmp_path, **{**REPLAY, "core": "lstm", **options})
+    assert summary["eval_greedy"] >= 0.95
+
+
+@pytest.mark.parametrize("options", [{"core": "mlp"}, {"core": "lstm", "replay_way": "transitions"}], ids=str)
+def test_without_memory_or_with_one_that_learns_from_single_transitions_it_is_chance(tmp_path, options):
+    """The mean of 400 returns of 1 or -1 is within 0.25, 5 standard deviations, of 0."""
+    summary, _ = train(tmp_path, **{**REPLAY, **options})
+    assert abs(summary["eval_sampled"]) < 0.25
+
+
+# Cue and question lie 4 steps apart: sequences of 4 never hold both, so that only the stored state knows the cue. With
+# targets of several steps the step before the question would learn from the reward of an answer it did not give.
+APART = {**REPLAY, "env_arg": ("delay=4", "max_blanks=1"), "segment_length": 4, "sequence_length": 4,
+         "target_steps": 1, "total_env_steps": 40_000, "entropy_coefficient": 0.02, "core": "lstm"}  # fmt: skip
+
+
+@pytest.mark.parametrize("algorithm", ["q_replay", "a2c_replay"])
+@pytest.mark.parametrize("way", ["stored", "zero"])
+def test_from_stored_states_a_cue_is_recalled_over_the_border_of_sequences_and_from_zeros_it_is_chance(
+    tmp_path, algorithm, way
+):
+    """thu-ml/tianshou#793, #937: all replayed sequences were trained from zeros."""
+    summary, _ = train(tmp_path, **{**APART, "algorithm": algorithm, "replay_way": way})
+    if way == "stored":
+        assert summary["eval_greedy"] >= 0.95
+    else:
+        assert abs(summary["eval_sampled"]) < 0.25
+
+
+# --- cart-poles
+
+
 # Position and angle alone keep the pole up for about 50 steps: what agents and hand-made rules without memory reach.
 CARTPOLE = {"env": "MaskedVelocityCartPole-v1", "envs_per_worker": 8, "segment_length": 16, "total_env_steps": 30_000}
 

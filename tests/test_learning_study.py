@@ -353,7 +353,8 @@ BASE = Config(mode="serial", workers=1, envs_per_worker=1, returns="n_step", cor
 OTHER = {"env": "CartPole-v1", "env_arg": ("a=1",), "observation_scale": "l2", "core": "gru", "activation": "relu",
          "initialisation": "torch", "unroll": "again", "mode": "sync", "workers": 3, "returns": "gae",
          "baseline": "none", "loss_reduction": "sum", "dtype": "float64", "discount": 0.5, "gae_lambda": 0.5,
-         "adam_beta1": 0.5, "adam_beta2": 0.5}  # fmt: skip
+         "adam_beta1": 0.5, "adam_beta2": 0.5, "algorithm": "q_online", "epsilon_first": 0.5, "epsilon_last": 0.5,
+         "replay_way": "zero"}  # fmt: skip
 
 
 def changed(name):

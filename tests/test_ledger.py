@@ -134,7 +134,7 @@ def test_the_clock_stands_still_for_a_verdict_where_workers_wait_for_it(clock, m
     clock[0] += 8
     push(ledger, [10.0] * 100)
     clock[0] += 30  # the evaluation
-    assert ledger.seconds() == (8.0 if stands_still else 38.0)
+    assert ledger.seconds() == (8.0 if stands_still else 38.0) and ledger.waiting is stands_still
     ledger.judge(confirmed=False)
     clock[0] += 2
     assert ledger.seconds() == (10.0 if stands_still else 40.0)
@@ -157,6 +157,32 @@ def test_a_row_closes_with_the_push_that_completes_its_interval_and_holds_means_
     assert (first.losses["entropy"], first.losses["staleness"], first.losses["learning_rate"]) == (0.375, 0.5, 2.0)
     assert (second.env_steps, second.interval_env_steps, second.updates, second.episodes) == (240, 120, 2, 0)
     assert ledger.rows(1) == [second]
+
+
+def test_steps_that_only_went_into_a_buffer_are_in_the_rows_without_updates_and_means():
+    """60 of them, then 60 with an update: one row of 120 with the means of that update. 100 more: a row without any."""
+    ledger = make_ledger(log_interval=100)
+    ledger.record(60, {}, [(4.0, 5)])
+    assert (ledger.updates, ledger.env_steps, ledger.staleness) == (0, 60, [])
+    push(ledger, [6.0], env_steps=60, entropy=0.5)
+    ledger.record(100, {}, [])
+    first, second = ledger.rows(0)
+    assert (first.env_steps, first.updates, first.losses["entropy"], first.episode_return) == (120, 1, 0.5, 5.0)
+    assert (second.env_steps, second.updates, second.losses, second.episodes) == (220, 0, {}, 0)
+
+
+@pytest.mark.parametrize(("algorithm", "names"), [
+    ("a2c", ["policy_loss", "value_loss", "entropy", "explained_variance"]),
+    ("a2c_replay", ["policy_loss", "value_loss", "entropy", "explained_variance", "state_age"]),
+    ("q_online", ["td_loss", "q_values", "explained_variance"]),
+    ("q_replay", ["td_loss", "q_values", "explained_variance", "state_age"]),
+])  # fmt: skip
+def test_what_is_logged_of_a_loss_is_that_of_the_algorithm(algorithm, names):
+    ledger = make_ledger(algorithm=algorithm)
+    names = [*names, "grad_norm", "staleness", "learning_rate"]
+    ledger.record(10, {name: float(number) for number, name in enumerate(names)}, [])
+    ledger.close_row()
+    assert ledger.rows(0)[0].losses == {name: float(number) for number, name in enumerate(names)}
 
 
 def test_a_push_over_several_intervals_closes_one_row():
@@ -268,6 +294,74 @@ def test_a_ledger_that_goes_on_has_the_seconds_that_are_left(clock):
     clock[0] += 0.5
     push(resumed)
     assert resumed.finished and resumed.trained_seconds == 5.0
+
+
+def test_a_run_of_5_core_seconds_ends_with_the_update_that_fills_them_up(clock):
+    """1.5, 3 and 4.5 of them are not enough; the clock of the run does not matter."""
+    ledger = make_ledger(max_core_seconds=5.0)
+    ledger.start_clock()
+    clock[0] += 1000
+    for number in range(1, 4):
+        ledger.record(10, losses(), [], 1.5)
+        assert not ledger.finished and not ledger.complete and ledger.core_seconds == 1.5 * number
+    ledger.record(10, {}, [], 0.5)
+    assert ledger.finished and ledger.complete and ledger.core_seconds == 5.0
+
+
+def test_core_seconds_are_in_the_rows_and_go_on_where_a_run_goes_on():
+    """Without a limit they are counted too, and end nothing."""
+    ledger = make_ledger(log_interval=10)
+    for _ in range(2):
+        ledger.record(10, losses(), [], 1.5)
+    assert [row.core_seconds for row in ledger.rows(0)] == [1.5, 3.0]
+    resumed = make_ledger(log_interval=10)
+    resumed.load_state(json.loads(json.dumps(ledger.state())))
+    resumed.record(10, losses(), [], 1e9)
+    assert resumed.core_seconds == 1e9 + 3.0 and not resumed.finished
+
+
+@pytest.mark.parametrize(("mode", "waits"), [("serial", True), ("sync", True), ("async", False)])
+def test_workers_and_clock_stand_still_for_an_evaluation_in_training_but_for_async_ones(clock, mode, waits):
+    """Rows of 100 env steps, an evaluation every 200: the second row asks for one, and the next at 400."""
+    ledger = make_ledger(mode=mode, log_interval=100, eval_interval=200)
+    ledger.start_clock()
+    push(ledger, env_steps=100)
+    assert not ledger.waiting
+    clock[0] += 2
+    push(ledger, env_steps=100)
+    assert ledger.waiting is waits
+    clock[0] += 30
+    assert ledger.seconds() == (2.0 if waits else 32.0)
+    ledger.evaluated()
+    assert not ledger.waiting
+    clock[0] += 3
+    push(ledger, env_steps=100)
+    assert ledger.seconds() == (5.0 if waits else 35.0) and not ledger.waiting
+    push(ledger, env_steps=250)
+    assert ledger.waiting is waits  # 300 to 550
+    assert [ledger.evaluates(*row) for row in ((0, 199), (199, 200), (200, 399), (150, 650))] == [False, True] * 2
+
+
+@pytest.mark.parametrize("verdict_first", [True, False])
+def test_a_verdict_and_an_evaluation_at_the_same_update_are_one_stop_of_the_clock(clock, verdict_first):
+    """10 and 20 seconds for them, in either order; workers go on when both are there."""
+    ledger = make_ledger(mode="sync", log_interval=100, eval_interval=100)
+    ledger.start_clock()
+    push(ledger, [10.0] * 100, env_steps=100)
+    parent = [lambda: ledger.judge(confirmed=False), ledger.evaluated]
+    for act, seconds in zip(parent if verdict_first else parent[::-1], (10, 20), strict=True):
+        assert ledger.waiting
+        clock[0] += seconds
+        act()
+    assert not ledger.waiting and ledger.seconds() == 0.0
+    clock[0] += 1
+    assert ledger.seconds() == 1.0
+
+
+def test_without_an_interval_no_row_asks_for_an_evaluation():
+    ledger = make_ledger(mode="sync", log_interval=100)
+    push(ledger, env_steps=100)
+    assert not ledger.waiting and not ledger.evaluates(0, 100)
 
 
 SECOND_EACH = {

@@ -2,21 +2,20 @@
 
 import gc
 import math
-from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
 from gymnasium.vector import VectorWrapper
-from rl_small import ROWS, Dice, changed, joined, lively_agent, random_segment, small_collector, small_config
+from rl_small import ROWS, Dice, Probe, changed, joined, lively_agent, random_segment, small_collector, small_config
 from torch import Tensor
 
 import rl.loss
 from rl.agent import Agent, AgentOutput
 from rl.config import Config
-from rl.fast_path import differentiate, loss_gradient
-from rl.loss import actor_critic_loss, alone, normalise
+from rl.fast_path import differentiate, loss_gradient, q_gradient
+from rl.loss import actor_critic_loss, alone, normalise, targets
 from rl.segment import Segment
 
 
@@ -49,46 +48,6 @@ def differentiated(agent: Agent, segment: Segment, config: Config) -> tuple[Tens
 
 def flat(agent: Agent) -> Tensor:
     return torch.nn.utils.parameters_to_vector(agent.parameters()).detach()
-
-
-class Probe:
-    """Notes the outputs that each environment step followed from, and those that each gradient was computed from."""
-
-    def __init__(self, collector, monkeypatch):
-        self.acting, self.learning, self.unrolls = [], [], 0
-        agent, recording, environments = collector.agent, collector.recording, collector.environments
-        agent_unroll, environment_step = agent.unroll, environments.step
-
-        def noting(step):
-            def noting_step(*arguments):
-                output, state = step(*arguments)
-                self.newest = AgentOutput(*(part.clone() for part in output))
-                return output, state
-
-            return noting_step
-
-        def noting_environment_step(actions):
-            self.acting.append(self.newest)
-            return environment_step(actions)
-
-        def noting_unroll(*arguments):
-            output, state = agent_unroll(*arguments)
-            self.learning.append(output)
-            self.unrolls += 1
-            return output, state
-
-        monkeypatch.setattr(agent, "step", noting(agent.step))
-        monkeypatch.setattr(agent, "unroll", noting_unroll)
-        monkeypatch.setattr(environments, "step", noting_environment_step)
-        if recording:
-            begin, output = recording.begin, type(recording).output.fget
-
-            def noting_output(recording):
-                self.learning.append(output(recording))
-                return self.learning[-1]
-
-            monkeypatch.setattr(recording, "begin", lambda: noting(begin()))
-            monkeypatch.setattr(type(recording), "output", property(noting_output))
 
 
 @every_core
@@ -294,7 +253,7 @@ def test_the_gradient_of_an_undecided_agent_by_hand():
     segment.terminated[:], segment.truncated[:], segment.rewards[:] = True, False, 3.0
     segment.truncation_values[:] = 0.0
     output = AgentOutput(torch.zeros(5, 3, 2).double(), torch.zeros(5, 3).double())
-    d_logits, d_values, losses = loss_gradient(segment._replace(recording=SimpleNamespace(output=output)), config)
+    d_logits, d_values, losses = loss_gradient(output, segment, config)
     assert d_values.flatten().tolist() == pytest.approx([-3 / 12] * 12, abs=1e-12)
     taken = d_logits.gather(-1, segment.actions.unsqueeze(-1))
     assert taken.flatten().tolist() == pytest.approx([-3 / 24] * 12, abs=1e-12)
@@ -302,6 +261,64 @@ def test_the_gradient_of_an_undecided_agent_by_hand():
     expected = {"policy_loss": 3 * math.log(2), "value_loss": 9.0, "entropy": math.log(2), "explained_variance": 1.0}
     assert losses == pytest.approx(expected, abs=1e-12)
     assert output.logits.count_nonzero() == output.values.count_nonzero() == 0  # they are the recording's own
+
+
+# --- Q-learning
+
+
+def test_the_gradient_of_q_learning_by_hand():
+    """Q = 0 of both actions, returns 3 and −1, weights 1 and 2, two steps of each: errors −3 and 1, so
+    L = ½ (9 + 2) / 2; ∂L/∂Q of the action taken is −3/4 and 2/4. V has all of it, the advantage of the action taken
+    half of it and that of the other minus half. Of a sum they are four times as much."""
+    output = AgentOutput(torch.zeros(2, 2, 2).double(), torch.zeros(2, 2).double())
+    actions, returns = torch.tensor([[0, 1], [1, 1]]), torch.tensor([[3.0, -1.0]] * 2).double()
+    for reduction, scale in (("mean", 1 / 4), ("sum", 1.0)):
+        config = small_config(loss_reduction=reduction)
+        d_logits, d_values, losses, errors = q_gradient(output, actions, returns, torch.tensor([1.0, 2.0]), config)
+        assert errors.tolist() == [[-3, 1]] * 2 and d_values.tolist() == [[-3 * scale, 2 * scale]] * 2
+        taken, other = [-1.5 * scale, 1.0 * scale], [1.5 * scale, -1.0 * scale]
+        assert d_logits.gather(-1, actions.unsqueeze(-1)).squeeze(-1).tolist() == [taken] * 2
+        assert d_logits.gather(-1, 1 - actions.unsqueeze(-1)).squeeze(-1).tolist() == [other] * 2
+        assert losses == {"td_loss": 11 / 4, "q_values": 0.0, "explained_variance": 0.0}
+
+
+@every_core
+@both_returns
+@pytest.mark.parametrize("env", ["Dice-v0", "FiveDice-v0"])
+@pytest.mark.parametrize("options", [{}, {"loss_reduction": "sum", "core_layers": 2}])
+def test_q_learning_from_segments_leaves_the_gradient_of_its_loss_on_both_paths(core, returns, env, options):
+    """½ mean (Q(aₜ) − Gₜ)² written plainly and differentiated; G by hand of what the best actions are worth: the
+    bootstrap's, and in the segment those of truncated steps."""
+    options = {"algorithm": "q_online", "core": core, "returns": returns, "discount": 0.9, "gae_lambda": 0.8, **DICE,
+               "env": env, "epsilon_first": 0.5, "epsilon_last": 0.5, **options}  # fmt: skip
+    config = small_config(**options)
+    recording, plain = (small_collector(small_config(**options, unroll=way)) for way in ("recorded", "again"))
+    for _ in range(2):
+        recorded, again = recording.collect(), plain.collect()
+        assert (recorded.recording is not None) == (core != "mlp" and "core_layers" not in options)
+        agent = plain.agent
+        output, _ = agent.unroll(again.observations, again.core_state, again.is_first)
+        q = output.values.unsqueeze(-1) + output.logits - output.logits.mean(-1, keepdim=True)
+        chosen = q[:-1].gather(-1, again.actions.unsqueeze(-1)).squeeze(-1)
+        goals = targets(again, q.detach().max(-1).values, config)
+        errors = chosen - goals
+        loss = 0.5 * (errors.square().mean() if config.loss_reduction == "mean" else errors.square().sum())
+        parts = torch.autograd.grad(loss, list(agent.parameters()), materialize_grads=True)
+        expected = torch.cat([part.flatten() for part in parts])
+        for agent, segment in ((recording.agent, recorded), (plain.agent, again)):
+            gradient, losses = differentiated(agent, segment, config)
+            torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-10)
+            assert losses["td_loss"] == pytest.approx(0.5 * errors.square().mean().item(), rel=1e-12)
+            assert losses["q_values"] == pytest.approx(chosen.mean().item(), rel=1e-12)
+            assert list(losses) == ["td_loss", "q_values", "explained_variance"]
+        assert again.truncation_values.count_nonzero() > 0 and expected.abs().max() > 0.1
+
+
+def test_a_q_loss_that_is_not_finite_is_an_error():
+    output = AgentOutput(torch.zeros(1, 1, 2), torch.zeros(1, 1))
+    with pytest.raises(FloatingPointError, match="the loss is inf: look for nan or inf in observations and rewards"):
+        q_gradient(output, torch.zeros(1, 1, dtype=torch.int64), torch.tensor([[torch.inf]]), torch.ones(1),
+                   small_config())  # fmt: skip
 
 
 # --- finite differences

@@ -27,8 +27,9 @@ def two_above(segment, values, config):
 class Idle(Learner):
     """Enters every push in the ledger, as 7 versions old, and never moves a parameter."""
 
-    def _apply(self, gradient, env_steps, losses, episodes):
-        self.ledger.record(env_steps, {**losses, "staleness": 7, "learning_rate": 0.25}, episodes)
+    def _apply(self, gradient, norm, env_steps, losses, episodes, core_seconds):
+        numbers = {**losses, "grad_norm": norm, "staleness": 7, "learning_rate": 0.25}
+        self.ledger.record(env_steps, numbers, episodes, core_seconds)
 
 
 def make_idle_learner(config, memory, ledger, rank):

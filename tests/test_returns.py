@@ -8,7 +8,7 @@ from rl_small import small_config
 from torch import Tensor
 
 from rl.loss import targets
-from rl.returns import gae_returns, n_step_returns
+from rl.returns import fixed_n_step_returns, gae_returns, n_step_returns, vtrace_returns
 from rl.segment import Segment
 
 GOES_ON, TERMINATED, TRUNCATED = range(3)
@@ -162,3 +162,125 @@ def test_values_moved_onto_their_targets_become_4_thirds_and_2_thirds_though_eac
         first, second, third = targets(segment, values, small_config(discount=0.5)).flatten().tolist()
         value = {"A": (first + third) / 2, "B": second}
     assert value == pytest.approx({"A": A, "B": B}, abs=1e-12)
+
+
+# --- the same n for every step
+
+
+def discounts_of(segment: Segment, discount: float) -> Tensor:
+    """γ, and 0 where a step ends its episode."""
+    ended = segment.terminated | segment.truncated
+    return torch.full_like(segment.rewards, discount).masked_fill(ended, 0.0)
+
+
+@pytest.mark.parametrize(("n", "expected"), [
+    (1, [1 + 20 / 2, 2 + 8 / 2, 3]),
+    (2, [1 + (2 + 8 / 2) / 2, 2 + 8 / 2, 3]),
+])  # fmt: skip
+def test_targets_of_n_steps_by_hand(n, expected):
+    """The four steps of above: rewards 1, 2, 3, 4, cut at t = 1 before an observation worth 8, ended at t = 2."""
+    rewards = HAND.rewards + 0.5 * HAND.truncation_values
+    discounts = discounts_of(HAND, 0.5)
+    got = fixed_n_step_returns(rewards[: 2 + n], discounts[: 2 + n], HAND_VALUES[n : n + 3], n)
+    assert got.flatten().tolist() == expected
+
+
+@pytest.mark.parametrize("discount", [0.9, 1.0])
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_targets_of_n_steps_equal_their_definition_in_all_patterns_of_ends(n, discount):
+    """Σ γᵏ r up to the n-th reward or the end of the episode, and γⁿ V behind it where it goes on."""
+    segment, values = every_pattern(5)
+    steps, columns = 5 - n + 1, segment.rewards.shape[1]
+    ended = segment.terminated | segment.truncated
+    rewards = segment.rewards + discount * segment.truncation_values
+    got = fixed_n_step_returns(rewards, discounts_of(segment, discount), values[n:], n)
+    assert got.shape == (steps, columns)
+    for b, t in itertools.product(range(columns), range(steps)):
+        total, weight = 0.0, 1.0
+        for k in range(n):
+            total += weight * segment.rewards[t + k, b].item()
+            weight *= discount
+            if ended[t + k, b]:
+                total += weight * segment.truncation_values[t + k, b].item()  # 0 where it terminated
+                break
+        else:
+            total += weight * values[t + n, b].item()
+        assert got[t, b].item() == pytest.approx(total, abs=1e-12)
+    whole = fixed_n_step_returns(rewards, discounts_of(segment, discount), values[5:], 5)
+    config = small_config(discount=discount, returns="n_step")
+    torch.testing.assert_close(whole[0], targets(segment, values, config)[0], rtol=0, atol=1e-12)
+
+
+def test_targets_of_n_steps_do_not_look_at_values_before_the_nth_observation_or_behind_an_end():
+    """The two steps from t = 1 on end at once and at t = 2; nothing of what they were followed by is left."""
+    segment, values = every_pattern(5)
+    discounts = discounts_of(segment, 0.9)
+    before = fixed_n_step_returns(segment.rewards, discounts, values[3:], 3)
+    other = values.clone()
+    other[3:, (segment.terminated | segment.truncated)[2]] += 100.0
+    after = fixed_n_step_returns(segment.rewards, discounts, other[3:], 3)
+    ended = (segment.terminated | segment.truncated)[2]
+    assert torch.equal(before[:, ended], after[:, ended]) and ended.any()
+
+
+# --- V-trace
+
+
+def slow_vtrace(rewards, discounts, values, log_ratios, trace_lambda):
+    """vₛ = V(xₛ) + Σₜ γᵗ⁻ˢ (cₛ … cₜ₋₁) ρₜ (rₜ + γ V(xₜ₊₁) − V(xₜ)), as the paper's equation 1 has it, sum by sum."""
+    steps, batch = rewards.shape
+    returns, advantages = torch.zeros_like(rewards), torch.zeros_like(rewards)
+    ratios = log_ratios.exp()
+    for b in range(batch):
+        for s in range(steps):
+            total = values[s, b].item()
+            for t in range(s, steps):
+                weight = 1.0
+                for i in range(s, t):
+                    weight *= discounts[i, b].item() * trace_lambda * min(1.0, ratios[i, b].item())
+                error = rewards[t, b] + discounts[t, b] * values[t + 1, b] - values[t, b]
+                total += weight * min(1.0, ratios[t, b].item()) * error.item()
+            returns[s, b] = total
+        for s in range(steps):
+            following = returns[s + 1, b] if s + 1 < steps else values[steps, b]
+            advantage = rewards[s, b] + discounts[s, b] * following - values[s, b]
+            advantages[s, b] = min(1.0, ratios[s, b].item()) * advantage
+    return returns, advantages
+
+
+def traced(discount):
+    """Rewards, discounts, values of all patterns of ends of 4 steps, and random ratios on both sides of 1."""
+    segment, values = every_pattern(4)
+    rewards = segment.rewards + discount * segment.truncation_values
+    ratios = torch.randn(rewards.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return rewards, discounts_of(segment, discount), values, ratios
+
+
+@pytest.mark.parametrize("discount", [0.9, 1.0])
+@pytest.mark.parametrize("trace_lambda", [0.0, 0.7, 1.0])
+def test_v_trace_equals_the_sums_of_the_paper_in_all_patterns_of_ends(discount, trace_lambda):
+    arguments = traced(discount)
+    got = vtrace_returns(*arguments, trace_lambda)
+    torch.testing.assert_close(got, slow_vtrace(*arguments, trace_lambda), rtol=0, atol=1e-12)
+
+
+def test_on_policy_and_with_lambda_1_v_trace_returns_are_n_step_returns_and_with_0_one_step_targets():
+    rewards, discounts, values, ratios = traced(0.9)
+    returns, advantages = vtrace_returns(rewards, discounts, values, torch.zeros_like(ratios), 1.0)
+    expected = n_step_returns(rewards, discounts, values[-1])
+    torch.testing.assert_close(returns, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(advantages, expected - values[:-1], rtol=0, atol=1e-12)
+    returns, _ = vtrace_returns(rewards, discounts, values, torch.zeros_like(ratios), 0.0)
+    torch.testing.assert_close(returns, rewards + discounts * values[1:], rtol=0, atol=1e-12)
+
+
+def test_v_trace_of_two_steps_by_hand():
+    """γ = 1/2, rewards 4 and 8, values 2, 4, 8; π/μ is 1/2 at the first step, and 3 at the second, which counts as 1.
+    Errors: 4 + 4/2 − 2 = 4 and 8 + 8/2 − 4 = 8. v₁ = 4 + 8, v₀ = 2 + (4 + 8/2) / 2; advantages (4 + 12/2 − 2) / 2
+    and 8. An action that π never takes changes nothing, and nothing goes through it."""
+    rewards, discounts, values = column([4, 8]), column([0.5, 0.5]), column([2, 4, 8])
+    returns, advantages = vtrace_returns(rewards, discounts, values, column([0.5, 3.0]).log(), 1.0)
+    assert returns.flatten().tolist() == pytest.approx([6.0, 12.0])
+    assert advantages.flatten().tolist() == pytest.approx([4.0, 8.0])
+    returns, advantages = vtrace_returns(rewards, discounts, values, column([0.0, 1.0]).log(), 1.0)
+    assert returns.flatten().tolist() == [2.0, 12.0] and advantages.flatten().tolist() == [0.0, 8.0]

@@ -15,12 +15,14 @@ import torch
 import envs
 from rl import tracking
 from rl.config import Config
+from rl.evaluate import evaluate
+from rl.ledger import Row
 from rl.randomness import environment_seeds, evaluation_key, training_key
 from rl.tracking import WandbMirror, keep_rows
-from rl.train import new_run
+from rl.train import INTERVAL_EPISODES, new_run
 
 ROOT = Path(__file__).parents[1]
-TIMES = ("time/seconds", "charts/SPS")
+TIMES = ("time/seconds", "time/core_seconds", "charts/SPS")
 SMALL = {
     "mode": "serial", "workers": 1, "envs_per_worker": 4, "segment_length": 8, "hidden_size": 8, "torso_size": 8,
     "total_env_steps": 3200, "log_interval": 320, "eval_episodes": 2, "wandb": "disabled",
@@ -76,6 +78,126 @@ def test_how_often_is_logged_saved_and_evaluated_changes_no_training_number(tmp_
         parts = other[2][10 * number : 10 * number + 10]
         assert row["losses/entropy"] == pytest.approx(sum(part["losses/entropy"] for part in parts) / 10)
         assert row["charts/episodes"] == sum(part["charts/episodes"] for part in parts)
+
+
+EVALUATIONS = ("eval/episodic_return", "eval/episodic_return_sampled")
+
+
+@pytest.mark.parametrize("algorithm", ["a2c", "q_replay"])
+def test_evaluations_in_training_change_no_number_of_it(tmp_path, algorithm):
+    """Every 640 env steps, in the rows that pass 640, 1280, ...; all else is bit for bit what it is without them."""
+    options = {"algorithm": algorithm, "replay_warm_up": 64, "sequence_length": 8, "replay_capacity": 3200}
+    without = train(tmp_path / "without", **options)
+    evaluated = train(tmp_path / "evaluated", eval_interval=640, interval_episodes=3, **options)
+    assert_bit_equal(without[0], evaluated[0])
+    found = [row["global_step"] for row in evaluated[2] if set(EVALUATIONS) <= row.keys()]
+    assert found == [640, 1280, 1920, 2560, 3200]
+    assert [{k: v for k, v in row.items() if k not in EVALUATIONS} for row in evaluated[2]] == without[2]
+    for key in ("eval_greedy", "eval_sampled", "mean_return", "updates"):
+        assert without[1][key] == evaluated[1][key]
+
+
+def test_an_evaluation_in_training_is_of_the_parameters_of_that_row_on_the_same_episodes_each_time(tmp_path):
+    """Played here again, by an agent with the parameters that the run had then; greedy first, then sampled."""
+    config = Config(**SMALL, eval_interval=1280, interval_episodes=4, run_dir=str(tmp_path / "run"))
+    run, kept = new_run(config, envs.make_vector), []
+    run.execute(print, lambda row: kept.append((row, run.learner.parameters.clone())))
+    played = [(row, parameters) for row, parameters in kept if EVALUATIONS[0] in row]
+    assert [row["global_step"] for row, _ in played] == [1280, 2560]
+    for row, parameters in played:
+        run.agent.load(parameters)
+        for key, greedy in zip(EVALUATIONS, (True, False), strict=True):
+            returns = evaluate(
+                run.agent.agent, config, envs.make_vector, 4, greedy, seed=config.seed, offset=INTERVAL_EPISODES
+            )
+            assert row[key] == returns.mean()
+    assert played[0][0][EVALUATIONS[1]] != played[1][0][EVALUATIONS[1]]
+
+
+def test_evaluations_in_a_sync_run_are_those_of_the_serial_one(tmp_path):
+    """Of the parameters of their row, so that the record repeats: workers wait, and go on when it was played; one falls
+    into each of the ten rows."""
+    options = {"eval_interval": 320, "interval_episodes": 4}
+    one, sync = (train(tmp_path / mode, mode=mode, **options) for mode in ("serial", "sync"))
+    assert one[2] == sync[2]
+    assert all(EVALUATIONS[0] in row for row in one[2]) and len({row[EVALUATIONS[1]] for row in one[2]}) > 3
+
+
+def test_an_evaluation_in_training_does_not_disturb_the_one_that_confirms_a_crossing(tmp_path):
+    """Both are due at the crossing, at 800 env steps, and asynchronous workers go on meanwhile: the parameters that
+    confirm must be those of the crossing to the end."""
+    config = Config(**{**SMALL, "env": "faulty_envs:Easy-v0", "log_interval": 32, "eval_interval": 32,
+                       "interval_episodes": 1, "run_dir": str(tmp_path / "run")})  # fmt: skip
+    run = new_run(config, envs.make_vector)
+    evaluate_now, seen = run.evaluate_now, []
+
+    def noting(*arguments):
+        run.learner.parameters += 1.0  # as workers that go on do
+        found = evaluate_now(*arguments)
+        run.learner.parameters -= 1.0
+        if run.ledger.attempt_pending:
+            seen.append(torch.equal(run.agent.parameters, torch.from_numpy(run.memory.vectors.candidate)))
+        return found
+
+    run.evaluate_now = noting
+    assert run.execute(print)["solved"]
+    assert seen and all(seen)
+
+
+@pytest.mark.parametrize("fault", ["raises", "exits", "nan_observation"])
+def test_a_fault_in_an_evaluation_in_training_ends_the_run_in_order_and_no_row_is_lost(tmp_path, monkeypatch, fault):
+    """Without processes the environment fails at step 400 of this one: training takes 320 to the first row, and the
+    evaluation of 20 episodes of 8 steps comes next. A nan there is no fault yet, but will be one of training."""
+    monkeypatch.setattr("faulty_envs.steps_of_this_process", 0, raising=False)
+    env_arg = (f"fault={fault}", "process=MainProcess", "at=400")
+    _, summary, record, said = train(
+        tmp_path / "run", env="faulty_envs:Faulty-v0", env_arg=env_arg, eval_interval=320, interval_episodes=20
+    )
+    assert summary["exit_code"] == 1 and summary["exit_reason"].startswith("the run failed: ") and len(said) == 1
+    assert record[0]["global_step"] == 320 and record[-1]["global_step"] == summary["env_steps"]
+    assert (EVALUATIONS[0] in record[0]) == (fault == "nan_observation")
+
+
+def test_a_worker_that_fails_cuts_an_evaluation_in_training_short(tmp_path):
+    """Asked at every step, so that a run with a dead worker does not first finish what takes long."""
+    config = Config(**SMALL, eval_interval=320, run_dir=str(tmp_path / "run"))
+    run, asked = new_run(config, envs.make_vector), []
+
+    def failed():
+        asked.append(True)
+        return len(asked) == 3
+
+    assert run.evaluate_now(failed) == {} and len(asked) >= 3
+    assert set(run.evaluate_now()) == set(EVALUATIONS)
+
+
+def test_a_signal_cuts_an_evaluation_in_training_short(tmp_path):
+    config = Config(**SMALL, eval_interval=32, run_dir=str(tmp_path / "run"))
+    run = new_run(config, envs.make_vector)
+    summary = run.execute(print, lambda row: run.note_signal(15) if row["global_step"] == 320 else None)
+    record = rows(tmp_path / "run")
+    assert summary["exit_code"] == 143 and EVALUATIONS[0] in record[0]
+    assert [row["global_step"] for row in record][1:] == [384] and EVALUATIONS[0] not in record[1]
+
+
+def test_after_a_fault_nothing_is_evaluated_any_more(tmp_path):
+    config = Config(**SMALL, eval_interval=32, run_dir=str(tmp_path / "run"))
+    run, evaluated = new_run(config, envs.make_vector), []
+    run.evaluate_now = lambda *_: evaluated.append(run.rows_read) or {}
+    summary = run.execute(print, lambda row: run.fail("enough"))
+    assert (summary["exit_code"], summary["exit_reason"]) == (1, "enough")
+    assert evaluated == [1] and len(rows(tmp_path / "run")) == 2
+
+
+def test_the_keys_of_a_row_are_those_of_its_algorithm():
+    """What tells of replay and of updates has a place of its own, all else is a loss; an evaluation comes last."""
+    losses = {"td_loss": 1.0, "q_values": 2.0, "state_age": 3.0, "staleness": 4.0, "learning_rate": 5.0}
+    row = Row(640, 8.0, 7.0, 320, 2.0, 6, losses, 2, 9.0, 10.0)
+    assert tracking.row_as_keys(row) == {
+        "global_step": 640, "time/seconds": 8.0, "time/core_seconds": 7.0, "charts/SPS": 160.0, "charts/episodes": 2,
+        "losses/td_loss": 1.0, "losses/q_values": 2.0, "replay/state_age": 3.0, "worker/staleness": 4.0,
+        "charts/learning_rate": 5.0, "losses/updates": 6, "charts/episodic_return": 9.0, "charts/episodic_length": 10.0,
+    }  # fmt: skip
 
 
 def test_no_two_environments_share_a_seed_and_evaluation_shares_none_with_training():

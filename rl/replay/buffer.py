@@ -153,8 +153,7 @@ class SequenceBuffer:
         else:
             numbers = (self.oldest + stride * np.arange(places)) % self.rows
             cumulative = np.cumsum(self.priorities[numbers] ** self.priority_exponent)  # place by place, columns within
-            uniform = self.generator.random(batch)
-            drawn = np.minimum(np.searchsorted(cumulative, uniform * cumulative[-1], "right"), cumulative.size - 1)
+            drawn = np.searchsorted(cumulative, self.generator.random(batch) * cumulative[-1], "right")  # u < 1
             shares = np.diff(cumulative, prepend=0.0)[drawn]
             weights = (shares.min() / shares) ** self.importance_exponent
         return self.oldest + stride * (drawn // self.batch), drawn % self.batch, weights
@@ -225,7 +224,7 @@ class EpisodeReader:
         self.numbers, self.columns = np.full(batch, -1), np.zeros(batch, np.int64)
 
     def read(self, trained: int, following: int) -> Window:
-        """The next `trained` rows of every column, and `following` more with which the next reading begins."""
+        """The next `trained` rows of every column and `following` more; the first of those begins the next reading."""
         buffer, batch = self.buffer, len(self.numbers)
         rows = np.empty((trained + following, 2, batch), np.int64)
         numbers, columns = self.numbers.copy(), self.columns.copy()
