@@ -135,7 +135,8 @@ class Config:
     replay_ratio: float = 2.0
     """Steps trained on for each env step: how often a step is replayed on average."""
     sequence_length: int = 32
-    """Steps of a sequence that are trained on; transitions have 1."""
+    """Steps of a sequence that are trained on; transitions have 1. Sequences start where segments do: with fewer than
+    --segment-length some steps are never learnt from."""
     burn_in: int = 8
     """Steps before them that only bring the core state up to date, in the ways with burn-in."""
     target_steps: int = 5
@@ -207,6 +208,8 @@ class Config:
                              "advantage with, --no-normalise-advantages is needed")  # fmt: skip
         if not self.bootstrap and self.returns != "n_step":
             raise ValueError(f"--returns {self.returns}: --no-bootstrap has no values to weigh, n_step is needed")
+        if self.algorithm != "a2c" and self.baseline == "none":
+            raise ValueError(f"--baseline none: it is an option of a2c, --algorithm {self.algorithm} needs value")
         if self.has_q_values:
             for name in ("separate_critic", "detach_critic", "bounded_values"):
                 if getattr(self, name):
@@ -232,6 +235,10 @@ class Config:
             raise ValueError(f"{name} {given}: a replay buffer takes segments of N steps, {value} is needed")
         if not self.carry_state:
             raise ValueError("--no-carry-state: what a replayed sequence starts from is --replay-way; zero is near it")
+        if not self.bootstrap:
+            raise ValueError(
+                "--no-bootstrap: a replayed sequence ends anywhere, and goes on with a value; leave it out"
+            )
         if self.replay_way == "episodes" and self.priority_exponent:
             raise ValueError(f"--priority-exponent {self.priority_exponent}: whole episodes are drawn all alike, 0 is "
                              "needed")  # fmt: skip

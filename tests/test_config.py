@@ -17,7 +17,7 @@ from experiments import train
 from experiments.command_line import parse
 from experiments.train import main
 from rl.config import Config, option
-from rl.presets import PRESETS
+from rl.presets import ALGORITHMS, PRESETS
 
 ROOT = Path(__file__).parents[1]
 
@@ -106,6 +106,13 @@ ROOT = Path(__file__).parents[1]
             for algorithm in ("q_online", "q_replay")
         ),
         *(
+            (
+                {"algorithm": algorithm, "baseline": "none"},
+                f"--baseline none: it is an option of a2c, --algorithm {algorithm} needs value",
+            )
+            for algorithm in ("a2c_replay", "q_online", "q_replay")
+        ),
+        *(
             ({"algorithm": algorithm, **options}, line)
             for algorithm in ("a2c_replay", "q_replay")
             for options, line in (
@@ -120,6 +127,10 @@ ROOT = Path(__file__).parents[1]
                 (
                     {"carry_state": False},
                     "--no-carry-state: what a replayed sequence starts from is --replay-way; zero is near it",
+                ),
+                (
+                    {"returns": "n_step", "bootstrap": False},
+                    "--no-bootstrap: a replayed sequence ends anywhere, and goes on with a value; leave it out",
                 ),
                 (
                     {"replay_way": "episodes", "priority_exponent": 0.5},
@@ -355,6 +366,30 @@ def test_a_preset_gives_the_defaults(monkeypatch, name):
     for arguments in (["--preset", name], [f"--preset={name}"]):
         assert parsed(monkeypatch, *arguments).config == Config(**PRESETS[name])
     assert parsed(monkeypatch, "--preset", "none") == parsed(monkeypatch) == train.Command()
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_an_algorithm_gives_its_defaults_and_a_preset_and_options_beside_it_override_them(monkeypatch, preset, name):
+    own = {**ALGORITHMS[name], "algorithm": name}
+    monkeypatch.setitem(PRESETS, NAME, {"workers": 5, "learning_rate": 0.25})
+    for words in (["--algorithm", name], [f"--algorithm={name}"]):
+        assert parsed(monkeypatch, *words).config == Config(**own)
+        beside = {**own, "workers": 5, "learning_rate": 0.5}
+        assert parsed(monkeypatch, *words, "--preset", NAME, "--learning-rate", "0.5").config == Config(**beside)
+        assert parsed(monkeypatch, "--preset", NAME, "--learning-rate", "0.5", *words).config == Config(**beside)
+    assert set(ALGORITHMS) == {"a2c", "a2c_replay", "q_online", "q_replay"} and not ALGORITHMS["a2c"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--algorithm", "dqn"], "--algorithm 'dqn': one of 'a2c', 'a2c_replay', 'q_online', 'q_replay' is needed"),
+        (["--algorithm", "a2c", "--algorithm=q_replay"],
+         "--algorithm 'a2c' 'q_replay': given 2 times, one of a2c, a2c_replay, q_online, q_replay is needed"),
+    ],
+)  # fmt: skip
+def test_an_algorithm_that_cannot_be_had_is_one_line(monkeypatch, capsys, arguments, line):
+    assert fails(monkeypatch, capsys, *arguments) == f"error: {line}\n"
 
 
 @pytest.mark.parametrize(

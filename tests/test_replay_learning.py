@@ -277,6 +277,15 @@ def slow_vtrace(replay, window, agent):
     return losses, flat_gradient(agent, loss / len(advantages)), errors
 
 
+def test_n_step_returns_from_a_buffer_are_v_trace_with_lambda_1_whatever_gae_lambda_is():
+    gradients = []
+    for options in ({"returns": "n_step", "gae_lambda": 0.3}, {"gae_lambda": 1.0}, {"gae_lambda": 0.3}):
+        replay = Replay(replay_config(algorithm="a2c_replay", core="lstm", **options), 9)
+        replay.experience.differentiate()
+        gradients.append(replay.experience.flat.gradient.clone())
+    assert torch.equal(gradients[0], gradients[1]) and not torch.equal(gradients[0], gradients[2])
+
+
 @pytest.mark.parametrize(("core", "way"), [
     *(("lstm", way) for way in SEQUENCES), *((core, "stored_burn_in") for core in ("mlp", "rnn", "gru")),
 ])  # fmt: skip

@@ -128,7 +128,8 @@ def variants(part: str, tasks: list[str]) -> Iterator[tuple[str, Arm]]:
                 yield f"{task} / a2c lstm / {rows}", plain(task, "a2c lstm", {"segment_length": rows})
                 for name in ("q lstm zero burn in", "q lstm stored burn in"):
                     burn_in = min(8, rows // 2)
-                    lengths = {"burn_in": burn_in, "sequence_length": rows - burn_in, "replay_batch": 1280 // rows}
+                    lengths = {"burn_in": burn_in, "sequence_length": rows - burn_in, "replay_batch": 1280 // rows,
+                               "segment_length": min(8, rows - burn_in)}  # fmt: skip
                     yield f"{task} / {name} / {rows}", plain(task, name, lengths)
     elif part == "buffer-age":
         for name in ("q lstm zero", "q lstm stored burn in", "a2c lstm replay"):

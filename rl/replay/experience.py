@@ -132,8 +132,9 @@ class ReplayExperience:
         steps = AgentOutput(output.logits[first:-1], output.values[first:-1])
         actions = window.actions[first:]
         log_probs = steps.logits.log_softmax(-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+        trace_lambda = config.gae_lambda if config.returns == "gae" else 1.0
         returns, advantages = vtrace_returns(
-            rewards, discounts, output.values[first:], log_probs - window.log_probs[first:], config.gae_lambda
+            rewards, discounts, output.values[first:], log_probs - window.log_probs[first:], trace_lambda
         )
         errors = returns - steps.values
         if config.normalise_advantages:
