@@ -253,7 +253,7 @@ def mean_staleness(histogram: list[int]) -> float:
 
 
 def digest(config: Config, parts: Parts) -> str:
-    """Eight letters that change with anything that a run learns by.
+    """Eight letters that change with anything that a run learns by, and not with what only watches it.
 
     Of the options that are not at their default, so that an option added to Config later leaves rows valid.
     """
@@ -261,7 +261,9 @@ def digest(config: Config, parts: Parts) -> str:
     learning = {
         name: value for name, value in asdict(config).items() if name not in NOT_LEARNING and value != default[name]
     }
-    return hashlib.sha256(json.dumps([learning, [described(part) for part in parts]]).encode()).hexdigest()[:8]
+    return hashlib.sha256(
+        json.dumps([learning, [described(parts.targets), described(parts.make_learner)]]).encode()
+    ).hexdigest()[:8]
 
 
 def described(part: Callable[..., Any] | None) -> Any:

@@ -338,8 +338,8 @@ class Run:
 
 
 def replaced(parts: Parts) -> list[str]:
-    """Names of the parts of rl that an experiment replaces."""
-    return [name for name, part in parts._asdict().items() if part is not None]
+    """Names of the parts of rl that an experiment replaces; what only watches is none."""
+    return [name for name in ("targets", "make_learner") if getattr(parts, name) is not None]
 
 
 def new_run(config: Config, make_environments: MakeEnvironments, parts: Parts = OWN) -> Run:

@@ -83,10 +83,10 @@ def asked(monkeypatch):
         points = [{"env_steps": at, "updates": at, "seconds": 0.5, "length": config.seed + at, "loss": 2.0}
                   for at in (1, 2, 3)]  # fmt: skip
         row = {"digest": digest(config, parts), **dict.fromkeys((key for key, *_ in COLUMNS), config.seed)}
-        return row, points
+        return row, {"curves": points}
 
     monkeypatch.setattr(learning_study, "train_missing", train_missing)
-    monkeypatch.setattr(learning_study, "result", hand_made)
+    monkeypatch.setattr(learning_study, "length_result", hand_made)
     return names
 
 
@@ -401,6 +401,7 @@ def test_a_digest_changes_with_the_parts_and_with_their_arguments():
     assert digest(BASE, listed(True, True, True, True)) == digest(BASE, AS_PRINTED)
     assert digest(BASE, Parts(None, OwnAdamLearner)) == digest(BASE, listed(False, False, False, True))
     assert digest(BASE, MONTE_CARLO_AS_PRINTED) != digest(BASE, AS_PRINTED)
+    assert digest(BASE, Parts(watch=print)) == digest(BASE, OWN)  # nothing is learnt by what only watches
 
 
 # --- each number of a row by hand

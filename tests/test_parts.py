@@ -51,7 +51,7 @@ SERIAL = {"mode": "serial", "workers": 1}
 
 def test_without_parts_losses_are_others_and_parameters_move(tmp_path):
     """What the tests below see is not so anyway."""
-    assert tuple(OWN) == (None, None)
+    assert tuple(OWN) == (None, None, None)
     rows, summary, moved = train(tmp_path / "run", OWN, **SERIAL)
     assert all(abs(row["losses/value_loss"] - 4.0) > 1e-3 for row in rows)
     assert moved > 1e-3 and summary["staleness"] == [20]

@@ -22,7 +22,7 @@ from rl.preflight import require_importable
 from rl.presets import PRESETS
 from rl.segment import Segment
 from rl.train import new_run
-from rl.worker import OWN
+from rl.worker import OWN, Parts
 
 GOES_ON, TERMINATES, TRUNCATES, BOTH = "goes on", "terminates", "is truncated", "does both"
 HALF = Config(discount=0.5, returns="n_step", reward_scale=1.0, dtype="float64")
@@ -171,7 +171,7 @@ def test_the_faults_of_monte_carlo_are_the_listing_of_monte_carlo():
 
 def test_no_fault_leaves_rls_own_parts():
     assert listed(False, False, False, False) == OWN
-    assert listed(False, False, False, True) == (None, OwnAdamLearner)
+    assert listed(False, False, False, True) == Parts(make_learner=OwnAdamLearner)
     for place, name in enumerate(NO_FAULT):
         flags = [place == other for other in range(3)]
         assert listed(*flags, False).targets.keywords == {**NO_FAULT, name: True}
