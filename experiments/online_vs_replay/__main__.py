@@ -125,7 +125,9 @@ def variants(part: str, tasks: list[str]) -> Iterator[tuple[str, Arm]]:
         for delay in (4, 24, 48):
             for rows in (8, 16, 32, 64, 128, 256):
                 task = f"recall {delay}"
-                yield f"{task} / a2c lstm / {rows}", plain(task, "a2c lstm", {"segment_length": rows})
+                # As many steps an update, whatever their length: else length would be the number of updates.
+                segments = {"segment_length": rows, "envs_per_worker": 1024 // rows}
+                yield f"{task} / a2c lstm / {rows}", plain(task, "a2c lstm", segments)
                 for name in ("q lstm zero burn in", "q lstm stored burn in"):
                     burn_in = min(8, rows // 2)
                     lengths = {"burn_in": burn_in, "sequence_length": rows - burn_in, "replay_batch": 1280 // rows,

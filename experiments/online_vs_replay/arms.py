@@ -61,26 +61,26 @@ class Arm(NamedTuple):
     only: tuple[str, ...] = ()  # tasks; () is all
 
 
-# Eight settings each, the same for all arms of a family.
+# Eight settings each, the same for all arms of a family. Fewer environments, or smaller batches, are more updates.
 ACTOR_CRITIC_TRIALS: tuple[Options, ...] = (
     {"learning_rate": 3e-3},
     {"learning_rate": 1e-3},
-    {"learning_rate": 6e-3},
     {"learning_rate": 3e-3, "entropy_coefficient": 0.01},
-    {"learning_rate": 1e-3, "entropy_coefficient": 0.01},
     {"learning_rate": 3e-3, "gae_lambda": 1.0},
-    {"learning_rate": 2e-3, "max_gradient_norm": 0.5, "entropy_coefficient": 0.003},
     {"learning_rate": 3e-3, "envs_per_worker": 16},
+    {"learning_rate": 1e-3, "envs_per_worker": 16, "entropy_coefficient": 0.01},
+    {"learning_rate": 2e-3, "envs_per_worker": 8},
+    {"learning_rate": 1e-3, "envs_per_worker": 8, "entropy_coefficient": 0.003},
 )
 REPLAYED_ACTOR_CRITIC_TRIALS: tuple[Options, ...] = (
-    {"learning_rate": 3e-3, "replay_capacity": 10_000, "replay_ratio": 1.0},
     {"learning_rate": 1e-3, "replay_capacity": 10_000, "replay_ratio": 1.0},
     {"learning_rate": 1e-3, "replay_capacity": 10_000},
-    {"learning_rate": 1e-3, "replay_capacity": 30_000},
-    {"learning_rate": 1e-3, "replay_capacity": 30_000, "entropy_coefficient": 0.01},
-    {"learning_rate": 3e-3, "replay_capacity": 10_000, "replay_ratio": 1.0, "entropy_coefficient": 0.01},
-    {"learning_rate": 1e-3, "replay_capacity": 100_000, "entropy_coefficient": 0.01},
     {"learning_rate": 5e-4, "replay_capacity": 10_000, "entropy_coefficient": 0.003},
+    {"learning_rate": 2e-4, "replay_capacity": 10_000, "entropy_coefficient": 0.003},
+    {"learning_rate": 5e-4, "replay_capacity": 10_000, "entropy_coefficient": 0.003, "replay_batch": 16},
+    {"learning_rate": 2e-4, "replay_capacity": 10_000, "entropy_coefficient": 0.003, "replay_ratio": 4.0},
+    {"learning_rate": 5e-4, "replay_capacity": 30_000, "entropy_coefficient": 0.01},
+    {"learning_rate": 5e-4, "replay_capacity": 5_000, "replay_warm_up": 4_000, "entropy_coefficient": 0.003},
 )
 _SMALL: Options = {"envs_per_worker": 8}  # four times as many updates
 Q_ONLINE_TRIALS: tuple[Options, ...] = (
@@ -101,8 +101,10 @@ Q_REPLAY_TRIALS: tuple[Options, ...] = (
     {"learning_rate": 1e-3, "target_interval": 30},
     {"learning_rate": 1e-3, "replay_batch": 16},
     {"learning_rate": 1e-3, "replay_capacity": 250_000, "epsilon_first": 0.1},
-    {"learning_rate": 1e-3, "adam_beta2": 0.999, "max_gradient_norm": 1.0, "target_steps": 3},
+    {"learning_rate": 1e-3, "replay_batch": 16, "priority_exponent": 0.6, "importance_exponent": 0.4},
 )
+# Whole episodes are drawn all alike: another small batch in the place of priorities.
+EPISODE_TRIALS: tuple[Options, ...] = (*Q_REPLAY_TRIALS[:-1], {"learning_rate": 5e-4, "replay_batch": 8})
 LSTM: Options = {"core": "lstm"}
 ARMS = {
     "a2c mlp": Arm(A2C | {"core": "mlp"}, ACTOR_CRITIC_TRIALS, memory=False),
@@ -111,7 +113,12 @@ ARMS = {
     "a2c gru": Arm(A2C | {"core": "gru"}, ACTOR_CRITIC_TRIALS),
     "a2c lstm": Arm(A2C | LSTM, ACTOR_CRITIC_TRIALS),
     "q mlp": Arm(Q_REPLAY | {"core": "mlp", "replay_way": "transitions"}, Q_REPLAY_TRIALS, memory=False),
-    **{f"q lstm {way.replace('_', ' ')}": Arm(Q_REPLAY | LSTM | {"replay_way": way}, Q_REPLAY_TRIALS) for way in WAYS},
+    **{
+        f"q lstm {way.replace('_', ' ')}": Arm(
+            Q_REPLAY | LSTM | {"replay_way": way}, EPISODE_TRIALS if way == "episodes" else Q_REPLAY_TRIALS
+        )
+        for way in WAYS
+    },
     "a2c lstm replay": Arm(A2C_REPLAY | LSTM, REPLAYED_ACTOR_CRITIC_TRIALS),
     "q lstm online": Arm(Q_ONLINE | LSTM, Q_ONLINE_TRIALS),
 }
