@@ -304,11 +304,18 @@ def write_csv(file: Path, rows: list[Row]) -> None:
 
 
 def append_csv(file: Path, rows: list[Row]) -> None:
-    """Add rows to a file, which gets its header with the first."""
+    """Add rows to a file, which gets its header with the first.
+
+    Raises:
+        ValueError: its rows have other columns.
+    """
     if not rows:
         return
-    if file.exists():
-        write_csv(file, read_csv(file))  # without a line that was cut off
+    before = read_csv(file)
+    if before and list(before[0]) != list(rows[0]):
+        raise ValueError(f"{file}: it has the columns {', '.join(before[0])}, and {', '.join(rows[0])} are needed; "
+                         "name another --out")  # fmt: skip
+    write_csv(file, before)  # without a line that was cut off
     opens = not file.exists()
     with open(file, "a", newline="") as stream:
         writer = csv.DictWriter(stream, rows[0], lineterminator="\n")

@@ -122,12 +122,14 @@ class Run:
     def evaluate_now(self, worker_failed: Callable[[], bool] = never) -> dict[str, float]:
         """Play the same episodes as every time with the parameters as they are now; {} where it was cut short.
 
-        Training stands still meanwhile, and its clock too, but for asynchronous workers, which go on.
+        Training stands still meanwhile, and its clock too, but for asynchronous workers, which go on: what is played
+        may be younger than the row, so its own env steps and core seconds stand beside the returns.
         """
         agent = FlatAgent(copy.deepcopy(self.agent.agent))  # the parent's own may be confirming a crossing
         with self.noting_faults():
             with self.locked():
                 agent.load(self.learner.parameters)
+                seen = {"eval/global_step": self.ledger.env_steps, "eval/core_seconds": self.ledger.core_seconds}
             returns = [
                 evaluate(
                     agent.agent, self.config, self.make_environments, self.config.interval_episodes, greedy,
@@ -138,7 +140,7 @@ class Run:
             ]  # fmt: skip
             if all(of_policy is not None for of_policy in returns):
                 greedy, sampled = (float(of_policy.mean()) for of_policy in returns)
-                return {"eval/episodic_return": greedy, "eval/episodic_return_sampled": sampled}
+                return {**seen, "eval/episodic_return": greedy, "eval/episodic_return_sampled": sampled}
         return {}
 
     def note_signal(self, number: int) -> None:

@@ -71,7 +71,7 @@ def test_a_folder_with_another_run_is_neither_used_nor_overwritten(tmp_path):
         study.train_missing(tiny_configs(tmp_path, seeds=[1], learning_rate=0.01))
 
 
-TIMES = ("time/seconds", "time/core_seconds", "charts/SPS")
+TIMES = ("time/seconds", "time/core_seconds", "eval/core_seconds", "charts/SPS")
 
 
 def rows(folder):

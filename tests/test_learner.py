@@ -21,7 +21,7 @@ from rl.worker import build_worker, run_segments
 
 LOSSES = {"policy_loss": 1.0, "value_loss": 2.0, "entropy": 3.0, "explained_variance": 4.0}
 Q_LOSSES = {"td_loss": 1.0, "q_values": 2.0, "explained_variance": 3.0, "state_age": 4.0}
-TIMES = ("time/seconds", "time/core_seconds", "charts/SPS")
+TIMES = ("time/seconds", "time/core_seconds", "eval/core_seconds", "charts/SPS")
 CARTPOLE = {
     "segment_length": 16, "hidden_size": 16, "torso_size": 16, "total_env_steps": 20 * 16 * 8, "log_interval": 500,
     "eval_episodes": 2, "wandb": "disabled", "dtype": "float64",

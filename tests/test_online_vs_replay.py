@@ -179,7 +179,7 @@ def hand_made_run(tmp_path):
     lines = []
     for k, value in enumerate(greedy, start=1):
         between = {"global_step": 1000 * k - 500, "losses/updates": 2, "time/core_seconds": 0.1 * k - 0.05}
-        lines += [between, {"global_step": 1000 * k, "losses/updates": 3, "time/core_seconds": 0.1 * k,
+        lines += [between, {"global_step": 1000 * k, "losses/updates": 3, "eval/core_seconds": 0.1 * k,
                             "eval/episodic_return": value, "eval/episodic_return_sampled": value / 2}]  # fmt: skip
     lines[1]["charts/episodic_return"] = 9.5
     summary = {"env_steps": 10_000, "updates": 50, "seconds": 1.5, "core_seconds": 1.0, "solved_at_env_steps": None,

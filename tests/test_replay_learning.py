@@ -33,7 +33,7 @@ from rl.worker import Parts, build_worker, run_segments
 
 every_core = pytest.mark.parametrize("core", ["mlp", "rnn", "gru", "lstm"])
 again_or_recorded = pytest.mark.parametrize("unroll", ["again", "recorded"])
-TIMES = ("time/seconds", "time/core_seconds", "charts/SPS")
+TIMES = ("time/seconds", "time/core_seconds", "eval/core_seconds", "charts/SPS")
 
 
 def priority(errors):

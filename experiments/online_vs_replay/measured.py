@@ -14,7 +14,7 @@ MEASURES = (  # columns of measures.csv, see staleness.py and memory_measures.py
     "kl_first", "kl_last", "r2_cart", "r2_pole", *(f"memory_{length}" for length in (1, 2, 4, 8, 16)), "bytes",
 )  # fmt: skip
 POINT = {  # column of curves.csv: name in the rows of a run
-    "core_seconds": "time/core_seconds", "greedy": "eval/episodic_return", "sampled": "eval/episodic_return_sampled",
+    "core_seconds": "eval/core_seconds", "greedy": "eval/episodic_return", "sampled": "eval/episodic_return_sampled",
     "training": "charts/episodic_return",
 }  # fmt: skip
 Row = dict[str, Any]
@@ -35,8 +35,11 @@ def run_result(config: Config, parts: Parts) -> tuple[Row, dict[str, list[Row]]]
     for row in run.rows:
         updates += row["losses/updates"]
         if "eval/episodic_return" in row:
-            point = {"env_steps": row["global_step"], "updates": updates}
-            points.append(point | {name: round(row[key], 3) if key in row else "" for name, key in POINT.items()})
+            point = {"env_steps": row.get("eval/global_step", row["global_step"]), "updates": updates}
+            point |= {name: round(row[key], 3) if key in row else "" for name, key in POINT.items()}
+            if points and points[-1]["env_steps"] == point["env_steps"]:
+                continue  # asynchronous rows that piled up behind an evaluation are all of the same parameters
+            points.append(point)
     greedy = [point["greedy"] for point in points]
     reached = [of >= run.reward_threshold for of in greedy]
     first = reached.index(True) if any(reached) else None
