@@ -32,8 +32,9 @@ python -m experiments.online_vs_replay --part report --out experiments/results/o
 LIMITS = (
     "What this does not show: other tasks than small ones whose best return is known, larger networks, or other "
     "machines. All runs of the grid have one worker and one core; core seconds are of this code, in which acting and "
-    "learning alternate. Settings were tuned on two tasks and eight trials. The best way of replay is chosen by the "
-    "runs that it is judged by. A verdict is of these seeds."
+    "learning alternate. Settings were tuned by eight trials of one seed each, on one or two of the tasks. At "
+    "equal core seconds the slower arms are looked at before their learning rate has come down. A verdict is of these "
+    "seeds."
 )
 
 

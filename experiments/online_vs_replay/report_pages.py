@@ -77,8 +77,9 @@ def claims_section(grid: Part, _out: Path) -> Blocks:
         blocks += [
             words(findings_table(online_against_replay(grid))),
             markdown(tables.duel_table(found)),
-            "Normalised returns: 0 is random, 1 the best. The best way is the one of q lstm with the highest mean of "
-            "these very runs, which favours replay. At equal core seconds: the return, between evaluations linear, "
+            "Normalised returns: 0 is random, 1 the best. The best way is the one of q lstm with the highest mean: "
+            "odd seeds are judged by the way that is best on even ones, and the other way round. At equal core "
+            "seconds: the return, between evaluations linear, "
             f"after the core seconds that the runs of the fastest of these arms took ({budgets}). P(X > Y): how likely "
             "a run of X beats one of Y; one half is no difference.",
         ]
@@ -110,7 +111,8 @@ def solved_section(grid: Part, _out: Path) -> Blocks:
     blocks = [f"**{task}**\n\n" + markdown(tables.solved_table(grid, task)) for task in grid.tasks()]
     return [*blocks, "Solved: the first evaluation, of 20 greedy episodes of the frozen policy, that reaches the "
             "threshold. Median (smallest–largest) over all seeds, a run that did not solve counting as infinite. "
-            "Training window: the env steps at which the last 100 training episodes reached it. Later "
+            "Training window: the env steps at which the last 100 training episodes reached it, random actions of "
+            "Q-learning included, and 100 fresh episodes confirmed it. Later "
             "evaluations at the threshold: of the runs that solved, the share of what came after."]  # fmt: skip
 
 

@@ -88,7 +88,7 @@ def duel_table(found: Sequence[Duel]) -> Table:
         of = against("", [duel.online], [duel.replay], ("online", "replay"))
         seeds = seeds_in_words([len(duel.online), len(duel.replay)])
         values = in_words(duel.online, 2), in_words(duel.replay, 2)
-        table.append([duel.task, duel.metric, *values, duel.way.removeprefix("q lstm "), seeds, of.chance, of.verdict])
+        table.append([duel.task, duel.metric, *values, duel.way.replace("q lstm ", ""), seeds, of.chance, of.verdict])
     return table
 
 

@@ -43,7 +43,7 @@ def lengths_section(part: Part, out: Path) -> Blocks:
     table = [["task", "arm", *rows]]
     table += [[task, arm, *(finals(part.of(task, arm, length), task) for length in rows)]
               for task in tasks for arm in part.arms()]  # fmt: skip
-    return ["Final return against the rows that a gradient can reach back over: segments online, burn-in and trained "
+    return ["Final return against the rows that are unrolled together: segments online, burn-in and trained "
             f"steps together from replay; {seeds(part)} seeds.",
             picture("sequence_lengths.png", "Final greedy return against rows, interquartile means over seeds."),
             markdown(table)]  # fmt: skip
@@ -123,5 +123,5 @@ def tuning_section(rows: list[Row]) -> Blocks:
         return []
     table = tuning_table(rows)
     return ["Eight trials for each arm. Score: mean normalised return of the evaluations in the second half of "
-            "training, over tasks and seeds that are not used elsewhere; * is the chosen trial.",
+            "training, over its tuning tasks, with a seed that is not used elsewhere; * is the chosen trial.",
             markdown(table), "The trials.", markdown(trials_table([row[0] for row in table[1:]]))]  # fmt: skip

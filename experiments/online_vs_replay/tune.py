@@ -28,7 +28,7 @@ class Command(StudyCommand):
     """Runs of each trial, from --first-seed on."""
     first_seed: int = TUNING_SEEDS
     """Seed of each trial's first run; none of them is used in the comparison."""
-    runs_dir: Path = Path("runs/online_vs_replay/tuning")
+    runs_dir: Path = Path("runs/online_vs_replay_tuning")
     """Folder of the run folders."""
 
 
