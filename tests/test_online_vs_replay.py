@@ -11,7 +11,7 @@ import torch
 import envs
 from experiments.learning_study import write_csv
 from experiments.online_vs_replay import memory_measures, staleness
-from experiments.online_vs_replay.__main__ import Command, chosen, quick
+from experiments.online_vs_replay.__main__ import Command, chosen, quick, shortened
 from experiments.online_vs_replay.arms import (
     ARMS,
     MORE_TASKS,
@@ -123,6 +123,14 @@ def test_what_there_is_not_is_refused_in_one_line(options, line):
     with pytest.raises(ValueError) as raised:
         chosen(Command(**options))
     assert str(raised.value).startswith(line) and "\n" not in str(raised.value)
+
+
+def test_runs_of_other_env_steps_have_25_evaluations_too():
+    planned = shortened(chosen(Command(arms="a2c lstm", tasks="masked")), 50_000)
+    config = planned["masked / a2c lstm"].config
+    assert (config.total_env_steps, config.eval_interval, config.log_interval) == (50_000, 2_000, 1_000)
+    with pytest.raises(ValueError, match=r"^--env-steps 24999: at least 25000 is needed, 25 evaluations"):
+        shortened(planned, 24_999)
 
 
 def test_learning_rates_are_multiples_of_the_tuned_one():

@@ -19,6 +19,7 @@ from typing import Literal
 
 from experiments.learning_study import Arm, Study, StudyCommand
 
+LEAST = 25_000  # env steps
 QUICK_TASKS = "masked,recall 24"
 QUICK_ARMS = "a2c mlp,a2c lstm,q mlp,q lstm transitions,q lstm zero,q lstm stored burn in,a2c lstm replay,q lstm online"
 
@@ -64,10 +65,26 @@ def run(command: Command) -> None:
     if command.quick:
         command = quick(command)
     if command.part != "report":
-        planned = chosen(command)
-        study = replace(command, arms="all", out=out / command.part, runs_dir=command.runs_dir / command.part)
+        planned = shortened(chosen(command), command.env_steps)
+        folders = {"out": out / command.part, "runs_dir": command.runs_dir / command.part}
+        study = replace(command, arms="all", env_steps=0, **folders)
         Study("online-vs-replay", planned, study, run_result, TABLES).complete()
     write_report(out)
+
+
+def shortened(planned: dict[str, Arm], env_steps: int) -> dict[str, Arm]:
+    """Runs of other env steps than their tasks', 0 for those, with as many evaluations.
+
+    Raises:
+        ValueError: too few for that.
+    """
+    from experiments.online_vs_replay.arms import evaluated
+
+    if not env_steps:
+        return planned
+    if env_steps < LEAST:
+        raise ValueError(f"--env-steps {env_steps}: at least {LEAST} is needed, 25 evaluations while learning")
+    return {name: arm._replace(config=evaluated(arm.config, env_steps)) for name, arm in planned.items()}
 
 
 def quick(command: Command) -> Command:

@@ -1,6 +1,7 @@
 """What is compared with what: tasks, arms, and the settings that tuning chose for each arm."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,8 +139,13 @@ def config_of(task: Task, arm: Arm, settings: Options) -> Config:
     options |= settings
     if options.get("replay_way") == "transitions":
         options["replay_batch"] = 8 * options.get("replay_batch", Config.replay_batch)
-    total = options["total_env_steps"]
-    return Config(**options, eval_interval=total // 25, log_interval=total // 50, checkpoint_interval=total)
+    return evaluated(Config(**options), options["total_env_steps"])
+
+
+def evaluated(config: Config, env_steps: int) -> Config:
+    """A run of so many env steps, with 25 evaluations."""
+    intervals = {"eval_interval": env_steps // 25, "log_interval": env_steps // 50, "checkpoint_interval": env_steps}
+    return replace(config, total_env_steps=env_steps, **intervals)
 
 
 def normalised(task: Task, returns: float) -> float:
