@@ -242,6 +242,11 @@ class Config:
         if self.replay_way == "episodes" and self.priority_exponent:
             raise ValueError(f"--priority-exponent {self.priority_exponent}: whole episodes are drawn all alike, 0 is "
                              "needed")  # fmt: skip
+        if self.importance_exponent and (not self.priority_exponent or self.algorithm == "a2c_replay"):
+            cause = (
+                "without --priority-exponent all weigh the same" if not self.priority_exponent else "V-trace has none"
+            )
+            raise ValueError(f"--importance-exponent {self.importance_exponent}: {cause}, 0 is needed")
         if self.algorithm == "a2c_replay" and self.replay_way == "transitions":
             raise ValueError("--replay-way transitions: V-trace corrects over sequences, one of the others is needed")
         if self.replay_rows < self.window:

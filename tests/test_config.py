@@ -143,6 +143,14 @@ ROOT = Path(__file__).parents[1]
             )
         ),
         (
+            {"algorithm": "q_replay", "importance_exponent": 0.4},
+            "--importance-exponent 0.4: without --priority-exponent all weigh the same, 0 is needed",
+        ),
+        (
+            {"algorithm": "a2c_replay", "priority_exponent": 0.6, "importance_exponent": 0.4},
+            "--importance-exponent 0.4: V-trace has none, 0 is needed",
+        ),
+        (
             {"algorithm": "a2c_replay", "replay_way": "transitions"},
             "--replay-way transitions: V-trace corrects over sequences, one of the others is needed",
         ),

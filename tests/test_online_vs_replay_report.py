@@ -815,12 +815,12 @@ def test_a_part_alone_makes_a_report_and_one_without_it_does_too(part, monkeypat
         assert (part in re.split("[:,.] ?", said.replace(": ", ", ").replace(", ", ","))) == (folder == "without")
 
 
-def test_no_rows_at_all_are_a_page_that_says_so(tmp_path, capsys):
-    (tmp_path / "out" / "tuning").mkdir(parents=True)
-    write_report(tmp_path / "out")
-    text = (tmp_path / "out" / "report.md").read_text()
-    assert text.splitlines()[-1] == f"Not trained yet: tuning, {', '.join(PARTS)}."
-    assert capsys.readouterr().out == f"Written to {tmp_path / 'out'}: report.html, report.md\n"
+def test_no_rows_at_all_are_refused_in_one_line_and_nothing_is_written(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"^--out \S+: it holds no rows of any part, see --help for how to train them$"
+    ):
+        write_report(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_report_of_the_command_prints_the_headline_table(tmp_path, capsys):

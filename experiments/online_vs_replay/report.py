@@ -42,9 +42,11 @@ def write_report(out: Path) -> None:
     """Write report.md, report.html and figures from the rows of all parts in a folder, and print the headline.
 
     Raises:
-        ValueError: rows name what there is not, or are of different options.
+        ValueError: there are no rows, or they name what there is not, or are of different options.
     """
     parts = {part: read_part(out / part) for part in PARTS}
+    if not any(parts.values()):
+        raise ValueError(f"--out {out}: it holds no rows of any part, see --help for how to train them")
     tuning = out / "tuning" if (out / "tuning").is_dir() else RESULTS / "tuning"
     out.mkdir(parents=True, exist_ok=True)
     text = page(parts, read_csv(tuning / "runs.csv"), out)
