@@ -10,7 +10,7 @@ from torch import Tensor
 from rl.agent import Agent
 from rl.cores import CoreState
 from rl.fast_path import can_record, make_recording
-from rl.policies import Policy, Softmax
+from rl.policies import SOFTMAX, Policy
 from rl.randomness import ActionNoise
 from rl.segment import Segment, first_steps, joined
 
@@ -26,7 +26,6 @@ def sample_actions(logits: Tensor, noise: Tensor, out: Tensor | None = None) -> 
     return torch.argmax(logits + noise, dim=-1, out=out)
 
 
-SOFTMAX = Softmax()
 PIECE = 64  # steps at a time where the length of a segment is not known
 MOST_PIECES = 320  # some 20,000 steps, as in an evaluation: else an episode without end could not even be stopped
 

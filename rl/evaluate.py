@@ -9,10 +9,10 @@ import torch
 
 from rl.agent import Agent, agent_for
 from rl.checkpoint import load_checkpoint
-from rl.collector import SOFTMAX, sample_actions
+from rl.collector import sample_actions
 from rl.config import Config
 from rl.learner import FlatAgent
-from rl.policies import Policy, evaluated_policy
+from rl.policies import SOFTMAX, Policy, evaluated_policy
 from rl.randomness import ActionNoise, environment_seeds, evaluation_key
 
 MakeEnvironments = Callable[..., gymnasium.vector.VectorEnv]  # (env, num_envs, **Config.environment_options)

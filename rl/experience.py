@@ -5,13 +5,14 @@ from typing import Protocol
 from rl.config import Config
 from rl.fast_path import differentiate
 from rl.learner import FlatAgent, Learner
-from rl.loss import targets
+from rl.loss import Targets, targets
 from rl.segment import Segment
-from rl.worker import OWN, Parts
 
 
 class Experience(Protocol):
     """Turns segments into gradients."""
+
+    flat: FlatAgent  # the worker's agent, which gradients are left in
 
     def add(self, segment: Segment) -> int:
         """Take a segment acted with the parameters of the last pull; how many updates are due."""
@@ -23,10 +24,9 @@ class Experience(Protocol):
 class OnlineExperience:
     """Every segment makes one gradient and is gone."""
 
-    def __init__(self, config: Config, flat: FlatAgent, learner: Learner, parts: Parts = OWN) -> None:
-        """Learn with an agent for a learner, by the targets of `parts` if it has any."""
-        self.config, self.flat, self.learner = config, flat, learner
-        self.targets = parts.targets or targets
+    def __init__(self, config: Config, flat: FlatAgent, learner: Learner, targets: Targets = targets) -> None:
+        """Learn with an agent for a learner, by rl's own targets or an experiment's."""
+        self.config, self.flat, self.learner, self.targets = config, flat, learner, targets
 
     def add(self, segment: Segment) -> int:
         """One update."""

@@ -31,6 +31,9 @@ class Softmax:
         return output.values
 
 
+SOFTMAX = Softmax()
+
+
 class EpsilonGreedy:
     """Q-learning: the greedy action, and with probability ε any."""
 
@@ -69,7 +72,7 @@ def acting_policy(config: Config, environments: range) -> Policy:
     Horgan et al. 2018, §4.1; it goes with the environment's number, whichever worker has it.
     """
     if not config.has_q_values:
-        return Softmax()
+        return SOFTMAX
     place = torch.tensor(list(environments), dtype=torch.float64) / max(1, config.total_environments - 1)
     epsilons = config.epsilon_first * (config.epsilon_last / config.epsilon_first) ** place
     return EpsilonGreedy(epsilons.to(getattr(torch, config.dtype)))
@@ -78,5 +81,5 @@ def acting_policy(config: Config, environments: range) -> Policy:
 def evaluated_policy(config: Config, episodes: int) -> Policy:
     """How it acts in evaluations that are not greedy: with the smallest ε."""
     if not config.has_q_values:
-        return Softmax()
+        return SOFTMAX
     return EpsilonGreedy(torch.full((episodes,), config.epsilon_last, dtype=getattr(torch, config.dtype)))

@@ -93,6 +93,7 @@ def build_worker(
     from rl.collector import Collector
     from rl.experience import OnlineExperience
     from rl.learner import FlatAgent, make_learner
+    from rl.loss import targets
     from rl.policies import acting_policy
     from rl.randomness import ActionNoise, environment_seeds
 
@@ -113,7 +114,7 @@ def build_worker(
         features = environments.single_observation_space.shape[0]
         experience = ReplayExperience(config, flat, learner, features, training_key)
     else:
-        experience = OnlineExperience(config, flat, learner, parts)
+        experience = OnlineExperience(config, flat, learner, parts.targets or targets)
     return learner, collector, parts.watch(experience, config, rank) if parts.watch else experience
 
 

@@ -110,7 +110,8 @@ def return_with_memory_of(agent: Agent, config: Config, length: int) -> float:
     observation, _ = environments.reset(seed=seeds)
     dtype = agent.policy_head.weight.dtype
     rows: list[tuple[Tensor, Tensor]] = []
-    first, running, returns = np.ones(EPISODES_OF_PLAY, bool), np.ones(EPISODES_OF_PLAY, bool), np.zeros(20)
+    first, running = (np.ones(EPISODES_OF_PLAY, bool) for _ in range(2))
+    returns = np.zeros(EPISODES_OF_PLAY)
     for _ in range(MOST_STEPS):
         rows = [*rows, (torch.tensor(observation, dtype=dtype), torch.from_numpy(first.copy()))][-length:]
         state = agent.initial_state(EPISODES_OF_PLAY)

@@ -2,7 +2,7 @@
 
 Question: with which of eight settings does each learner do best, so that none is compared at its worst?
 Command:  python -m experiments.online_vs_replay.tune --out experiments/results/online_vs_replay/tuning
-Time:     30 minutes on 2 cores for 14 arms x 8 trials with seed 901, on one or two tasks each.
+Time:     50 minutes on 2 busy cores for 14 arms x 8 trials with seed 901, on one or two tasks each.
 Output:   runs.csv and curves.csv in --out, a row a run; `experiments.online_vs_replay` takes each arm's best trial.
 
 Arms with memory are tuned on the masked CartPole and on RecallCue with delay 24, arms without on CartPole, the one with

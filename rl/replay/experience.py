@@ -60,7 +60,7 @@ class ReplayExperience:
         """Write a segment to the buffer; updates are due once it is warm, `replay_ratio` steps for each that came."""
         config, buffer = self.config, self.buffer
         buffer.add(segment, self.learner.pulled_version)
-        warm = buffer.seen * config.total_environments >= config.replay_warm_up and buffer.filled >= config.window
+        warm = buffer.seen * config.total_environments >= config.replay_warm_up and buffer.can_draw(config.window)
         if not warm:
             return 0
         if config.replay_way == "episodes" and not self.learner.agree(len(buffer.openings()) > 0):
