@@ -131,19 +131,24 @@ class Study:
         from rl.preflight import claim
 
         self.out.mkdir(parents=True, exist_ok=True)
-        rows = {(row["arm"], int(row["seed"])): row for row in read_csv(self.out / "runs.csv")}
-        for key, (config, parts) in self.planned.items():
-            if key in rows and rows[key]["digest"] != digest(config, parts):
-                raise ValueError(f"{self.out / 'runs.csv'}: its row of {key[0]}, seed {key[1]}, is of other options; "
-                                 "name another --out, or remove the row")  # fmt: skip
-        descriptor = claim(self.out)  # or another study may be between a curve and its row
+        descriptor = claim(self.out)  # two studies that write there at a time would cut each other's rows
         try:
-            for table in self.tables:
-                file = self.out / f"{table}.csv"
-                # A curve without its row was interrupted while it was written.
-                write_csv(file, [row for row in read_csv(file) if (row["arm"], int(row["seed"])) in rows])
+            return self.completed()
         finally:
             os.close(descriptor)
+
+    def completed(self) -> list[Row]:
+        """The same, the folder being held."""
+        rows = rows_of(self.out / "runs.csv")
+        digests = {arm: digest(*planned) for (arm, _), planned in self.planned.items()}
+        for (arm, seed), row in rows.items():
+            if row["digest"] != digests.get(arm, row["digest"]):
+                raise ValueError(f"{self.out / 'runs.csv'}: its row of {arm}, seed {seed}, is of other options; "
+                                 "name another --out, or remove the row")  # fmt: skip
+        for table in self.tables:
+            file = self.out / f"{table}.csv"
+            # A curve without its row was interrupted while it was written.
+            write_csv(file, [row for row in read_csv(file) if (row["arm"], int(row["seed"])) in rows])
         missing = {run[0].run_dir: (key, run) for key, run in self.planned.items() if key not in rows}
 
         def finished(config: Config) -> None:
@@ -157,7 +162,7 @@ class Study:
         if missing:
             configs = [config for _, (config, _) in missing.values()]
             train_missing(configs, self.processes, {path: run[1] for path, (_, run) in missing.items()}, finished)
-        rows = {(row["arm"], int(row["seed"])): row for row in read_csv(self.out / "runs.csv")}
+        rows = rows_of(self.out / "runs.csv")
         if len(rows) > len(self.planned):
             print(f"{len(self.planned)} of the {len(rows)} runs in {self.out} are shown, those of these options")
         return [rows[key] for key in sorted(self.planned, key=lambda key: self.arms.index(key[0]))]
@@ -288,6 +293,21 @@ def read_csv(file: Path) -> list[Row]:
         return []
     whole = file.read_text().rpartition("\n")[0]
     return list(csv.DictReader(whole.splitlines()))
+
+
+def rows_of(file: Path) -> dict[tuple[str, int], Row]:
+    """The rows of finished runs, by arm and seed.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    try:
+        rows = {(row["arm"], int(row["seed"])): row for row in read_csv(file)}
+        if all(row["digest"] for row in rows.values()):
+            return rows
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise ValueError(f"{file}: rows of runs are needed, with arm, seed (a number) and digest; name another --out")
 
 
 def write_csv(file: Path, rows: list[Row]) -> None:

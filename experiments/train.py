@@ -9,8 +9,8 @@ Output:   a run folder (config.json, metrics.jsonl, summary.json, checkpoint.pt,
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rl.config import Config
-from rl.presets import ALGORITHMS, PRESETS
+from rl.config import Config, option
+from rl.presets import ALGORITHMS, PRESETS, READ_BY
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,29 @@ def defaults() -> Command:
     return Command(config=Config(**options))
 
 
+def refuse_unread(config: Config, default: Config) -> None:
+    """Refuse an option that the algorithm would not read.
+
+    Raises:
+        ValueError: the first one given.
+    """
+    for name, algorithms in READ_BY.items():
+        if config.algorithm not in algorithms and getattr(config, name) != getattr(default, name):
+            raise ValueError(f"{option(name)} {getattr(config, name)}: --algorithm {config.algorithm} does not read "
+                             f"it, {' or '.join(algorithms)} is needed, or leave it out")  # fmt: skip
+
+
 def main() -> None:
     """Parse the command line, train, print the summary, and exit with its exit code."""
     from experiments.command_line import parse
     from experiments.display import TrainingDisplay, command_line, show_summary, training_progress
 
     with command_line():
-        command = parse(Command, __doc__, defaults())
+        default = defaults()
+        command = parse(Command, __doc__, default)
         if command.resume and command != Command(resume=command.resume):
             raise ValueError(f"--resume {command.resume}: a resumed run keeps its own config; give no other option")
+        refuse_unread(command.config, default.config)
 
         import envs
         from rl.tracking import leave

@@ -215,6 +215,9 @@ class Config:
                 if getattr(self, name):
                     raise ValueError(f"{option(name)} True: --algorithm {self.algorithm} has no critic apart from its "
                                      "action values, False is needed")  # fmt: skip
+        if 0 < self.eval_interval < self.log_interval:
+            raise ValueError(f"--eval-interval {self.eval_interval}: evaluations stand in the rows of --log-interval, "
+                             f"at least {self.log_interval} is needed")  # fmt: skip
         if self.replays:
             self._check_replay()
         if self.separate_critic and self.detach_critic:
@@ -353,7 +356,8 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     **dict.fromkeys(("adam_beta1", "adam_beta2"), (0.0, 1.0 - 1e-12, "a number from 0 to below 1")),
     **dict.fromkeys(("epsilon_first", "epsilon_last"), (1e-9, 1.0, "a number above 0, up to 1")),
     **dict.fromkeys(("value_coefficient", "entropy_coefficient", "max_seconds", "max_core_seconds"), _WEIGHT),
-    **dict.fromkeys(("reward_scale", "learning_rate", "adam_epsilon", "max_gradient_norm", "replay_ratio"), _POSITIVE),
+    **dict.fromkeys(("reward_scale", "learning_rate", "adam_epsilon", "max_gradient_norm"), _POSITIVE),
+    "replay_ratio": (1e-300, 1_000.0, "a number above 0, up to 1000"),
     **dict.fromkeys(("torso_layers", "value_hidden_size", "segment_length", "seed",
                      "burn_in", "replay_warm_up", "eval_interval"),
                     (0, _MANY, "a whole number of at least 0")),

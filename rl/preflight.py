@@ -42,6 +42,24 @@ def probe_environment(config: Config, make_environments: MakeEnvironments) -> gy
         raise ValueError(line) from error
 
 
+def require_room(config: Config, longest: int | None) -> None:
+    """Check that a buffer of whole episodes can hold the longest one: those that it cannot are never learnt from.
+
+    Args:
+        config: of the run.
+        longest: steps after which an episode is truncated; None: not known.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if config.replays and config.replay_way == "episodes" and longest:
+        length, batch = config.segment_length, config.total_environments
+        rows = -(-(longest + length - 1) // length) * length  # whole segments, wherever in the first one it opens
+        if config.replay_rows < rows:
+            raise ValueError(f"--replay-capacity {config.replay_capacity}: whole episodes of {longest} steps, one of "
+                             f"every environment, take {rows * batch} env steps, at least that is needed")  # fmt: skip
+
+
 def claim(folder: Path) -> int:
     """Hold a folder for this process until it ends, or `os.close` of what is returned.
 

@@ -14,6 +14,16 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
     },
     "q_replay": {**_REPLAY, "learning_rate": 1e-3, "reward_scale": 0.1, "max_gradient_norm": 10.0},
 }  # fmt: skip
+# Options that only some algorithms read.
+READ_BY: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("normalise_advantages", "value_coefficient", "entropy_coefficient"), ("a2c", "a2c_replay")),
+    **dict.fromkeys(("epsilon_first", "epsilon_last"), ("q_online", "q_replay")),
+    **dict.fromkeys(("returns", "gae_lambda"), ("a2c", "a2c_replay", "q_online")),
+    **dict.fromkeys(("target_steps", "target_interval", "double_q"), ("q_replay",)),
+    **dict.fromkeys(("replay_capacity", "replay_warm_up", "replay_way", "replay_batch", "replay_ratio",
+                     "sequence_length", "burn_in", "priority_exponent", "importance_exponent"),
+                    ("a2c_replay", "q_replay")),
+}  # fmt: skip
 SPEED: dict[str, dict[str, Any]] = {
     # Soonest to solved. Asynchrony is a momentum of its own (Mitliagkas et al. 2016), so little more is added to it.
     "fast": {"learning_rate": 4e-3, "adam_beta1": 0.3},

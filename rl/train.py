@@ -20,7 +20,7 @@ from rl.evaluate import MakeEnvironments, evaluate
 from rl.learner import FlatAgent, make_learner
 from rl.ledger import Ledger
 from rl.memory import LearnerMemory
-from rl.preflight import choose_run_dir, claim, probe_environment, require_importable
+from rl.preflight import choose_run_dir, claim, probe_environment, require_importable, require_room
 from rl.randomness import training_key
 from rl.supervisor import noted_signals, supervise
 from rl.tracking import Notify, Tracker
@@ -78,6 +78,7 @@ class Run:
                              "come, a2c or q_online is needed")  # fmt: skip
         probe = probe_environment(config, make_environments)  # a bad env ends here, in one line
         self.reward_threshold = probe.spec.reward_threshold if probe.spec else None
+        require_room(config, probe.spec.max_episode_steps if probe.spec else None)
         self.agent = FlatAgent(agent_for(config, probe))
         probe.close()
         self.resumed_at = state["env_steps"] if state else None

@@ -17,7 +17,7 @@ from experiments import train
 from experiments.command_line import parse
 from experiments.train import main
 from rl.config import Config, option
-from rl.presets import ALGORITHMS, PRESETS
+from rl.presets import ALGORITHMS, PRESETS, READ_BY
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,7 +86,7 @@ ROOT = Path(__file__).parents[1]
         ({"epsilon_last": 1.5}, "--epsilon-last 1.5: a number above 0, up to 1 is needed"),
         ({"priority_exponent": 1.1}, "--priority-exponent 1.1: a number from 0 to 1 is needed"),
         ({"importance_exponent": -0.1}, "--importance-exponent -0.1: a number from 0 to 1 is needed"),
-        ({"replay_ratio": 0.0}, "--replay-ratio 0.0: a number above 0 is needed"),
+        ({"replay_ratio": 0.0}, "--replay-ratio 0.0: a number above 0, up to 1000 is needed"),
         ({"max_core_seconds": -1}, "--max-core-seconds -1: a number of at least 0 is needed"),
         ({"eval_interval": -1}, "--eval-interval -1: a whole number of at least 0 is needed"),
         ({"interval_episodes": 0}, "--interval-episodes 0: a whole number of at least 1 is needed"),
@@ -163,6 +163,10 @@ ROOT = Path(__file__).parents[1]
             {"algorithm": "a2c_replay", "replay_batch": 1, "sequence_length": 1},
             "--normalise-advantages True: an update of a single step has nothing to compare its advantage with, "
             "--no-normalise-advantages is needed",
+        ),
+        (
+            {"log_interval": 1000, "eval_interval": 999},
+            "--eval-interval 999: evaluations stand in the rows of --log-interval, at least 1000 is needed",
         ),
         (
             {"log_interval": 1, "total_env_steps": 3_000_000},
@@ -398,6 +402,27 @@ def test_an_algorithm_gives_its_defaults_and_a_preset_and_options_beside_it_over
 )  # fmt: skip
 def test_an_algorithm_that_cannot_be_had_is_one_line(monkeypatch, capsys, arguments, line):
     assert fails(monkeypatch, capsys, *arguments) == f"error: {line}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--burn-in", 3], "--burn-in 3: --algorithm a2c does not read it, a2c_replay or q_replay is needed"),
+        (["--algorithm", "q_replay", "--entropy-coefficient", 0.1],
+         "--entropy-coefficient 0.1: --algorithm q_replay does not read it, a2c or a2c_replay is needed"),
+        (["--algorithm", "a2c_replay", "--no-double-q"],
+         "--double-q False: --algorithm a2c_replay does not read it, q_replay is needed"),
+    ],
+)  # fmt: skip
+def test_an_option_that_the_algorithm_does_not_read_is_one_line_and_not_ignored(monkeypatch, capsys, words, line):
+    assert fails(monkeypatch, capsys, *words) == f"error: {line}, or leave it out\n"
+
+
+def test_what_an_algorithm_sets_is_read_by_it(monkeypatch):
+    for name in ALGORITHMS:
+        config = parsed(monkeypatch, "--algorithm", name).config
+        train.refuse_unread(config, config)
+        assert all(name in READ_BY.get(field, (name,)) for field in ALGORITHMS[name])
 
 
 @pytest.mark.parametrize(

@@ -347,6 +347,41 @@ def test_a_row_of_other_options_is_refused_in_one_line_and_nothing_is_trained(tr
     assert contents(tmp_path) == contents(folder)
 
 
+def test_a_row_of_another_seed_is_of_the_same_options_or_refused(trained, no_training, tmp_path):
+    folder, _ = trained
+    shutil.copytree(folder / "out", tmp_path / "out")
+    with pytest.raises(ValueError, match=r"its row of plain, seed 1, is of other options"):
+        tiny_study(tmp_path, first_seed=11, env_steps=400).complete()
+    assert contents(tmp_path) == contents(folder)
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "arm,seed,digest\nplain,one,abc\n", "arm,seed,digest\nplain\n",
+                                  "arm,seed,digest\nplain,1,\n"])  # fmt: skip
+def test_a_file_of_something_else_is_one_line_and_stays_as_it_was(text, no_training, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "runs.csv").write_text(text)
+    with pytest.raises(
+        ValueError, match=r"^.*/runs.csv: rows of runs are needed, with arm, seed \(a number\) and digest;"
+    ):
+        tiny_study(tmp_path).complete()
+    assert (tmp_path / "out" / "runs.csv").read_text() == text
+
+
+def test_the_folder_is_held_until_the_last_row_is_written(tmp_path, monkeypatch):
+    held = []
+
+    def meanwhile(configs, processes, parts, finished):
+        with pytest.raises(ValueError, match="another process is writing there"):
+            claim(tmp_path / "out")
+        held.append(len(configs))
+
+    monkeypatch.setattr(learning_study, "train_missing", meanwhile)
+    with pytest.raises(KeyError):  # of the rows that nobody trained
+        tiny_study(tmp_path).complete()
+    os.close(claim(tmp_path / "out"))
+    assert held == [4]
+
+
 NOT_OF_LEARNING = {"seed": 2, "run_dir": "elsewhere", "wandb": "offline", "wandb_project": "x", "wandb_group": "x",
                    "checkpoint_interval": 1}  # fmt: skip
 BASE = Config(mode="serial", workers=1, envs_per_worker=1, returns="n_step", core="mlp")
@@ -354,7 +389,7 @@ OTHER = {"env": "CartPole-v1", "env_arg": ("a=1",), "observation_scale": "l2", "
          "initialisation": "torch", "unroll": "again", "mode": "sync", "workers": 3, "returns": "gae",
          "baseline": "none", "loss_reduction": "sum", "dtype": "float64", "discount": 0.5, "gae_lambda": 0.5,
          "adam_beta1": 0.5, "adam_beta2": 0.5, "algorithm": "q_online", "epsilon_first": 0.5, "epsilon_last": 0.5,
-         "replay_way": "zero"}  # fmt: skip
+         "replay_way": "zero", "eval_interval": 10_000}  # fmt: skip
 
 
 def changed(name):

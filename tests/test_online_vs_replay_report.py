@@ -61,7 +61,14 @@ from experiments.online_vs_replay.report_tables import (
     whole_arms,
     words,
 )
-from experiments.online_vs_replay.report_why import age_of, buffer_section, by_variant, lengths_section, seeds
+from experiments.online_vs_replay.report_why import (
+    age_of,
+    buffer_section,
+    by_variant,
+    lengths_section,
+    seeds,
+    with_tuned,
+)
 from experiments.statistics import contrast, iqm, optimality_gap, performance_profile
 
 LOW, HIGH = [0.1, 0.11, 0.12, 0.13, 0.14], [0.5, 0.51, 0.52, 0.53, 0.54]
@@ -550,7 +557,7 @@ def test_staleness_is_a_median_at_each_moment_of_the_runs_that_have_it():
     assert at_moments(grid.of("recall 4", REPLAY), "true_first") == [0.2, 0.4, 9.0]
     assert at_moments(grid.of("recall 4", "a2c mlp"), "true_first") == []
     table = staleness_table(grid, "recall 4")
-    assert table == [["arm", "age, mean", "from true, first"], [REPLAY, "100 / – / –", "0.2 / 0.4 / 9"]]
+    assert table == [["arm", "data's age, mean", "from true, first"], [REPLAY, "100 / – / –", "0.2 / 0.4 / 9"]]
     assert known([0.5, None, 0.25]) == ([0.3, 0.9], [0.5, 0.25])
 
 
@@ -689,6 +696,17 @@ def test_what_was_measured_is_drawn_at_its_moments(drawn, monkeypatch, tmp_path)
     assert not drawn["staleness.png"]["masked: last position"]
 
 
+def test_the_tuned_learning_rate_is_that_of_the_grid_with_the_same_seeds():
+    grid = Part([*cell("a2c lstm", [500.0, 22.0, 261.0], "masked"), *cell("a2c gru", [22.0], "masked")])
+    part = Part(cell("a2c lstm", [100.0, 200.0], "masked", "0.5"))
+    both = with_tuned(grid, part)
+    assert [(run.arm, run.variant, run.seed, run.row["final_greedy"]) for run in both] == [
+        ("a2c lstm", "0.5", 1, 100.0), ("a2c lstm", "0.5", 2, 200.0), ("a2c lstm", "1", 1, 500.0),
+        ("a2c lstm", "1", 2, 22.0),
+    ]  # fmt: skip
+    assert both.variants() == ["0.5", "1"]
+
+
 def test_lengths_and_buffers_are_drawn_against_the_numbers_of_their_variants(drawn, tmp_path):
     age = [{"age_mean": 9.0}]
     part = Part([a_run(REPLAY, 100.0, "masked", "8", after=0.5, moments=age), a_run(REPLAY, 200.0, "masked", "32")])
@@ -762,7 +780,7 @@ def test_the_tables_of_the_page_are_those_of_the_rows(written):
     for table in (final_table(grid), aggregate_table(grid), duel_table(duels(grid)), overtaking_table(grid),
                   *(solved_table(grid, task) for task in grid.tasks()),
                   *(staleness_table(grid, task) for task in grid.tasks()),
-                  learning_rate_table(read_part(written / "learning-rates")), bytes_table(grid),
+                  learning_rate_table(with_tuned(grid, read_part(written / "learning-rates"))), bytes_table(grid),
                   carry_table(grid, read_part(written / "carry")), workers_table(read_part(written / "workers")),
                   tuning_table(read_csv(written / "tuning" / "runs.csv"))):  # fmt: skip
         assert len(table) > 1 and markdown(table) in text

@@ -3,6 +3,7 @@
 import itertools
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -406,6 +407,21 @@ def test_where_an_episode_is_left_its_state_is_left_too(core):
     assert replay.experience.flat.gradient.isfinite().all()
 
 
+@pytest.mark.parametrize(("capacity", "enough"), [(2 * 504 - 1, False), (2 * 504, True)])
+def test_a_buffer_that_cannot_hold_the_longest_episode_is_refused(capacity, enough, tmp_path):
+    """500 steps of CartPole begin anywhere in a segment of 4: with the 3 before them they take 126 segments."""
+    config = replay_config(
+        env="CartPole-v1", replay_way="episodes", envs_per_worker=2, replay_capacity=capacity, run_dir=str(tmp_path)
+    )
+    if enough:
+        new_run(config, envs.make_vector)
+    else:
+        line = "--replay-capacity 1007: whole episodes of 500 steps, one of every environment, take 1008 env steps, "
+        with pytest.raises(ValueError, match=f"^{line}at least that is needed$"):
+            new_run(config, envs.make_vector)
+    new_run(replace(config, replay_way="stored"), envs.make_vector)
+
+
 def test_without_a_whole_episode_nothing_is_due():
     """Episodes of 1000 steps in a buffer of 24 rows."""
     replay = Replay(replay_config(replay_way="episodes", env="Count-v0", env_arg=("length=1000",)))
@@ -526,7 +542,7 @@ def test_a_loss_that_is_not_finite_is_an_error_that_says_where_to_look():
 CARTPOLE = {
     "env": "MaskedVelocityCartPole-v1", "mode": "serial", "workers": 1, "envs_per_worker": 4, "segment_length": 8,
     "hidden_size": 8, "torso_size": 8, "total_env_steps": 1600, "log_interval": 160, "eval_episodes": 2,
-    "wandb": "disabled", "replay_capacity": 1280, "replay_warm_up": 320, "replay_batch": 8, "sequence_length": 8,
+    "wandb": "disabled", "replay_capacity": 2048, "replay_warm_up": 320, "replay_batch": 8, "sequence_length": 8,
     "burn_in": 4, "target_steps": 3, "target_interval": 5, "learning_rate": 1e-2, "reward_scale": 0.1,
 }  # fmt: skip
 ALL = [

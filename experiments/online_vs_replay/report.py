@@ -33,8 +33,9 @@ LIMITS = (
     "What this does not show: other tasks than small ones whose best return is known, larger networks, or other "
     "machines. All runs of the grid have one worker and one core; core seconds are of this code, in which acting and "
     "learning alternate. Settings were tuned by eight trials of one seed each, on one or two of the tasks. At "
-    "equal core seconds the slower arms are looked at before their learning rate has come down. A verdict is of these "
-    "seeds."
+    "equal core seconds the slower arms are looked at before their learning rate has come down. As in R2D2, n-step "
+    "targets are not corrected for what the actor did after the first step, so a sequence from zeros may be credited "
+    "with an answer whose cue lies before it. A verdict is of these seeds."
 )
 
 
@@ -69,7 +70,7 @@ def page(parts: dict[str, Part], tuning: list[dict], out: Path) -> str:
         "How stale the states are": memory.staleness_section(grid, out),
         "What the memory holds": memory.memory_section(grid, out),
         "The price of a step": pages.price_section(grid, out),
-        "Robustness to the learning rate": why.learning_rate_section(parts["learning-rates"]),
+        "Robustness to the learning rate": why.learning_rate_section(grid, parts["learning-rates"]),
         "Why: length of sequences": why.lengths_section(parts["sequence-lengths"], out),
         "Why: age of the buffer": why.buffer_section(parts["buffer-age"], out),
         "Why: carrying the state": why.carry_section(grid, parts["carry"]),

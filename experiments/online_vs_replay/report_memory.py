@@ -33,10 +33,11 @@ def staleness_section(grid: Part, out: Path) -> Blocks:
         scale="linear", ticks={moment: f"{moment:g}" for moment in MOMENTS},
     )  # fmt: skip
     return [
-        "Three moments: at 0.3 / 0.6 / 0.9 of the env steps. Medians over seeds. Age: updates since the state that is "
-        "started from was made. Stored: ΔQ (R2D2) between the state in the training unroll and the one that the actor "
-        "stored; true: the same, against the newest parameters unrolled over the 128 rows before; for actor-critics "
-        "ΔV. First and last trained position. Other action: share of greedy actions that differ from the true state's.",
+        "Three moments: at 0.3 / 0.6 / 0.9 of the env steps. Medians over seeds. The data's age: updates since the "
+        "first row was acted, and since the stored state was made; from zeros only the data is old. Stored: ΔQ (R2D2) "
+        "between the state in the training unroll and the one that the actor stored; true: the same, against the "
+        "newest parameters unrolled over the 128 rows before; for actor-critics ΔV. First and last trained position. "
+        "Other action: share of greedy actions that differ from the true state's.",
         *(f"**{task}**\n\n" + markdown(staleness_table(grid, task)) for task in found),
         picture(
             "staleness.png", "How far the state that learning starts from is from the true one: medians over seeds."

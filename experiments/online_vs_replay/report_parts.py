@@ -18,7 +18,7 @@ from experiments.online_vs_replay.report_tables import (
 from experiments.statistics import iqm
 
 STALENESS = {  # column of measures.csv: title, digits that count
-    "age_mean": "age, mean", "age_p95": "age, 95 %", "stored_first": "from stored, first",
+    "age_mean": "data's age, mean", "age_p95": "data's age, 95 %", "stored_first": "from stored, first",
     "stored_last": "from stored, last", "true_first": "from true, first", "true_last": "from true, last",
     "disagree_first": "other action, first", "disagree_last": "other action, last", "kl_first": "KL, first",
     "kl_last": "KL, last",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.learning_study import Row, read_csv
+from experiments.learning_study import Row, read_csv, rows_of
 from experiments.online_vs_replay.arms import ARMS, MORE_TASKS, TASKS, normalised
 
 ALL_TASKS = {**TASKS, **MORE_TASKS}
@@ -95,7 +95,7 @@ def read_part(folder: Path) -> Part:
         for row in read_csv(folder / f"{name}.csv"):
             tables[name].setdefault((row["arm"], row["seed"]), []).append(row)
     part, digests = Part(), {}
-    for row in read_csv(file):
+    for row in rows_of(file).values():
         task, arm, variant = named(row["arm"], file)
         if digests.setdefault(row["arm"], row["digest"]) != row["digest"]:
             raise ValueError(f"{file}: rows of {row['arm']} are of different options; keep one kind")

@@ -20,13 +20,21 @@ from experiments.online_vs_replay.report_tables import count, markdown, seeds_in
 from experiments.statistics import iqm
 
 
-def learning_rate_section(part: Part) -> Blocks:
+def learning_rate_section(grid: Part, part: Part) -> Blocks:
     """How wide the range of learning rates is that works."""
     if not part:
         return []
-    return [markdown(learning_rate_table(part)),
-            "Final greedy return (interquartile mean) and runs that solved, at multiples of the tuned learning rate. "
-            "Solve: the share of the grid that does, mean over its learning rates of the share of seeds."]  # fmt: skip
+    return [markdown(learning_rate_table(with_tuned(grid, part))),
+            "Final greedy return (interquartile mean) and runs that solved, at multiples of the tuned learning rate; "
+            "x 1 are the same seeds of the grid. Solve: the share of all these runs that do, each learning rate "
+            "weighing the same."]  # fmt: skip
+
+
+def with_tuned(grid: Part, part: Part) -> Part:
+    """Runs at other learning rates, and beside them those of the grid at the tuned one: same cells, same seeds."""
+    cells, seeds = {(run.task, run.arm) for run in part}, {run.seed for run in part}
+    tuned = (run for run in grid if (run.task, run.arm) in cells and run.seed in seeds)
+    return Part([*part, *(run._replace(variant="1") for run in tuned)])
 
 
 def lengths_section(part: Part, out: Path) -> Blocks:
@@ -70,7 +78,7 @@ def seeds(part: Part) -> str:
 
 
 def age_of(runs: Part) -> float | None:
-    """Mean age of the states in updates at the last moment: the median over seeds."""
+    """Mean age of what is drawn, in updates, at the last moment: the median over seeds."""
     ages = [run.moments[-1]["age_mean"] for run in runs if run.moments and "age_mean" in run.moments[-1]]
     return median(ages) if ages else None
 
@@ -87,7 +95,7 @@ def buffer_section(part: Part, out: Path) -> Blocks:
             ages[arm] = [x for x, _ in found], [y for _, y in found]
     panels = [by_variant(part, task, "final_greedy"), by_variant(part, task, "after"), ages]
     figures.lines_figure(
-        out / "buffer_age.png", ("final return", "after the first solve", "age of states"), panels.__getitem__,
+        out / "buffer_age.png", ("final return", "after the first solve", "age of the data"), panels.__getitem__,
         ["capacity in env steps"] * 3, ["greedy return", "share at the threshold", "updates"],
         ticks={float(size): count(float(size)) for size in capacities}, tasks=(task, "", ""),
     )  # fmt: skip
@@ -95,7 +103,7 @@ def buffer_section(part: Part, out: Path) -> Blocks:
     for arm in part.arms():
         cells = [part.of(task, arm, size) for size in capacities]
         table.append([arm, *(f"{finals(cell, task)}; age {measure(age_of(cell))}" if cell else "–" for cell in cells)])
-    return [f"{task}, {seeds(part)} seeds: final return, runs that solved, and mean age of the states in updates.",
+    return [f"{task}, {seeds(part)} seeds: final return, runs that solved, and mean age of what is drawn, in updates.",
             picture("buffer_age.png", "Against the capacity of the buffer: interquartile means over seeds; age: "
                     "medians at the last moment."), markdown(table)]  # fmt: skip
 

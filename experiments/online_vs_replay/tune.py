@@ -15,7 +15,7 @@ from pathlib import Path
 
 from experiments.learning_study import Arm, Study, StudyCommand
 
-TUNING_SEEDS = 901
+TUNING_SEED = 901
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Command(StudyCommand):
     """Which arms of the comparison, separated by commas."""
     seeds: int = 1
     """Runs of each trial, from --first-seed on."""
-    first_seed: int = TUNING_SEEDS
+    first_seed: int = TUNING_SEED
     """Seed of each trial's first run; none of them is used in the comparison."""
     runs_dir: Path = Path("runs/online_vs_replay_tuning")
     """Folder of the run folders."""
