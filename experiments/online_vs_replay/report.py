@@ -25,7 +25,7 @@ COMMANDS = """```bash
 python -m experiments.online_vs_replay.tune --out experiments/results/online_vs_replay/tuning
 python -m experiments.online_vs_replay --seeds 10 --out experiments/results/online_vs_replay
 for part in learning-rates sequence-lengths buffer-age carry workers; do
-  python -m experiments.online_vs_replay --part $part --seeds 5 --out experiments/results/online_vs_replay
+  python -m experiments.online_vs_replay --part $part --seeds 4 --out experiments/results/online_vs_replay
 done
 python -m experiments.online_vs_replay --part report --out experiments/results/online_vs_replay   # draws this again
 ```"""
