@@ -205,7 +205,8 @@ def hand_made_run(tmp_path):
                             "eval/episodic_return": value, "eval/episodic_return_sampled": value / 2}]  # fmt: skip
     lines[1]["charts/episodic_return"] = 9.5
     summary = {"env_steps": 10_000, "updates": 50, "seconds": 1.5, "core_seconds": 1.0, "solved_at_env_steps": None,
-               "eval_greedy": 470.0, "exit_reason": "total_env_steps", "exit_code": 0}  # fmt: skip
+               "eval_greedy": 470.0, "exit_reason": "total_env_steps", "exit_code": 0,
+               "staleness": [30, 15, 5]}  # fmt: skip
     (tmp_path / "config.json").write_text(json.dumps(header))
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (tmp_path / "summary.json").write_text(json.dumps(summary))
@@ -226,6 +227,11 @@ def test_final_late_and_mean_returns_are_of_the_last_tenth_the_second_half_and_a
     """480; (100 + 200 + 300 + 400 + 480) / 5 = 296; the ten together 2,885 / 10."""
     row, _ = run_result(hand_made_run, OWN)
     assert (row["final_greedy"], row["final_sampled"], row["late_greedy"], row["mean_greedy"]) == (480, 240, 296, 288.5)
+
+
+def test_the_lag_is_the_mean_age_of_gradients_in_updates_of_others(hand_made_run):
+    """30 of age 0, 15 of age 1 and 5 of age 2: 25 / 50."""
+    assert run_result(hand_made_run, OWN)[0]["lag"] == 0.5
 
 
 def test_a_run_that_never_gets_there_has_blanks_and_not_zeros(hand_made_run):

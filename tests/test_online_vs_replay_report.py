@@ -594,10 +594,10 @@ def test_carrying_is_held_against_zeroing_with_the_runs_of_the_grid():
 
 def test_workers_are_in_the_order_of_their_number():
     part = Part([a_run("a2c lstm", 100.0, "masked", "10", core_seconds=8.0),
-                 a_run("a2c lstm", 500.0, "masked", "2", 1, (12_000, 5, 3.0), core_seconds=4.0)])  # fmt: skip
+                 a_run("a2c lstm", 500.0, "masked", "2", 1, (12_000, 5, 3.0), core_seconds=4.0, lag=0.5)])  # fmt: skip
     assert workers_table(part)[1:] == [
-        ["a2c lstm", "2", "1", "1 of 1", "12k", "3.0", "4.0", "500"],
-        ["a2c lstm", "10", "1", "0 of 1", "not reached", "not reached", "8.0", "100"],
+        ["a2c lstm", "2", "1", "1 of 1", "12k", "3.0", "4.0", "0.50", "500"],
+        ["a2c lstm", "10", "1", "0 of 1", "not reached", "not reached", "8.0", "–", "100"],
     ]
 
 

@@ -25,9 +25,10 @@ def run_result(config: Config, parts: Parts) -> tuple[Row, dict[str, list[Row]]]
 
     Solved: the first evaluation, of 20 greedy episodes of the frozen policy, whose mean reaches the environment's
     threshold; blank where none does. `after` is the share of later evaluations that reach it. `final_…` are means over
-    the last tenth of the evaluations, `late_greedy` over the second half, `mean_greedy` over all.
+    the last tenth of the evaluations, `late_greedy` over the second half, `mean_greedy` over all. `lag`:
+    updates by others between a gradient's parameters and its own, on average; 0 without asynchronous workers.
     """
-    from experiments.learning_study import digest
+    from experiments.learning_study import digest, mean_staleness
     from experiments.records import read_run
 
     run = read_run(config.run_dir)
@@ -61,6 +62,7 @@ def run_result(config: Config, parts: Parts) -> tuple[Row, dict[str, list[Row]]]
         "late_greedy": mean(greedy[len(greedy) // 2 :]),
         "mean_greedy": mean(greedy),
         "greedy_100": round(summary["eval_greedy"], 3),
+        "lag": round(mean_staleness(summary["staleness"]), 3),
         "exit_reason": summary["exit_reason"],
     }
     return row, {"curves": points, "measures": measures(config)}

@@ -104,7 +104,7 @@ def carry_table(grid: Part, carry: Part) -> Table:
 def workers_table(part: Part) -> Table:
     """Asynchronous workers: what they need and where they end."""
     table = [["arm", "workers", "seeds", "solved", "env steps to solved", "core seconds to solved",
-              "core seconds in all", "final return"]]  # fmt: skip
+              "core seconds in all", "parameter lag", "final return"]]  # fmt: skip
     for task in part.tasks():
         for arm in part.arms():
             for workers in part.variants():
@@ -115,6 +115,7 @@ def workers_table(part: Part) -> Table:
                          spread([run.until_solved("env_steps") for run in mine], count),
                          spread([run.until_solved("core_seconds") for run in mine], seconds),
                          spread(mine.numbers("core_seconds"), seconds),
+                         spread(mine.numbers("lag"), lambda value: f"{value:.2f}"),
                          in_words(mine.numbers("final_greedy"), digits_of(task))]
                     )  # fmt: skip
     return table

@@ -121,7 +121,8 @@ def workers_section(part: Part) -> Blocks:
     """Asynchronous workers."""
     if not part:
         return []
-    return [f"Asynchronous workers on {' and '.join(part.tasks())}. Core seconds are summed over workers.",
+    return [f"Asynchronous workers on {' and '.join(part.tasks())}. Core seconds are summed over workers. "
+            "Parameter lag: updates by the others between a gradient's parameters and its own.",
             markdown(workers_table(part))]  # fmt: skip
 
 
