@@ -35,13 +35,15 @@ from rl.worker import OWN, Parts
 WAYS = ["transitions", "zero", "zero burn in", "stored", "stored burn in", "episodes"]
 SMALL = {"hidden_size": 6, "torso_size": 5, "envs_per_worker": 4, "segment_length": 8, "eval_interval": 0,
          "eval_episodes": 1, "wandb": "disabled", "total_env_steps": 8 * 4 * 60, "dtype": "float64"}  # fmt: skip
-SMALL_REPLAY = {"replay_capacity": 4 * 512, "replay_warm_up": 4 * 56, "replay_batch": 4}
+SMALL_REPLAY = {"replay_capacity": 4 * 240, "replay_warm_up": 4 * 56, "replay_batch": 4}
 
 
 def small(name, tmp_path, **options):
     """A few thousand env steps of an arm on the masked CartPole, in float64."""
     config = config_of(TASKS["masked"], ARMS[name], ARMS[name].trials[0])
     replays = SMALL_REPLAY if config.replays else {}
+    if config.replay_way == "episodes":
+        replays = {**replays, "replay_capacity": 4 * 512}  # which hold an episode of 500 steps
     own = {**SMALL, **replays, "run_dir": str(tmp_path / name.replace(" ", "-")), **options}
     return replace(config, **own)
 

@@ -19,6 +19,8 @@ from experiments.online_vs_replay.report_claims import (
     core_second_budget,
     duels,
     online_against_replay,
+    other_metrics,
+    otherwise_measured,
     ways,
 )
 from experiments.online_vs_replay.report_differences import (
@@ -32,11 +34,13 @@ from experiments.online_vs_replay.report_differences import (
 from experiments.online_vs_replay.report_memory import known, memory_section, short_memories, staleness_section
 from experiments.online_vs_replay.report_pages import headline_section, price_section, what
 from experiments.online_vs_replay.report_parts import (
+    arms_table,
     at_moments,
     bytes_table,
     carry_table,
     learning_rate_table,
     measure,
+    shared_settings,
     staleness_table,
     trials_table,
     tuning_table,
@@ -77,7 +81,8 @@ REPLAY = "q lstm stored burn in"
 
 def a_run(arm, final=0.5, task="recall 4", variant="", seed=1, solved=None, points=None, moments=(), **more):
     """One run; `solved` is env steps, updates and core seconds."""
-    row = {"env_steps": 300_000.0, "updates": 300.0, "core_seconds": 10.0, "final_greedy": final, **more}
+    finals = dict.fromkeys(("final_greedy", "final_sampled", "greedy_100"), final)
+    row = {"env_steps": 300_000.0, "updates": 300.0, "core_seconds": 10.0, **finals, **more}
     if solved:
         row |= dict(zip(("solved_env_steps", "solved_updates", "solved_core_seconds"), map(float, solved), strict=True))
     if points is None:
@@ -242,7 +247,7 @@ def test_a_verdict_flips_with_the_rows_and_agrees_with_that_of_other_studies(x, 
     assert compared(x, y)[0].removesuffix(" (too few seeds to tell)") == finding.chance
     assert compared(x, y)[1] == {"holds": 1, "does not hold: the opposite does": -1}.get(verdict, 0)
     assert finding.numbers.startswith(f"P(X > Y) = {finding.chance}; normalised {iqm(x):.2f} against {iqm(y):.2f}")
-    assert finding.sentence() == f"X is better: {verdict}. {finding.numbers}."
+    assert finding.sentence() == f"X is better: **{verdict}**. {finding.numbers}."
 
 
 def test_tasks_with_too_few_seeds_are_left_out_unless_there_is_no_other():
@@ -252,6 +257,23 @@ def test_tasks_with_too_few_seeds_are_left_out_unless_there_is_no_other():
     assert "] over 1 of 2 tasks, those with 4 seeds a side; normalised 0.52 against 0.12" in finding.numbers
     both = against("", [HIGH[:3], LOW[:3]], [LOW, HIGH], ("X", "Y"))
     assert both.verdict == "not decided: too few seeds" and "= 0.50 [0.50, 0.50] over 2 tasks; " in both.numbers
+
+
+def test_how_it_is_measured_is_varied_with_the_same_runs():
+    """Online takes 4 core seconds and rises to 0.4 by then, replay rises to 0.8 by its 16th: 0.05 at 1, 0.1 at 2."""
+    online = cell("a2c lstm", [0.4] * 4, points=[(1, 1, 4.0, 0.4)], core_seconds=4.0, greedy_100=0.1, final_sampled=0.9)
+    replay = cell("q lstm zero", [0.8] * 4, points=[(1, 1, 16.0, 0.8)], core_seconds=16.0, greedy_100=0.3)
+    found = {duel.metric: (duel.online[0], duel.replay[0]) for duel in duels(Part([*online, *replay]), other_metrics)}
+    assert found == {
+        "at the end, 100 fresh episodes": (0.1, 0.3),
+        "at the end, actions sampled": (0.9, 0.8),
+        "at 0.25 times the core seconds": (pytest.approx(0.1), pytest.approx(0.05)),
+        "at 0.5 times the core seconds": (pytest.approx(0.2), pytest.approx(0.1)),
+        "at 2 times the core seconds": (0.4, pytest.approx(0.4)),
+        "at 4 times the core seconds": (0.4, 0.8),
+    }
+    said = {finding.claim: finding.verdict for finding in otherwise_measured(Part([*online, *replay]))}
+    assert said["at the end, actions sampled"] == "holds" and said["at 4 times the core seconds"].startswith("does not")
 
 
 def test_the_best_way_is_chosen_for_each_task_and_metric_and_the_budget_is_that_of_the_fastest_arm():
@@ -389,7 +411,8 @@ def test_the_interaction_is_a_difference_of_leads_by_hand():
 def test_of_the_interaction_only_what_has_its_cells_is_said():
     grid = Part([run for task in ("recall 4", "recall 48") for run in two_by_two(0.5, 0.4, 0.3, 0.2, task)])
     assert list(interactions(grid)) == ["recall 48 minus recall 4"]
-    assert list(interactions(grid)["recall 48 minus recall 4"]) == list(SIDES)
+    sides = [side for side, arms in SIDES.items() if "q lstm episodes" not in arms]  # which has no runs here
+    assert list(interactions(grid)["recall 48 minus recall 4"]) == sides and len(sides) == len(SIDES) - 1
     assert interactions(Part(two_by_two(1, 1, 1, 1, "masked"))) == {}
 
 
@@ -425,11 +448,12 @@ def test_ways_are_compared_in_pairs_on_tasks_with_something_to_remember():
 
 def test_the_headline_has_one_finding_of_each_question():
     runs = [run for task in ("CartPole", "masked", "recall 4", "recall 24")
-            for run in (*two_by_two(0.9, 0.5, 0.7, 0.6, task), *cell("q lstm zero", LOW, task))]  # fmt: skip
+            for run in (*two_by_two(0.9, 0.5, 0.7, 0.6, task), *cell("q lstm zero", LOW, task),
+                        *cell("a2c mlp", LOW, task), *cell("q mlp", LOW, task))]  # fmt: skip
     claims = [finding.claim for finding in headline(Part(runs))]
     assert [claim[:24] for claim in claims] == [
         "Online (a2c lstm) ends h", "Online is higher than th", "Learning online ends hig", "The lead of online grows",
-        "q lstm stored burn in en",
+        "Online's lead over repla", "q lstm stored burn in en",
     ]  # fmt: skip
     assert "core seconds" in claims[1] and "mean of both; a2c lstm against q lstm stored burn in" in claims[3]
     assert headline(Part(cell("a2c mlp", LOW))) == []
@@ -671,12 +695,11 @@ def test_curves_are_drawn_of_each_task_and_arm_with_the_threshold(drawn, tmp_pat
         report_figures.curves_figure(grid, [], ["a2c lstm"], tmp_path / "x.png")
 
 
-def test_the_compact_figure_shows_the_two_by_two_tasks_of_the_claim(drawn, tmp_path):
-    headline_section(Part([run for task in TASKS for run in cell("a2c lstm", [0.5], task)]), tmp_path)
-    assert list(drawn["headline.png"]) == ["CartPole", "masked", "recall 4", "recall 48"]
-    assert list(drawn["curves.png"]) == list(TASKS)
-    headline_section(Part([run for task in ("masked", "recall 24") for run in cell("a2c lstm", [0.5], task)]), tmp_path)
-    assert list(drawn["headline.png"]) == ["masked", "recall 24"]
+def test_the_headline_figure_shows_the_tasks_of_the_study_with_few_arms(drawn, tmp_path):
+    runs = [run for task in TASKS for arm in ("a2c lstm", "q mlp") for run in cell(arm, [0.5], task)]
+    headline_section(Part([*runs, *cell("a2c lstm", [0.5], "noisy")]), tmp_path)
+    assert list(drawn["headline.png"]) == list(TASKS) and list(drawn["curves.png"]) == [*TASKS, "noisy"]
+    assert drawn["headline.png", "legend"] == ["a2c lstm"] and "q mlp" in drawn["curves.png", "legend"]
 
 
 def test_what_was_measured_is_drawn_at_its_moments(drawn, monkeypatch, tmp_path):
@@ -764,7 +787,8 @@ def written(tmp_path_factory):
 def test_all_parts_are_in_the_report_and_nothing_is_said_to_be_missing_that_is_there(written):
     text = (written / "report.md").read_text()
     assert re.findall(r"^## (.*)$", text, re.M) == [
-        "Headline", "The claims, one by one", "Solved, and what came after", "Against core seconds and gradient steps",
+        "Headline", "What is compared", "The claims, one by one", "Solved, and what came after",
+        "Against core seconds and gradient steps",
         "Over all tasks", "How stale the states are", "What the memory holds", "The price of a step",
         "Robustness to the learning rate", "Why: length of sequences", "Why: age of the buffer",
         "Why: carrying the state", "Why: workers", "Tuning", "How to make it",
@@ -805,7 +829,24 @@ def test_the_html_page_needs_nothing_else_and_says_the_same(written):
              for part in row.strip("| ").split(" | ")]  # fmt: skip
     shown = [re.sub("<[^>]*>", "", found).replace("&gt;", ">").replace("&lt;", "<")
              for found in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", page)]  # fmt: skip
-    assert shown == cells and page.count("<h2>") == 15
+    assert shown == cells and page.count("<h2>") == 16
+
+
+def test_arms_are_told_by_their_network_and_where_their_data_comes_from():
+    table = arms_table(["a2c mlp oracle", "a2c mlp 2 frames", "q mlp", "q lstm transitions", "q lstm zero",
+                        "q lstm stored burn in", "q lstm episodes", "a2c lstm replay"])  # fmt: skip
+    assert [row[1:4] for row in table[1:]] == [
+        ["mlp, nothing hidden", "actor and critic", "segments of 32 steps as they come"],
+        ["mlp, two frames", "actor and critic", "segments of 32 steps as they come"],
+        ["mlp", "values of actions", "a buffer, single steps"],
+        ["lstm", "values of actions", "a buffer, single steps, each from a fresh state"],
+        ["lstm", "values of actions", "a buffer, 32 steps from zeros"],
+        ["lstm", "values of actions", "a buffer, 32 steps from the state that the actor stored 8 steps before them"],
+        ["lstm", "values of actions", "a buffer, whole episodes 32 steps at a time, the state carried"],
+        ["lstm", "actor and critic", "a buffer, 32 steps from the state that the actor stored 8 steps before them"],
+    ]
+    assert [row[4] for row in table[1:3]] == ["learning rate 0.003"] * 2
+    assert shared_settings().startswith("All have one layer of 64 and a core of 64 units, γ = 0.99, Adam")
 
 
 def test_a_table_of_sentences_is_aligned_left_and_one_of_numbers_right():

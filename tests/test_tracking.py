@@ -174,21 +174,23 @@ def test_a_worker_that_fails_cuts_an_evaluation_in_training_short(tmp_path):
 
 
 def test_a_signal_cuts_an_evaluation_in_training_short(tmp_path):
-    config = Config(**SMALL, eval_interval=32, run_dir=str(tmp_path / "run"))
+    """It comes with the row of 320 env steps; an evaluation is due at 352, which the last row, of 384, has passed."""
+    config = Config(**SMALL, eval_interval=352, run_dir=str(tmp_path / "run"))
     run = new_run(config, envs.make_vector)
     summary = run.execute(print, lambda row: run.note_signal(15) if row["global_step"] == 320 else None)
     record = rows(tmp_path / "run")
-    assert summary["exit_code"] == 143 and EVALUATIONS[0] in record[0]
-    assert [row["global_step"] for row in record][1:] == [384] and EVALUATIONS[0] not in record[1]
+    assert summary["exit_code"] == 143 and run.ledger.evaluates(320, 384)
+    assert [row["global_step"] for row in record] == [320, 384] and EVALUATIONS[0] not in record[1]
 
 
 def test_after_a_fault_nothing_is_evaluated_any_more(tmp_path):
-    config = Config(**SMALL, eval_interval=32, run_dir=str(tmp_path / "run"))
+    config = Config(**SMALL, eval_interval=352, run_dir=str(tmp_path / "run"))
     run, evaluated = new_run(config, envs.make_vector), []
     run.evaluate_now = lambda *_: evaluated.append(run.rows_read) or {}
     summary = run.execute(print, lambda row: run.fail("enough"))
     assert (summary["exit_code"], summary["exit_reason"]) == (1, "enough")
-    assert evaluated == [1] and len(rows(tmp_path / "run")) == 2
+    assert [row["global_step"] for row in rows(tmp_path / "run")] == [320, 352] and run.ledger.evaluates(320, 352)
+    assert evaluated == []
 
 
 def test_the_keys_of_a_row_are_those_of_its_algorithm():

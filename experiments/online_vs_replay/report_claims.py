@@ -16,6 +16,7 @@ from experiments.online_vs_replay.report_rows import ALL_TASKS, Part, Run
 from experiments.statistics import iqm, probability_of_improvement
 
 ONLINE, Q_ONLINE, REPLAYED, R2D2 = "a2c lstm", "q lstm online", "a2c lstm replay", "q lstm stored burn in"
+EPISODES = "q lstm episodes"
 REPLAY_WAYS = tuple(f"q lstm {way.replace('_', ' ')}" for way in WAYS)
 VERDICTS = {1: "holds", 0: "not decided", -1: "does not hold: the opposite does"}
 DEPENDS = "depends on the task"
@@ -34,7 +35,7 @@ class Finding(NamedTuple):
 
     def sentence(self) -> str:
         """All of it in one."""
-        return f"{self.claim}: {self.verdict}. {self.numbers}."
+        return f"{self.claim}: **{self.verdict}**. {self.numbers}."
 
 
 class Metric(NamedTuple):
@@ -54,6 +55,16 @@ def metrics(runs: Part, budget: float) -> list[Metric]:
     ]
 
 
+def other_metrics(runs: Part, budget: float) -> list[Metric]:
+    """Other ways to measure the same, to see how much depends on the choice."""
+    at = {f"at {share:g} times the core seconds": share * budget for share in (0.25, 0.5, 2.0, 4.0)}
+    return [
+        Metric("at the end, 100 fresh episodes", lambda run: run.row["greedy_100"]),
+        Metric("at the end, actions sampled", lambda run: run.row["final_sampled"]),
+        *(Metric(name, lambda run, after=after: run.greedy_at(after)) for name, after in at.items()),
+    ]
+
+
 def core_second_budget(runs: Part) -> float:
     """Core seconds of the fastest arm's runs: their median."""
     return min(median(run.row["core_seconds"] for run in runs if run.arm == arm) for arm in runs.arms())
@@ -70,7 +81,7 @@ class Duel(NamedTuple):
     budget: float  # core seconds that the fastest of their arms took
 
 
-def duels(grid: Part) -> list[Duel]:
+def duels(grid: Part, metrics: Callable[[Part, float], list[Metric]] = metrics) -> list[Duel]:
     """Online against the best way of replay, by each metric on each task that has runs of both."""
     found = []
     for task in grid.tasks():
@@ -141,27 +152,38 @@ def against(claim: str, x: Scores, y: Scores, names: tuple[str, str]) -> Finding
     return Finding(claim, numbers, verdict(low, high, 0.5, enough), chance)
 
 
+CLAIMS = {  # by metric
+    "at the end": "Online (a2c lstm) ends higher than the best way of replay (q lstm), at equal env steps",
+    "over all evaluations": "Online is higher over all of training than the best way of replay, at equal env steps",
+    "at equal core seconds": "Online is higher than the best way of replay at equal core seconds",
+}
+
+
 def online_against_replay(grid: Part) -> list[Finding]:
-    """The claim itself, by each metric over the tasks. Where tasks are decided both ways, that is the verdict."""
-    found = []
-    of = [duel for duel in duels(grid) if duel.task in TASKS]
-    said = {
-        "at the end": "Online (a2c lstm) ends higher than the best way of replay (q lstm), at equal env steps",
-        "over all evaluations": "Online is higher over all of training than the best way of replay, at equal env steps",
-        "at equal core seconds": "Online is higher than the best way of replay at equal core seconds",
-    }
-    for name, claim in said.items():
-        mine = [duel for duel in of if duel.metric == name]
-        if mine:
-            sides = [duel.online for duel in mine], [duel.replay for duel in mine]
-            finding = against(claim, *sides, ("online", "replay"))
-            by_task = {duel.task: against("", [duel.online], [duel.replay], ("", "")).verdict for duel in mine}
-            split = {VERDICTS[1], VERDICTS[-1]} <= set(by_task.values())
-            tasks = [f"{verdict} on {', '.join(task for task in by_task if by_task[task] == verdict)}"
-                     for verdict in dict.fromkeys(by_task.values())]  # fmt: skip
-            numbers = f"{finding.numbers}; {'; '.join(tasks)}"
-            found.append(finding._replace(numbers=numbers, verdict=DEPENDS if split else finding.verdict))
-    return found
+    """The claim itself, by each metric over the tasks."""
+    return [over_tasks(mine, CLAIMS[name]) for name, mine in by_metric(duels(grid)).items()]
+
+
+def otherwise_measured(grid: Part) -> list[Finding]:
+    """The same by other metrics."""
+    return [over_tasks(mine, name) for name, mine in by_metric(duels(grid, other_metrics)).items()]
+
+
+def by_metric(found: list[Duel]) -> dict[str, list[Duel]]:
+    """Duels on the study's tasks, by the name of their metric."""
+    of = [duel for duel in found if duel.task in TASKS]
+    return {name: [duel for duel in of if duel.metric == name] for name in dict.fromkeys(duel.metric for duel in of)}
+
+
+def over_tasks(mine: list[Duel], claim: str) -> Finding:
+    """One claim over all tasks. Where tasks are decided both ways, that is the verdict."""
+    finding = against(claim, [duel.online for duel in mine], [duel.replay for duel in mine], ("online", "replay"))
+    by_task = {duel.task: against("", [duel.online], [duel.replay], ("", "")).verdict for duel in mine}
+    split = {VERDICTS[1], VERDICTS[-1]} <= set(by_task.values())
+    tasks = [f"{verdict} on {', '.join(task for task in by_task if by_task[task] == verdict)}"
+             for verdict in dict.fromkeys(by_task.values())]  # fmt: skip
+    numbers = f"{finding.numbers}; {'; '.join(tasks)}"
+    return finding._replace(numbers=numbers, verdict=DEPENDS if split else finding.verdict)
 
 
 def ways(grid: Part) -> list[Finding]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from experiments.learning_study import FEWEST
 from experiments.online_vs_replay.arms import TASKS
 from experiments.online_vs_replay.report_claims import (
+    EPISODES,
     ONLINE,
     Q_ONLINE,
     R2D2,
@@ -80,6 +81,7 @@ def source_and_algorithm(grid: Part) -> list[Finding]:
 
 SIDES = {  # what is held against what: online, replay
     "a2c lstm against q lstm stored burn in": (ONLINE, R2D2),
+    "a2c lstm against q lstm episodes": (ONLINE, EPISODES),
     "a2c lstm against a2c lstm replay": (ONLINE, REPLAYED),
     "q lstm online against q lstm stored burn in": (Q_ONLINE, R2D2),
 }
@@ -115,9 +117,10 @@ def half(first: Weights, second: Weights) -> Weights:
 
 
 def headline(grid: Part) -> list[Finding]:
-    """The five claims that stand on top, as far as their runs are there."""
+    """The claims that stand on top, as far as their runs are there."""
     found = online_against_replay(grid)[::2]  # without the one over all of training
     found += source_and_algorithm(grid)[:1]
     contrasts = list(interactions(grid).values())
-    found += list(contrasts[-1].values())[:1] if contrasts else []
+    found += [contrasts[-1][side] for side in list(SIDES)[:2] if contrasts and side in contrasts[-1]]
+    found += filter(None, [recurrence(grid)])
     return found + [one for one in ways(grid) if one.claim == f"{R2D2} ends higher than q lstm zero"]

@@ -3,7 +3,7 @@
 from statistics import mean, median
 
 from experiments.learning_study import Row
-from experiments.online_vs_replay.arms import ARMS, TASKS, normalised, tuned, tuning_tasks
+from experiments.online_vs_replay.arms import ARMS, TASKS, config_of, normalised, settings_of, tuned, tuning_tasks
 from experiments.online_vs_replay.report_claims import against
 from experiments.online_vs_replay.report_rows import Part
 from experiments.online_vs_replay.report_tables import (
@@ -16,6 +16,7 @@ from experiments.online_vs_replay.report_tables import (
     spread,
 )
 from experiments.statistics import iqm
+from rl.config import Config
 
 STALENESS = {  # column of measures.csv: title, digits that count
     "age_mean": "data's age, mean", "age_p95": "data's age, 95 %", "stored_first": "from stored, first",
@@ -153,3 +154,41 @@ def trials_table(arms: list[str]) -> Table:
         families.setdefault(tuple(map(settings, ARMS[arm].trials)), []).append(arm)
     header = ["trial", *(", ".join(names) for names in families.values())]
     return [header, *([str(trial), *cells] for trial, cells in enumerate(zip(*families, strict=True)))]
+
+
+def arms_table(arms: list[str]) -> Table:
+    """What each arm is, and what tuning chose for it."""
+    table = [["arm", "network", "learns", "from", "tuned"]]
+    for name in arms:
+        config = config_of(TASKS["masked"], ARMS[name], settings_of(name))
+        sight = ", nothing hidden" if ARMS[name].sees_all else ", two frames" if config.frame_stack > 1 else ""
+        learns = "values of actions" if config.has_q_values else "actor and critic"
+        table.append([name, f"{config.core}{sight}", learns, source_of(config), settings(settings_of(name))])
+    return table
+
+
+def source_of(config: Config) -> str:
+    """Where a learner's data comes from, in words."""
+    if not config.replays:
+        return f"segments of {config.segment_length} steps as they come"
+    if config.replay_way == "transitions":
+        return "a buffer, single steps" + (", each from a fresh state" if config.core != "mlp" else "")
+    if config.replay_way == "episodes":
+        return f"a buffer, whole episodes {config.sequence_length} steps at a time, the state carried"
+    start = "zeros" if config.replay_way.startswith("zero") else "the state that the actor stored"
+    before = f" {config.burn_in_rows} steps before them" if config.burn_in_rows else ""
+    return f"a buffer, {config.sequence_length} steps from {start}{before}"
+
+
+def shared_settings() -> str:
+    """What all runs have in common, in a sentence."""
+    config = config_of(TASKS["masked"], ARMS["q lstm stored burn in"], {})
+    return (
+        f"All have one layer of {config.torso_size} and a core of {config.hidden_size} units, γ = {config.discount:g}, "
+        f"Adam with a learning rate that falls to 0, {config.envs_per_worker} environments in one process, "
+        f"25 evaluations of {config.interval_episodes} episodes and {config.eval_episodes} fresh ones at the end, "
+        f"and at most {config.max_core_seconds:g} core seconds. From a buffer: {count(config.replay_capacity)} steps, "
+        f"each learnt from {config.replay_ratio:g} times, {config.replay_batch} sequences an update, "
+        f"{config.target_steps}-step targets, ε from {config.epsilon_first:g} to {config.epsilon_last:g} over the "
+        "environments; unless tuned."
+    )

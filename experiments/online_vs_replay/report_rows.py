@@ -13,7 +13,7 @@ from experiments.online_vs_replay.arms import ARMS, MORE_TASKS, TASKS, normalise
 ALL_TASKS = {**TASKS, **MORE_TASKS}
 KEY_ARMS = (  # those of the figures with many panels
     "a2c mlp", "a2c lstm", "q lstm online", "q mlp", "q lstm transitions", "q lstm zero", "q lstm stored burn in",
-    "a2c lstm replay",
+    "q lstm episodes", "a2c lstm replay",
 )  # fmt: skip
 Numbers = dict[str, float]
 

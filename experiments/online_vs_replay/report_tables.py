@@ -30,7 +30,7 @@ def in_words(values: Sequence[float], digits: int) -> str:
     """Interquartile mean with its interval; the mean alone of one seed; a dash of none."""
     if not values:
         return "–"
-    middle, low, high = with_interval(list(values))
+    middle, low, high = (round(value, digits) + 0.0 for value in with_interval(list(values)))  # no -0.00
     shown = f"{middle:.{digits}f}"
     return f"{shown} [{low:.{digits}f}, {high:.{digits}f}]" if len(values) > 1 else shown
 
