@@ -113,8 +113,8 @@ def carry_section(grid: Part, carry: Part) -> Blocks:
     table = carry_table(grid, carry)
     if len(table) == 1:
         return []
-    return ["The state carried over segments, against zeroed at the start of each (as zero-state replay does): final "
-            "greedy return.", markdown(table)]  # fmt: skip
+    return ["In training the state carried over segments, against zeroed at the start of each (as zero-state replay "
+            "does); evaluations carry it. Final greedy return.", markdown(table)]  # fmt: skip
 
 
 def workers_section(part: Part) -> Blocks:
