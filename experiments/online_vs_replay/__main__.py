@@ -2,8 +2,8 @@
 
 Question: does online distributed training suit recurrent networks better than replay?
 Command:  python -m experiments.online_vs_replay --quick
-Time:     2 busy cores finish about 5 runs a minute: --quick has 48 (2 tasks, 8 arms, 3 seeds), all tasks and arms with
-          --seeds 10 have 800. Interrupted, it goes on where it stopped.
+Time:     2 cores finish 8 runs a minute: --quick has 48 (2 tasks, 8 arms, 3 seeds) and takes 6 minutes, all tasks and
+          arms with --seeds 10 have 800 and take 2 hours. Interrupted, it goes on where it stopped.
 Output:   a folder of rows for each part, and report.md, report.html and figures, in --out; run folders.
 
 Tasks: CartPole, masked (no velocities), flickering (half the frames blank), recall 4, 24 and 48 (steps from cue to
