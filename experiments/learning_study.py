@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from experiments.study import train_missing
+from experiments.study import held, train_missing
 from rl.config import Config
 from rl.worker import OWN, Parts
 
@@ -128,14 +128,8 @@ class Study:
                 nothing was trained.
             RunFailed: a run ended by a fault or a signal.
         """
-        from rl.preflight import claim
-
-        self.out.mkdir(parents=True, exist_ok=True)
-        descriptor = claim(self.out)  # two studies that write there at a time would cut each other's rows
-        try:
+        with held(self.out):
             return self.completed()
-        finally:
-            os.close(descriptor)
 
     def completed(self) -> list[Row]:
         """The same, the folder being held."""
@@ -161,7 +155,8 @@ class Study:
 
         if missing:
             configs = [config for _, (config, _) in missing.values()]
-            train_missing(configs, self.processes, {path: run[1] for path, (_, run) in missing.items()}, finished)
+            parts = {path: run[1] for path, (_, run) in missing.items()}
+            train_missing(configs, self.processes, parts, finished, holds=self.out)
         rows = rows_of(self.out / "runs.csv")
         if len(rows) > len(self.planned):
             print(f"{len(self.planned)} of the {len(rows)} runs in {self.out} are shown, those of these options")

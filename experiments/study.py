@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ def train_missing(
     processes: int = 1,
     parts: Mapping[str, Parts] = NO_PARTS,
     finished: Finished = ignore,
+    holds: Path | None = None,
 ) -> list[Path]:
     """Train every run whose folder does not hold it yet, showing progress.
 
@@ -31,6 +33,7 @@ def train_missing(
         processes: serial runs at a time; those with workers are trained one after another.
         parts: of the runs that do not learn by rl's own alone, by run_dir.
         finished: is given the config of each run that is complete, found so or trained.
+        holds: a folder that the caller holds already, which may be that of the runs.
 
     Returns:
         The run folders, in the order of `configs`.
@@ -41,12 +44,8 @@ def train_missing(
         RunFailed: a run ended by a fault or a signal; those before it are complete.
     """
     from experiments.display import StudyDisplay, training_progress
-    from rl.preflight import claim
 
-    folder = Path(configs[0].run_dir).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = claim(folder)
-    try:
+    with held(Path(configs[0].run_dir).parent, holds):
         complete = {config.run_dir: is_complete(config) for config in configs}
         for config in configs:
             if complete[config.run_dir]:
@@ -59,9 +58,31 @@ def train_missing(
             if at_once:
                 train_at_once(at_once, display, processes, parts, finished)
             train_in_turn(in_turn, display, parts, finished)
+    return [Path(config.run_dir) for config in configs]
+
+
+@contextmanager
+def held(folder: Path, already: Path | None = None) -> Iterator[None]:
+    """Two studies that write into one folder at a time would cut each other's rows and runs.
+
+    Args:
+        folder: is made where it is missing.
+        already: one that this process holds.
+
+    Raises:
+        ValueError: another process holds it.
+    """
+    from rl.preflight import claim
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if already is not None and folder.samefile(already):
+        yield
+        return
+    descriptor = claim(folder)
+    try:
+        yield
     finally:
         os.close(descriptor)
-    return [Path(config.run_dir) for config in configs]
 
 
 class RunFailed(Exception):

@@ -66,7 +66,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def no_training(monkeypatch):
-    monkeypatch.setattr(learning_study, "train_missing", lambda *_arguments: pytest.fail("it trained"))
+    monkeypatch.setattr(learning_study, "train_missing", lambda *_, **__: pytest.fail("it trained"))
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def asked(monkeypatch):
     """Instead of training: the names of the runs that were asked for; each has 2 points and a row of its digest."""
     names = []
 
-    def train_missing(configs, processes, parts, finished):
+    def train_missing(configs, processes, parts, finished, holds):
         for config in configs:
             names.append(Path(config.run_dir).name)
             finished(config)
@@ -370,7 +370,7 @@ def test_a_file_of_something_else_is_one_line_and_stays_as_it_was(text, no_train
 def test_the_folder_is_held_until_the_last_row_is_written(tmp_path, monkeypatch):
     held = []
 
-    def meanwhile(configs, processes, parts, finished):
+    def meanwhile(configs, processes, parts, finished, holds):
         with pytest.raises(ValueError, match="another process is writing there"):
             claim(tmp_path / "out")
         held.append(len(configs))
@@ -380,6 +380,13 @@ def test_the_folder_is_held_until_the_last_row_is_written(tmp_path, monkeypatch)
         tiny_study(tmp_path).complete()
     os.close(claim(tmp_path / "out"))
     assert held == [4]
+
+
+def test_results_go_beside_the_runs_where_no_other_folder_is_named(tmp_path):
+    """It held the folder of its results, and then found itself at work in that of its runs."""
+    study = tiny_study(tmp_path, out=None, seeds=1)
+    assert [row["seed"] for row in study.complete()] == ["1", "1"]
+    assert (tmp_path / "runs" / "runs.csv").exists()
 
 
 NOT_OF_LEARNING = {"seed": 2, "run_dir": "elsewhere", "wandb": "offline", "wandb_project": "x", "wandb_group": "x",
