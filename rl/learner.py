@@ -4,8 +4,9 @@ Workers get parameters by `pull` and give gradients by `push`, and by nothing el
 Adam's moments are flat vectors, so a pull is one copy and a push one optimiser step.
 """
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,23 +57,49 @@ class Learner:
     def __init__(self, config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> None:
         """Take hold of the shared vectors, as worker `rank`."""
         self.config, self.memory, self.ledger, self.rank = config, memory, ledger, rank
-        self.vectors = {name: torch.from_numpy(getattr(memory.vectors, name)) for name in STATE}
-        self.parameters = self.vectors["parameters"]
+        self.pages = [{name: torch.from_numpy(getattr(page, name)) for name in STATE} for page in memory.vectors]
         self.pulled_version = 0
         self.busy_since = time.thread_time()
+
+    @property
+    def vectors(self) -> dict[str, Tensor]:
+        """Parameters, Adam's moments and its step count: the page that is valid now."""
+        return self.pages[self.ledger.shared.vectors[0]]
+
+    @property
+    def parameters(self) -> Tensor:
+        """The flat vector of parameters that is valid now."""
+        return self.vectors["parameters"]
 
     def pull(self, flat: FlatAgent) -> None:
         """Copy the newest parameters into the agent."""
         self.busy_since = time.thread_time()
-        with self.memory.lock:
+        with self.holding_lock():
             flat.load(self.parameters)
             self.pulled_version = self.ledger.updates
+
+    @contextlib.contextmanager
+    def holding_lock(self) -> Iterator[None]:
+        """Hold the lock; whoever waits for it shows that."""
+        with self.memory.signs.waits(self.rank):
+            self.memory.lock.__enter__()
+        try:
+            yield
+        finally:
+            self.memory.lock.__exit__(None, None, None)
 
     def core_seconds(self) -> float:
         """Seconds that this worker kept a core busy since the last pull."""
         return time.thread_time() - self.busy_since
 
-    def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+    def push(
+        self,
+        gradient: Tensor | None,
+        env_steps: int,
+        losses: dict[str, float],
+        episodes: list[Episode],
+        last: bool = True,
+    ) -> None:
         """Apply one worker's gradient and enter what came with it.
 
         Args:
@@ -81,13 +108,14 @@ class Learner:
             env_steps: transitions that are new.
             losses: logged numbers of the loss.
             episodes: that ended in the segment.
+            last: whether it is the last one of its segment.
 
         Raises:
             FloatingPointError: the gradient is not finite; nothing was applied.
         """
         norm = 0.0 if gradient is None else clip(gradient, self.config.max_gradient_norm)
-        with self.memory.lock:
-            self._apply(gradient, norm, env_steps, losses, episodes, self.core_seconds())
+        with self.holding_lock():
+            self._apply(gradient, norm, env_steps, losses, episodes, self.core_seconds(), last)
 
     def _apply(
         self,
@@ -97,17 +125,21 @@ class Learner:
         losses: dict[str, float],
         episodes: Sequence[Episode] | np.ndarray,
         core_seconds: float,
+        last: bool,
     ) -> None:
-        """One step of Adam, if there is a gradient, and one entry in the ledger."""
+        """One step of Adam, if there is a gradient, and one entry in the ledger: published together."""
         ledger = self.ledger
-        if gradient is not None:
-            learning_rate = self.config.learning_rate_at(ledger.env_steps)
-            adam_step(self.vectors, gradient, learning_rate, self.config)
-            staleness = ledger.updates - self.pulled_version
-            losses = {**losses, "grad_norm": norm, "staleness": staleness, "learning_rate": learning_rate}
-        ledger.record(env_steps, losses, episodes, core_seconds)
-        if ledger.crosses():
-            self.memory.vectors.candidate[:] = self.memory.vectors.parameters
+        with ledger.change():
+            if gradient is not None:
+                learning_rate = self.config.learning_rate_at(ledger.env_steps)
+                other = 1 - int(ledger.shared.vectors[0])
+                adam_step(self.vectors, self.pages[other], gradient, learning_rate, self.config)
+                ledger.shared.vectors[0] = other
+                staleness = ledger.updates - self.pulled_version
+                losses = {**losses, "grad_norm": norm, "staleness": staleness, "learning_rate": learning_rate}
+            ledger.record(env_steps, losses, episodes, core_seconds, last)
+            if ledger.crosses():
+                self.memory.candidate.parameters[:] = self.parameters.numpy()
 
     def sum_over_workers(self, values: Tensor) -> Tensor:
         """The sum of `values` over the workers that update together: here each worker updates alone."""
@@ -144,10 +176,12 @@ class SyncLearner(Learner):
         memory = self.memory
         if self.rank != 0:
             memory.arrive.release()
-            pass_gate(memory.depart[self.rank], self.looks)
+            with memory.signs.waits(self.rank):
+                pass_gate(memory.depart[self.rank], self.looks)
             return
-        for _ in memory.depart[1:]:
-            pass_gate(memory.arrive, self.looks)
+        with memory.signs.waits(0):
+            for _ in memory.depart[1:]:
+                pass_gate(memory.arrive, self.looks)
         action()
         for gate in memory.depart[1:]:
             gate.release()
@@ -170,7 +204,14 @@ class SyncLearner(Learner):
         self.together(add)
         return torch.from_numpy(sums[self.rank].copy())
 
-    def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+    def push(
+        self,
+        gradient: Tensor | None,
+        env_steps: int,
+        losses: dict[str, float],
+        episodes: list[Episode],
+        last: bool = True,
+    ) -> None:
         """Apply the gradient over all workers' steps: g = Σᵢ nᵢ gᵢ / Σᵢ nᵢ, or Σᵢ gᵢ of summed losses; then clip it.
 
         Where nothing is new (updates from replay buffers after the first) every worker's weighs the same.
@@ -197,7 +238,7 @@ class SyncLearner(Learner):
                 means = dict(zip(losses, (weights @ slots.losses).tolist(), strict=True))
             ended = np.concatenate([rows[:count] for rows, count in zip(slots.ended, slots.episodes, strict=True)])
             with self.memory.lock:  # the parent reads under it
-                self._apply(combined, norm, total, means, ended, float(slots.core_seconds.sum()))
+                self._apply(combined, norm, total, means, ended, float(slots.core_seconds.sum()), last)
 
         self.together(update)
 
@@ -208,23 +249,25 @@ def pass_gate(gate: Any, looks: int) -> None:
         gate.acquire()
 
 
-def adam_step(vectors: dict[str, Tensor], gradient: Tensor, learning_rate: float, config: Config) -> None:
-    """One step of Adam on flat vectors, in place (Kingma & Ba 2015, algorithm 1).
+def adam_step(
+    old: dict[str, Tensor], new: dict[str, Tensor], gradient: Tensor, learning_rate: float, config: Config
+) -> None:
+    """One step of Adam on flat vectors, from one page to another (Kingma & Ba 2015, algorithm 1).
 
     m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²,   θ ← θ − α / (1 − β₁ᵗ) · m / (√(v / (1 − β₂ᵗ)) + ε)
 
     Written out because the vectors are shared memory, and because building torch's optimiser imports its compiler,
     which takes a worker as long to start as torch itself.
     """
-    moment1, moment2, step = vectors["moment1"], vectors["moment2"], vectors["step"]
-    step += 1
-    t = int(step)
-    moment1.lerp_(gradient, 1.0 - config.adam_beta1)
-    moment2.mul_(config.adam_beta2).addcmul_(gradient, gradient, value=1.0 - config.adam_beta2)
+    torch.add(old["step"], 1, out=new["step"])
+    t = int(new["step"])
+    moment1 = torch.lerp(old["moment1"], gradient, 1.0 - config.adam_beta1, out=new["moment1"])
+    moment2 = torch.mul(old["moment2"], config.adam_beta2, out=new["moment2"])
+    moment2.addcmul_(gradient, gradient, value=1.0 - config.adam_beta2)
     correction = (1.0 - config.adam_beta2**t) ** 0.5  # of √v, put into the two numbers instead: one pass less
     divisor = moment2.sqrt().add_(config.adam_epsilon * correction)
     step_size = learning_rate * correction / (1.0 - config.adam_beta1**t)
-    vectors["parameters"].addcdiv_(moment1, divisor, value=-step_size)
+    torch.addcdiv(old["parameters"], moment1, divisor, value=-step_size, out=new["parameters"])
 
 
 def sum_weighted(vectors: Tensor, weights: Tensor) -> Tensor:

@@ -5,113 +5,186 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from typing import Any
 
-from rl.memory import SPAWN
+from rl.memory import SPAWN, WorkerSigns
 from rl.worker import run_worker
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 POLL_SECONDS = 0.02
 STOP_SECONDS = 3.0  # once the run is asked to stop, workers may take so long to end their segment
 FAULT_SECONDS = 1.0  # after a fault, so long
+STACK_SECONDS = 0.5  # a worker that hangs may take so long to tell where
+Poll = Callable[[Callable[[], bool]], bool]
 
 
-def supervise(
-    workers: int,
-    arguments: tuple[Any, ...],
-    on_ready: Callable[[], None],
-    poll: Callable[[Callable[[], bool]], bool],
-    on_fault: Callable[[str], None],
-) -> None:
-    """Run workers to their end; return when none is left.
+class Worker:
+    """A worker process, as the parent knows it."""
 
-    Args:
-        workers: how many.
-        arguments: of `run_worker`, between the rank and the channel.
-        on_ready: called once, when all have built their environments and are about to start.
-        poll: called about every 20 ms with a function that says whether a worker has failed meanwhile, so that it
-            need not finish what takes long; True asks the run to stop (the caller has told the workers).
-        on_fault: is given the cause when a worker fails: its traceback, signal or exit code.
-    """
-    os.environ.update(ONE_THREAD)  # inherited: it must be there before a worker imports numpy or torch
-    processes, channels = [], []
-    try:
-        with sigint_blocked(signal.SIGTERM):  # inherited too: both may be sent to all processes, the parent answers
-            for rank in range(workers):
-                ours, theirs = SPAWN.Pipe()
-                process = SPAWN.Process(
-                    target=run_worker, args=(rank, *arguments, theirs), name=f"worker {rank}", daemon=True
-                )
-                process.start()
-                theirs.close()
-                processes.append(process)
-                channels.append(ours)
-        watch(processes, channels, on_ready, poll, on_fault)
-    finally:
-        for process in processes:
-            process.kill()
-        for process, channel in zip(processes, channels, strict=True):
-            process.join()
-            channel.close()
+    def __init__(self, rank: int, arguments: tuple[Any, ...]) -> None:
+        """Start it; `arguments` are those of `run_worker` between the rank and the channel."""
+        self.rank = rank
+        self.channel, theirs = SPAWN.Pipe()
+        self.process = SPAWN.Process(
+            target=run_worker, args=(rank, *arguments, theirs), name=f"worker {rank}", daemon=True
+        )
+        with sigint_blocked(signal.SIGTERM):  # inherited: both may be sent to all processes, the parent answers
+            self.process.start()
+        theirs.close()
+        self.ready = self.settled = False  # settled: it has said how it ended
+        self.seen, self.seen_at = -1, time.monotonic()  # of its progress
+
+    def receive(self) -> tuple[str, Any] | None:
+        """Its next message, or None where there is none."""
+        with contextlib.suppress(EOFError, OSError):
+            if self.channel.poll():
+                return self.channel.recv()
+        return None
+
+    def let_go_on(self) -> None:
+        """Start its work."""
+        with contextlib.suppress(OSError):  # it died meanwhile: found at the next look
+            self.channel.send("start")
+
+    def end(self) -> None:
+        """See it gone."""
+        self.process.kill()
+        self.process.join()
+        self.channel.close()
 
 
-def watch(
-    processes: list[Any],
-    channels: list[Connection],
-    on_ready: Callable[[], None],
-    poll: Callable[[Callable[[], bool]], bool],
-    on_fault: Callable[[str], None],
-) -> None:
-    """Look after running workers until all have ended, or their time after a stop or a fault is over."""
+class Supervisor:
+    """Runs workers to their end."""
 
-    def failed() -> bool:
-        return any(process.exitcode for process in processes)
+    def __init__(
+        self,
+        workers: int,
+        arguments: Callable[[int], tuple[Any, ...]],
+        signs: WorkerSigns,
+        on_ready: Callable[[], None],
+        poll: Poll,
+        on_state: Callable[[int, bytes | None], None],
+        on_fault: Callable[[str], bool],
+        timeout: float,
+    ) -> None:
+        """Nothing is started yet.
 
-    ready, faults, deadline = 0, 0, float("inf")
-    settled = set()  # workers that have said how they ended
-    while True:
-        alive = [pair for pair in zip(processes, channels, strict=True) if pair[0].is_alive()]
-        wait([process.sentinel for process, _ in alive] + [channel for _, channel in alive], timeout=POLL_SECONDS)
-        for process, channel in zip(processes, channels, strict=True):
-            ended = process.exitcode  # read before the channel: what it said last is then already there
-            while message := receive(channel):
-                if message == "ready":
-                    ready += 1
-                    if ready == len(processes):
-                        on_ready()
-                        for other in channels:
-                            with contextlib.suppress(OSError):  # it died meanwhile: found at the next look
-                                other.send("start")
-                    continue
-                settled.add(process)
-                if message != "done":
-                    faults += 1
-                    on_fault(f"{process.name} {message}")
-            if ended is not None and process not in settled:
-                settled.add(process)
-                faults += 1
-                on_fault(f"{process.name} {last_words(ended)}")
-        stopping = poll(failed)
-        if stopping or faults or len(settled) == len(processes):  # "done" is said before a process ends
-            deadline = min(deadline, time.monotonic() + (FAULT_SECONDS if faults else STOP_SECONDS))
-            if time.monotonic() > deadline or ready < len(processes):
-                return  # whoever is left is killed
-        if not alive:  # before the last look, so that nothing they said was missed
+        Args:
+            workers: how many.
+            arguments: of `run_worker` of a rank, between the rank and the channel; asked at each start.
+            signs: of life, which workers write.
+            on_ready: called once, when all have built their environments and are about to start.
+            poll: called about every 20 ms with a function that says whether a worker has failed meanwhile, so that it
+                need not finish what takes long; True asks the run to stop (the caller has told the workers).
+            on_state: is given a worker's rank and where it stands; None where that was lost with it.
+            on_fault: is given the cause when a worker fails: its traceback, signal or exit code, or where it hangs;
+                True starts another one in its place.
+            timeout: seconds without progress after which a worker counts as hung.
+        """
+        self.arguments, self.signs, self.on_ready, self.poll = arguments, signs, on_ready, poll
+        self.on_state, self.on_fault, self.timeout = on_state, on_fault, timeout
+        self.ranks, self.crew, self.started, self.faults = range(workers), [], False, 0
+
+    def run(self) -> None:
+        """Return when no worker is left."""
+        os.environ.update(ONE_THREAD)  # inherited: it must be there before a worker imports numpy or torch
+        try:
+            for rank in self.ranks:
+                self.crew.append(Worker(rank, self.arguments(rank)))
+            self.watch()
+        finally:
+            for worker in self.crew:
+                worker.process.kill()
+            for worker in self.crew:
+                worker.end()
+                if not worker.settled:
+                    self.on_state(worker.rank, None)
+
+    def watch(self) -> None:
+        """Look after running workers until all have ended, or their time after a stop or a fault is over."""
+        deadline = float("inf")
+        while True:
+            alive = [worker for worker in self.crew if worker.process.is_alive()]
+            wait([one.process.sentinel for one in alive] + [one.channel for one in alive], timeout=POLL_SECONDS)
+            for worker in list(self.crew):
+                self.look_after(worker)
+            if not self.started and all(worker.ready for worker in self.crew):
+                self.started = True
+                self.on_ready()
+                for worker in self.crew:
+                    worker.let_go_on()
+            stopping = self.poll(self.failed)
+            if stopping or self.faults or all(worker.settled for worker in self.crew):  # said before a process ends
+                deadline = min(deadline, time.monotonic() + (FAULT_SECONDS if self.faults else STOP_SECONDS))
+                if time.monotonic() > deadline or not all(worker.ready for worker in self.crew):
+                    return  # whoever is left is killed
+            if not alive:  # before the last look, so that nothing they said was missed
+                return
+
+    def failed(self) -> bool:
+        """Whether a worker has failed."""
+        return any(worker.process.exitcode for worker in self.crew)
+
+    def look_after(self, worker: Worker) -> None:
+        """Hear what a worker says, find out how it ended, or that it hangs."""
+        ended = worker.process.exitcode  # read before the channel: what it said last is then already there
+        while message := worker.receive():
+            kind, payload = message
+            if kind == "ready":
+                worker.ready = True
+                if self.started:
+                    worker.let_go_on()
+            elif kind == "failed":
+                self.fail(worker, payload)
+            else:
+                worker.settled = kind == "done"
+                self.on_state(worker.rank, payload)
+        if worker.settled or worker not in self.crew:
             return
+        if ended is not None:
+            self.fail(worker, last_words(ended))
+        elif self.hangs(worker):
+            where = self.where(worker)
+            worker.process.kill()
+            self.fail(worker, f"made no progress for {self.timeout:g} s (--worker-timeout){where}")
+
+    def fail(self, worker: Worker, cause: str) -> None:
+        """Tell a fault, and start another worker if that is wanted."""
+        worker.settled = True
+        self.on_state(worker.rank, None)
+        if self.on_fault(f"{worker.process.name} {cause}"):
+            worker.end()
+            self.signs.waiting[worker.rank] = 0
+            self.crew[self.crew.index(worker)] = Worker(worker.rank, self.arguments(worker.rank))
+        else:
+            self.faults += 1
+
+    def hangs(self, worker: Worker) -> bool:
+        """Whether a worker has made no progress for too long; one that waits for others has none to make."""
+        now, seen = time.monotonic(), int(self.signs.progress[worker.rank])
+        idle = self.signs.waiting[worker.rank] or (worker.ready and not self.started)
+        if idle or seen != worker.seen:
+            worker.seen, worker.seen_at = seen, now
+        return now - worker.seen_at > self.timeout
+
+    def where(self, worker: Worker) -> str:
+        """The line that a worker stands at, if it can still tell."""
+        before = len(self.signs.stacks.read())
+        with contextlib.suppress(OSError):
+            os.kill(worker.process.pid, signal.SIGUSR1)
+        deadline = time.monotonic() + STACK_SECONDS
+        while time.monotonic() < deadline:
+            lines = self.signs.stacks.read()[before:].splitlines()
+            if len(lines) > 1:
+                return f", at {lines[1].strip()}"
+            time.sleep(0.01)
+        return ", and cannot tell where"
 
 
 def last_words(exitcode: int) -> str:
     """What an exit code says about how a worker ended."""
     return f"was killed by {signal.Signals(-exitcode).name}" if exitcode < 0 else f"ended early: exit code {exitcode}"
-
-
-def receive(channel: Connection) -> str | None:
-    """The next message of a worker, or None where there is none."""
-    with contextlib.suppress(EOFError, OSError):
-        if channel.poll():
-            return channel.recv()
-    return None
 
 
 @contextlib.contextmanager

@@ -22,9 +22,9 @@ from rl.ledger import Ledger
 from rl.memory import LearnerMemory
 from rl.preflight import choose_run_dir, claim, probe_environment, require_importable, require_room
 from rl.randomness import training_key
-from rl.supervisor import noted_signals, supervise
+from rl.supervisor import Supervisor, noted_signals
 from rl.tracking import Notify, Tracker
-from rl.worker import OWN, Parts, build_worker, run_segments
+from rl.worker import OWN, Parts, build_worker, has_environments, load_worker_state, run_segments, worker_state
 
 INTERVAL_EPISODES = 2**24  # number of the first one of an evaluation during training: none of the others gets there
 OnRow = Callable[[dict[str, float]], None]
@@ -91,8 +91,14 @@ class Run:
             self.learner.load_state(state["learner"])
             self.ledger.load_state(state["ledger"])
             self.attempts = state["attempts"]
-        self.key = training_key(self.resumed_at or 0)
-        self.rows_read, self.checkpointed_at = 0, self.ledger.env_steps
+            if state.get("candidate") is not None:
+                self.memory.candidate.parameters[:] = state["candidate"].numpy()
+        # Where each worker stands, as it said last; None: it begins with new episodes.
+        self.standing: list[bytes | None] = [None] * config.workers
+        for rank, saved in enumerate((state or {}).get("workers", [])):
+            self.standing[rank] = None if saved is None else saved.numpy().tobytes()
+        self.told: set[int] = set()  # ranks that have said it for the checkpoint that is due
+        self.rows_read = self.restarts = 0
         self.startup_seconds = 0.0
         self.signal: int | None = None
         self.fault: str | None = None
@@ -106,18 +112,21 @@ class Run:
         if self.ledger.attempt_pending and not self.fault:
             self.judge(worker_failed)
         self.write_rows(worker_failed)
-        if self.ledger.env_steps - self.checkpointed_at >= self.config.checkpoint_interval:
+        if self.ledger.checkpoint_due and len(self.told) == self.config.workers:
             self.checkpoint()
         return self.signal is not None
 
     def write_rows(self, worker_failed: Callable[[], bool] = never) -> None:
-        """Bring the record up to the last closed row."""
+        """Bring the record up to the last closed row; one whose evaluation a signal cut short is left to a resumed run."""
         for row in self.ledger.rows(self.rows_read):
-            self.rows_read += 1
             evaluation = {}
             if self.ledger.evaluates(row.env_steps - row.interval_env_steps, row.env_steps):
                 evaluation = {} if self.fault else self.evaluate_now(worker_failed)
-                self.ledger.evaluated()
+                if not evaluation and self.exact and self.signal is not None:
+                    return
+                with self.locked():
+                    self.ledger.evaluated()
+            self.rows_read += 1
             self.on_row(self.tracker.row(row, evaluation))
 
     def evaluate_now(self, worker_failed: Callable[[], bool] = never) -> dict[str, float]:
@@ -152,9 +161,11 @@ class Run:
         """Play fresh episodes with the parameters of a crossing: the run is solved if they reach the threshold too."""
         env_steps, seconds, window_mean = self.ledger.crossing
         with self.locked():  # until then it is still being copied
-            self.agent.load(torch.from_numpy(self.memory.vectors.candidate))
+            self.agent.load(torch.from_numpy(self.memory.candidate.parameters))
         offset = (2 + len(self.attempts)) * self.config.eval_episodes
         returns = self.evaluate(greedy=False, offset=offset, worker_failed=worker_failed)
+        if returns is None and self.signal is not None:
+            return  # it is left to the run that goes on
         confirmed = returns is not None and bool(returns >= self.reward_threshold)
         self.attempts.append(
             {"env_steps": env_steps, "seconds": seconds, "window_mean": window_mean,
@@ -179,15 +190,31 @@ class Run:
         return None if returns is None else float(returns.mean())
 
     def checkpoint(self) -> bool:
-        """Save what the run needs to go on; False where the lock was never released (its holder was killed)."""
+        """Save what the run needs to go on; False where the lock was not to be had."""
         with self.locked() as held:
             if not held:
                 return False
-            state = {"learner": self.learner.state(), "ledger": self.ledger.state(), "attempts": self.attempts,
-                     "env_steps": self.ledger.env_steps, "parts": replaced(self.parts)}  # fmt: skip
+            ledger, pending = self.ledger, self.ledger.attempt_pending
+            candidate = torch.from_numpy(self.memory.candidate.parameters.copy()) if pending else None
+            state = {"learner": self.learner.state(), "ledger": ledger.state(self.rows_read), "candidate": candidate,
+                     "attempts": self.attempts, "env_steps": ledger.env_steps, "parts": replaced(self.parts)}  # fmt: skip
+        state["workers"] = [None if saved is None else torch.frombuffer(bytearray(saved), dtype=torch.uint8)
+                            for saved in self.standing]  # fmt: skip
         save_checkpoint(self.run_dir / "checkpoint.pt", self.config, state)
-        self.checkpointed_at = state["env_steps"]
+        with self.locked():
+            self.told.clear()
+            ledger.checkpointed()
         return True
+
+    def note_state(self, rank: int, saved: bytes | None) -> None:
+        """Where a worker stands."""
+        self.standing[rank] = saved
+        self.told.add(rank)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the run goes on from a checkpoint as if it had never stopped."""
+        return self.config.mode != "async"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[bool]:
@@ -226,17 +253,36 @@ class Run:
 
     def train_here(self) -> None:
         """Serial mode: everything in this process."""
+        key = training_key(self.resumed_at or 0)
         learner, collector, experience = build_worker(
-            0, self.config, self.make_environments, self.memory, self.ledger, self.key, self.parts
+            0, self.config, self.make_environments, self.memory, self.ledger, key, self.parts
         )
+        if self.standing[0] is not None:
+            load_worker_state(collector, experience, self.standing[0])
         self.start()
-        run_segments(learner, collector, experience, self.poll)
+
+        def stand() -> None:
+            if self.ledger.checkpoint_due:
+                self.note_state(0, worker_state(collector, experience))
+
+        self.poll()  # a run that goes on may have stopped before a verdict
+        run_segments(learner, collector, experience, self.poll, stand)
+        self.note_state(0, worker_state(collector, experience))
         collector.environments.close()
 
     def train_in_workers(self) -> None:
         """Async and sync mode: worker processes train, this one watches."""
-        arguments = (self.config, self.make_environments, self.memory, self.ledger, self.key, self.parts)
-        supervise(self.config.workers, arguments, self.start, self.poll, self.worker_failed)
+        Supervisor(
+            self.config.workers, self.arguments_of, self.memory.signs, self.start, self.poll, self.note_state,
+            self.worker_failed, self.config.worker_timeout,
+        ).run()  # fmt: skip
+
+    def arguments_of(self, rank: int) -> tuple[Any, ...]:
+        """Of `run_worker`: a worker that is started anew draws random numbers that the run has not used."""
+        began_anew = self.restarts > 0
+        key = training_key(self.ledger.env_steps if began_anew else self.resumed_at or 0)
+        saved = None if began_anew else self.standing[rank]
+        return self.config, self.make_environments, self.memory, self.ledger, key, self.parts, saved
 
     def start(self) -> None:
         """Training begins: everything before was start-up."""
@@ -250,10 +296,20 @@ class Run:
             self.notify(cause)
             self.ledger.request_stop()
 
-    def worker_failed(self, cause: str) -> None:
-        """Note a worker's fault, unless the run is being stopped: what ends then, ends by the signal."""
-        if self.signal is None:
-            self.fail(cause)
+    def worker_failed(self, cause: str) -> bool:
+        """Note a worker's fault, unless the run is being stopped: what ends then, ends by the signal.
+
+        Returns:
+            Whether another worker should take its place.
+        """
+        if self.signal is not None or self.ledger.finished:
+            return False
+        if self.restarts < self.config.restart_workers and not self.fault:
+            self.restarts += 1
+            self.notify(f"{cause}\nanother one takes its place ({self.restarts} of {self.config.restart_workers})")
+            return True
+        self.fail(cause)
+        return False
 
     @contextlib.contextmanager
     def noting_faults(self) -> Iterator[None]:
@@ -262,6 +318,15 @@ class Run:
             yield
         except (Exception, SystemExit):
             self.fail(f"the run failed:\n{traceback.format_exc()}")
+
+    def say_how_it_goes_on(self) -> None:
+        """Say in one line what of a resumed run is not as if it had never stopped."""
+        anew = [rank for rank, saved in enumerate(self.standing) if saved is None or not has_environments(saved)]
+        words = ["asynchronous workers do not repeat, nothing of the run is lost"] if not self.exact else []
+        if anew:
+            words.append(f"environments of worker {', '.join(map(str, anew))} begin their next episodes")
+        if words:
+            self.notify(f"going on from {self.resumed_at} env steps, not bit by bit: {'; '.join(words)}")
 
     # --- the end
 
@@ -317,6 +382,8 @@ class Run:
         """
         self.notify, self.on_row = notify, on_row
         with noted_signals(self.note_signal), self.own_run_dir():
+            if self.resumed_at is not None:
+                self.say_how_it_goes_on()
             self.tracker = Tracker(
                 self.run_dir, self.config, self.reward_threshold, notify, self.resumed_at, self.ledger.row_opened_at
             )
@@ -330,7 +397,7 @@ class Run:
                     self.judge()
                 if self.ledger.solved and self.config.stop_when_solved:
                     # The run ends at its crossing: async workers went on while it was being confirmed.
-                    self.learner.parameters.copy_(torch.from_numpy(self.memory.vectors.candidate))
+                    self.learner.parameters.copy_(torch.from_numpy(self.memory.candidate.parameters))
                 if not self.checkpoint():
                     self.notify("a worker was killed while it held the lock: the last checkpoint stands")
             self.ledger.close_row()

@@ -4,6 +4,8 @@ Nothing here imports torch before the worker watches its parent: a worker must e
 still importing.
 """
 
+import faulthandler
+import io
 import multiprocessing
 import os
 import signal
@@ -46,6 +48,7 @@ def run_worker(
     ledger: Ledger,
     training_key: int,
     parts: Parts,
+    saved: bytes | None,
     channel: Connection,
 ) -> None:
     """The life of a worker process: get ready, wait for the start, run segments, report what went wrong.
@@ -58,10 +61,13 @@ def run_worker(
         ledger: likewise.
         training_key: of the random numbers.
         parts: of an experiment.
-        channel: sends "ready", then "done" or a traceback to the parent, receives the start.
+        saved: of `worker_state`, where the run goes on; else None.
+        channel: sends what it is about to the parent and what goes with it ("ready"; "state" and "done" with the
+            worker's state; "failed" with a traceback), receives the start.
     """
     end_with_parent()
     leave_signals_to_parent()
+    faulthandler.register(signal.SIGUSR1, memory.signs.stacks.fd, all_threads=False)  # the parent asks where it hangs
     try:
         import torch
 
@@ -69,13 +75,24 @@ def run_worker(
         learner, collector, experience = build_worker(
             rank, config, make_environments, memory, ledger, training_key, parts
         )
-        channel.send("ready")
+        if saved is not None:
+            load_worker_state(collector, experience, saved)
+
+        def tell(kind: str) -> None:
+            channel.send((kind, worker_state(collector, experience)))
+
+        def between() -> None:
+            with memory.signs.waits(rank):
+                await_parent(ledger)
+
+        channel.send(("ready", None))
         channel.recv()
-        run_segments(learner, collector, experience, lambda: await_parent(ledger))
+        between()  # a run that goes on may have stopped before a verdict
+        run_segments(learner, collector, experience, between, StateSender(ledger, lambda: tell("state")))
+        tell("done")
         collector.environments.close()
-        channel.send("done")
     except BaseException:  # SystemExit from an environment is a failure too
-        channel.send(f"failed:\n{traceback.format_exc()}")
+        channel.send(("failed", f"failed:\n{traceback.format_exc()}"))
         sys.exit(1)
 
 
@@ -105,7 +122,7 @@ def build_worker(
     collector = Collector(
         environments, flat.agent, noise, seeds, config.segment_length, config.carry_state,
         record=config.unroll == "recorded", stop_at_episode_end=config.stops_at_episode_end,
-        policy=acting_policy(config, owned), for_replay=config.replays,
+        policy=acting_policy(config, owned), for_replay=config.replays, progress=memory.signs.progress[rank : rank + 1],
     )  # fmt: skip
     learner = (parts.make_learner or make_learner)(config, memory, ledger, rank)
     if config.replays:
@@ -119,7 +136,11 @@ def build_worker(
 
 
 def run_segments(
-    learner: "Learner", collector: "Collector", experience: "Experience", between: Callable[[], Any]
+    learner: "Learner",
+    collector: "Collector",
+    experience: "Experience",
+    between: Callable[[], Any],
+    after: Callable[[], Any] = lambda: None,
 ) -> None:
     """Pull, act for N steps, differentiate, push: until the ledger says that the run is over.
 
@@ -128,6 +149,7 @@ def run_segments(
         collector: owner of environments and core state.
         experience: owner of what is learnt from, and of the local agent.
         between: called after every push.
+        after: called after every segment, before the last of these.
     """
     flat = experience.flat
     while not learner.ledger.finished:
@@ -137,6 +159,7 @@ def run_segments(
         updates = experience.add(segment)
         if not updates:
             learner.push(None, env_steps, {}, episodes)
+            after()
             between()
         for update in range(updates):
             if update > 0:  # the segment is entered already
@@ -144,15 +167,56 @@ def run_segments(
                     break
                 learner.pull(flat)
                 env_steps, episodes = 0, []
-            losses = experience.differentiate()
-            learner.push(flat.gradient, env_steps, losses, episodes)
+            losses, last = experience.differentiate(), update == updates - 1
+            learner.push(flat.gradient, env_steps, losses, episodes, last)
+            if last:
+                after()
             between()
 
 
 def await_parent(ledger: Ledger) -> None:
-    """Sync workers stand still while the parent confirms or evaluates, so that the record repeats; async ones go on."""
+    """Sync workers stand still while the parent confirms, evaluates or saves, so that the record repeats."""
     while ledger.waiting:
         time.sleep(0.001)
+
+
+def worker_state(collector: "Collector", experience: "Experience") -> bytes:
+    """What a worker goes on from, between two segments; as bytes, since multiprocessing would share tensors instead."""
+    import torch
+
+    file = io.BytesIO()
+    torch.save({"collector": collector.state(), "experience": experience.state()}, file)
+    return file.getvalue()
+
+
+def load_worker_state(collector: "Collector", experience: "Experience", saved: bytes) -> None:
+    """Go on from `worker_state`."""
+    import torch
+
+    state = torch.load(io.BytesIO(saved), weights_only=True)
+    collector.load_state(state["collector"])
+    experience.load_state(state["experience"])
+
+
+def has_environments(saved: bytes) -> bool:
+    """Whether the environments of a `worker_state` could tell where they stood."""
+    import torch
+
+    return torch.load(io.BytesIO(saved), weights_only=True)["collector"]["environments"] is not None
+
+
+class StateSender:
+    """Tells the parent where the worker stands, once for each checkpoint that is due."""
+
+    def __init__(self, ledger: Ledger, tell: Callable[[], Any]) -> None:
+        self.ledger, self.tell, self.told = ledger, tell, -1
+
+    def __call__(self) -> None:
+        """Tell if it was not told yet."""
+        number = self.ledger.checkpoint_number
+        if self.ledger.checkpoint_due and self.told != number:
+            self.told = number
+            self.tell()
 
 
 def end_with_parent() -> None:

@@ -438,7 +438,7 @@ def test_every_attempt_stands_in_the_summary_and_the_run_is_solved_at_its_crossi
         played = evaluate(greedy, offset, **rest)
         assert greedy or played == 8.0  # 8 steps worth 1 each
         if run.ledger.attempt_pending:  # played by the parameters of the crossing
-            assert np.array_equal(run.agent.parameters.numpy(), run.memory.vectors.candidate)
+            assert np.array_equal(run.agent.parameters.numpy(), run.memory.candidate.parameters)
             assert run.agent.parameters.any()
         if not refuted and not greedy:
             refuted.append(offset)

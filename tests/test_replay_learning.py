@@ -384,7 +384,7 @@ def test_the_state_carried_from_reading_to_reading_is_that_of_one_long_unroll(co
     with torch.no_grad():
         output, state = experience.agent.unroll(observations, start, is_first)
         torch.testing.assert_close(torch.cat([values[:3] for values in said]), output.values, rtol=0, atol=1e-12)
-        torch.testing.assert_close(experience.state, state, rtol=0, atol=1e-12)
+        torch.testing.assert_close(experience.state_read, state, rtol=0, atol=1e-12)
         if target is not None:
             _, state = target.unroll(observations, start, is_first)
             torch.testing.assert_close(experience.target_state, state, rtol=0, atol=1e-12)
@@ -399,7 +399,7 @@ def test_where_an_episode_is_left_its_state_is_left_too(core):
     replay.experience.differentiate()
     for _ in range(6):
         replay.act()
-    for state in (replay.experience.state, replay.experience.target_state):
+    for state in (replay.experience.state_read, replay.experience.target_state):
         for part in state:
             part[:] = torch.nan
     losses = replay.experience.differentiate()
