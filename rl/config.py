@@ -58,6 +58,9 @@ class Config:
     mode: Literal["async", "sync", "serial"] = "async"
     """async: workers push under one lock (A3C). sync: one update with the gradients of all, bit-reproducible. serial:
     no processes, for debugging (needs --workers 1)."""
+    reduce: Literal["ordered", "all_reduce"] = "ordered"
+    """Under torchrun: gradients are added up by rank 0, in order (equal bit for bit to one machine), or by all together
+    (equal to rounding)."""
     workers: int = 2
     """Spawned worker processes, one thread each."""
     envs_per_worker: int = 32
@@ -199,8 +202,8 @@ class Config:
         if self.mode == "serial" and self.workers != 1:
             raise ValueError(f"--workers {self.workers}: --mode serial has no worker processes, it needs --workers 1")
         if self.restart_workers and self.mode != "async":
-            raise ValueError(f"--restart-workers {self.restart_workers}: --mode {self.mode} goes on with --resume, 0 is "
-                             "needed")  # fmt: skip
+            raise ValueError(f"--restart-workers {self.restart_workers}: --mode {self.mode} goes on with --resume, "
+                             "0 is needed")  # fmt: skip
         if self.total_env_steps // self.log_interval > 1_000_000:
             needed = self.total_env_steps // 1_000_000 + 1
             raise ValueError(f"--log-interval {self.log_interval}: the record would exceed a million rows, "

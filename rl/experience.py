@@ -21,7 +21,7 @@ class Experience(Protocol):
         """Leave one gradient in the agent, at the parameters of the last pull; what is logged of its loss."""
 
     def state(self) -> dict[str, Any]:
-        """What makes the next updates, beside parameters and segments, as tensors and plain Python; between segments."""
+        """What makes the next updates, beside parameters and segments, as tensors and plain Python."""
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from `state()`."""

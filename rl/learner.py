@@ -6,7 +6,7 @@ Adam's moments are flat vectors, so a pull is one copy and a push one optimiser 
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -149,6 +149,19 @@ class Learner:
         """Whether all the workers that update together are ready for it."""
         return int(self.sum_over_workers(torch.tensor([not ready, 0, 0]).double())[0]) == 0
 
+    def publish(self) -> None:
+        """Let all workers have the same vectors and ledger, before the first segment: in shared memory they do."""
+
+    def stand_still(self) -> None:
+        """Wait while the parent confirms, evaluates or saves, so that the record repeats; async workers go on."""
+        with self.memory.signs.waits(self.rank):
+            while self.ledger.waiting:
+                time.sleep(0.001)
+
+    def gather(self, standing: bytes) -> dict[int, bytes]:
+        """By rank, where the workers stand that the parent hears of through this one: its own."""
+        return {self.rank: standing}
+
     def state(self) -> dict[str, Tensor]:
         """Copies of what makes the learner go on: parameters, Adam's moments and its step count."""
         return {name: vector.clone() for name, vector in self.vectors.items()}
@@ -192,17 +205,21 @@ class SyncLearner(Learner):
         Raises:
             FloatingPointError: this worker's are not finite.
         """
+        self.check(values)
         sums = self.memory.slots.sums
         sums[self.rank] = values.numpy()
-        if not np.isfinite(sums[self.rank]).all():  # here, or every worker would fail and none be the one
-            raise FloatingPointError("the advantages are not finite: look for nan or inf in observations and rewards, "
-                                     "or lower --learning-rate")  # fmt: skip
 
         def add() -> None:
             sums[:] = sums.sum(axis=0)
 
         self.together(add)
         return torch.from_numpy(sums[self.rank].copy())
+
+    def check(self, values: Tensor) -> None:
+        """Find values that are not finite in the worker that has them, or every one would fail and none be the one."""
+        if not values.isfinite().all():
+            raise FloatingPointError("the advantages are not finite: look for nan or inf in observations and rewards, "
+                                     "or lower --learning-rate")  # fmt: skip
 
     def push(
         self,
@@ -216,6 +233,11 @@ class SyncLearner(Learner):
 
         Where nothing is new (updates from replay buffers after the first) every worker's weighs the same.
         """
+        self.fill(gradient, env_steps, losses, episodes)
+        self.together(lambda: self.update(gradient is not None, losses, last))
+
+    def fill(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+        """Write this worker's rows of the slots."""
         slots, rank = self.memory.slots, self.rank
         slots.env_steps[rank] = env_steps
         slots.core_seconds[rank] = self.core_seconds()
@@ -226,21 +248,25 @@ class SyncLearner(Learner):
         if episodes:
             slots.ended[rank, : len(episodes)] = episodes
 
-        def update() -> None:
-            total = int(slots.env_steps.sum())
-            weights = slots.env_steps / total if total else np.full(len(slots.env_steps), 1 / len(slots.env_steps))
-            combined, norm, means = None, 0.0, {}
-            if gradient is not None:
-                mean = self.config.loss_reduction == "mean"
-                shares = torch.from_numpy(weights if mean else np.ones_like(weights))
-                combined = sum_weighted(torch.from_numpy(slots.gradients), shares)
-                norm = clip(combined, self.config.max_gradient_norm)
-                means = dict(zip(losses, (weights @ slots.losses).tolist(), strict=True))
-            ended = np.concatenate([rows[:count] for rows, count in zip(slots.ended, slots.episodes, strict=True)])
-            with self.memory.lock:  # the parent reads under it
-                self._apply(combined, norm, total, means, ended, float(slots.core_seconds.sum()), last)
+    def update(self, learns: bool, names: Iterable[str], last: bool) -> None:
+        """Rank 0: one step with what all have written, if there are gradients, and one entry."""
+        slots = self.memory.slots
+        total = int(slots.env_steps.sum())
+        weights = slots.env_steps / total if total else np.full(len(slots.env_steps), 1 / len(slots.env_steps))
+        combined, norm, means = None, 0.0, {}
+        if learns:
+            combined = self.combined(weights)
+            norm = clip(combined, self.config.max_gradient_norm)
+            means = dict(zip(names, (weights @ slots.losses).tolist(), strict=True))
+        ended = np.concatenate([rows[:count] for rows, count in zip(slots.ended, slots.episodes, strict=True)])
+        with self.memory.lock:  # the parent reads under it
+            self._apply(combined, norm, total, means, ended, float(slots.core_seconds.sum()), last)
 
-        self.together(update)
+    def combined(self, weights: np.ndarray) -> Tensor:
+        """The gradient over all workers: with these weights where losses are means, else added up."""
+        mean = self.config.loss_reduction == "mean"
+        shares = torch.from_numpy(weights if mean else np.ones_like(weights))
+        return sum_weighted(torch.from_numpy(self.memory.slots.gradients), shares)
 
 
 def pass_gate(gate: Any, looks: int) -> None:

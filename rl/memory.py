@@ -55,14 +55,14 @@ class SharedArrays:
         return -(-int(np.prod(shape)) * dtype.itemsize // 64) * 64  # whole cache lines: no two arrays share one
 
     def _map(self) -> None:
-        self._whole, offset = np.frombuffer(self._block, np.uint8), 0
+        self.content, offset = np.frombuffer(self._block, np.uint8), 0
         for name, (shape, dtype) in self._layout.items():
             setattr(self, name, np.frombuffer(self._block, dtype, int(np.prod(shape)), offset).reshape(shape))
             offset += self._bytes(shape, dtype)
 
     def copy_from(self, other: "SharedArrays") -> None:
         """Take the content of another one of the same layout."""
-        self._whole[:] = other._whole
+        self.content[:] = other.content
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_layout": self._layout, "_block": self._block}

@@ -15,6 +15,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 POLL_SECONDS = 0.02
 STOP_SECONDS = 3.0  # once the run is asked to stop, workers may take so long to end their segment
 FAULT_SECONDS = 1.0  # after a fault, so long
+START_SECONDS = 120.0  # a worker may take so long to import and to build its environments
 STACK_SECONDS = 0.5  # a worker that hangs may take so long to tell where
 Poll = Callable[[Callable[[], bool]], bool]
 
@@ -64,7 +65,7 @@ class Supervisor:
         signs: WorkerSigns,
         on_ready: Callable[[], None],
         poll: Poll,
-        on_state: Callable[[int, bytes | None], None],
+        on_states: Callable[[dict[int, bytes | None]], None],
         on_fault: Callable[[str], bool],
         timeout: float,
     ) -> None:
@@ -77,13 +78,13 @@ class Supervisor:
             on_ready: called once, when all have built their environments and are about to start.
             poll: called about every 20 ms with a function that says whether a worker has failed meanwhile, so that it
                 need not finish what takes long; True asks the run to stop (the caller has told the workers).
-            on_state: is given a worker's rank and where it stands; None where that was lost with it.
+            on_states: is given where workers stand, by rank; None where that was lost with one.
             on_fault: is given the cause when a worker fails: its traceback, signal or exit code, or where it hangs;
                 True starts another one in its place.
             timeout: seconds without progress after which a worker counts as hung.
         """
         self.arguments, self.signs, self.on_ready, self.poll = arguments, signs, on_ready, poll
-        self.on_state, self.on_fault, self.timeout = on_state, on_fault, timeout
+        self.on_states, self.on_fault, self.timeout = on_states, on_fault, timeout
         self.ranks, self.crew, self.started, self.faults = range(workers), [], False, 0
 
     def run(self) -> None:
@@ -99,7 +100,7 @@ class Supervisor:
             for worker in self.crew:
                 worker.end()
                 if not worker.settled:
-                    self.on_state(worker.rank, None)
+                    self.on_states({worker.rank: None})
 
     def watch(self) -> None:
         """Look after running workers until all have ended, or their time after a stop or a fault is over."""
@@ -132,14 +133,14 @@ class Supervisor:
         while message := worker.receive():
             kind, payload = message
             if kind == "ready":
-                worker.ready = True
+                worker.ready, worker.seen_at = True, time.monotonic()
                 if self.started:
                     worker.let_go_on()
             elif kind == "failed":
                 self.fail(worker, payload)
             else:
                 worker.settled = kind == "done"
-                self.on_state(worker.rank, payload)
+                self.on_states(payload)
         if worker.settled or worker not in self.crew:
             return
         if ended is not None:
@@ -152,7 +153,7 @@ class Supervisor:
     def fail(self, worker: Worker, cause: str) -> None:
         """Tell a fault, and start another worker if that is wanted."""
         worker.settled = True
-        self.on_state(worker.rank, None)
+        self.on_states({worker.rank: None})
         if self.on_fault(f"{worker.process.name} {cause}"):
             worker.end()
             self.signs.waiting[worker.rank] = 0
@@ -166,7 +167,7 @@ class Supervisor:
         idle = self.signs.waiting[worker.rank] or (worker.ready and not self.started)
         if idle or seen != worker.seen:
             worker.seen, worker.seen_at = seen, now
-        return now - worker.seen_at > self.timeout
+        return now - worker.seen_at > (self.timeout if worker.ready else max(self.timeout, START_SECONDS))
 
     def where(self, worker: Worker) -> str:
         """The line that a worker stands at, if it can still tell."""

@@ -54,6 +54,7 @@ class Run:
         run_dir: Path,
         state: dict[str, Any] | None = None,
         parts: Parts = OWN,
+        in_group: bool = False,
     ) -> None:
         """Check the environment, draw the parameters, share the memory; nothing is started or written yet.
 
@@ -64,6 +65,7 @@ class Run:
             run_dir: folder of the record.
             state: of a checkpoint to go on from.
             parts: of an experiment, in the place of rl's own.
+            in_group: whether this is rank 0 of a group that torchrun started, whose other workers are not its own.
 
         Raises:
             ValueError: the environment cannot be made or is not supported, or workers could not make it.
@@ -71,6 +73,7 @@ class Run:
         self.began = time.monotonic()
         torch.set_num_threads(1)  # a second thread makes networks of this size slower
         self.config, self.make_environments, self.run_dir, self.parts = config, make_environments, run_dir, parts
+        self.in_group = in_group
         if config.mode != "serial":
             require_importable(make_environments=make_environments, **parts._asdict())
         if config.replays and parts.targets:
@@ -117,7 +120,7 @@ class Run:
         return self.signal is not None
 
     def write_rows(self, worker_failed: Callable[[], bool] = never) -> None:
-        """Bring the record up to the last closed row; one whose evaluation a signal cut short is left to a resumed run."""
+        """Bring the record up to the last closed row; one whose evaluation a signal cuts short is left for a resume."""
         for row in self.ledger.rows(self.rows_read):
             evaluation = {}
             if self.ledger.evaluates(row.env_steps - row.interval_env_steps, row.env_steps):
@@ -197,7 +200,8 @@ class Run:
             ledger, pending = self.ledger, self.ledger.attempt_pending
             candidate = torch.from_numpy(self.memory.candidate.parameters.copy()) if pending else None
             state = {"learner": self.learner.state(), "ledger": ledger.state(self.rows_read), "candidate": candidate,
-                     "attempts": self.attempts, "env_steps": ledger.env_steps, "parts": replaced(self.parts)}  # fmt: skip
+                     "attempts": self.attempts, "env_steps": ledger.env_steps,
+                     "parts": replaced(self.parts)}  # fmt: skip
         state["workers"] = [None if saved is None else torch.frombuffer(bytearray(saved), dtype=torch.uint8)
                             for saved in self.standing]  # fmt: skip
         save_checkpoint(self.run_dir / "checkpoint.pt", self.config, state)
@@ -206,10 +210,11 @@ class Run:
             ledger.checkpointed()
         return True
 
-    def note_state(self, rank: int, saved: bytes | None) -> None:
-        """Where a worker stands."""
-        self.standing[rank] = saved
-        self.told.add(rank)
+    def note_states(self, standing: dict[int, bytes | None]) -> None:
+        """Where workers stand, by rank."""
+        for rank, saved in standing.items():
+            self.standing[rank] = saved
+        self.told.update(standing)
 
     @property
     def exact(self) -> bool:
@@ -263,17 +268,18 @@ class Run:
 
         def stand() -> None:
             if self.ledger.checkpoint_due:
-                self.note_state(0, worker_state(collector, experience))
+                self.note_states({0: worker_state(collector, experience)})
 
         self.poll()  # a run that goes on may have stopped before a verdict
         run_segments(learner, collector, experience, self.poll, stand)
-        self.note_state(0, worker_state(collector, experience))
+        self.note_states({0: worker_state(collector, experience)})
         collector.environments.close()
 
     def train_in_workers(self) -> None:
         """Async and sync mode: worker processes train, this one watches."""
         Supervisor(
-            self.config.workers, self.arguments_of, self.memory.signs, self.start, self.poll, self.note_state,
+            1 if self.in_group else self.config.workers, self.arguments_of, self.memory.signs, self.start, self.poll,
+            self.note_states,
             self.worker_failed, self.config.worker_timeout,
         ).run()  # fmt: skip
 
@@ -281,8 +287,8 @@ class Run:
         """Of `run_worker`: a worker that is started anew draws random numbers that the run has not used."""
         began_anew = self.restarts > 0
         key = training_key(self.ledger.env_steps if began_anew else self.resumed_at or 0)
-        saved = None if began_anew else self.standing[rank]
-        return self.config, self.make_environments, self.memory, self.ledger, key, self.parts, saved
+        standing = [None] * self.config.workers if began_anew else self.standing
+        return (self.config, self.make_environments, self.memory, self.ledger, key, self.parts, standing, self.in_group)
 
     def start(self) -> None:
         """Training begins: everything before was start-up."""
@@ -304,6 +310,8 @@ class Run:
         """
         if self.signal is not None or self.ledger.finished:
             return False
+        if self.in_group:
+            self.standing = [None] * self.config.workers  # of an earlier moment than the parameters
         if self.restarts < self.config.restart_workers and not self.fault:
             self.restarts += 1
             self.notify(f"{cause}\nanother one takes its place ({self.restarts} of {self.config.restart_workers})")
@@ -412,16 +420,18 @@ def replaced(parts: Parts) -> list[str]:
     return [name for name in ("targets", "make_learner") if getattr(parts, name) is not None]
 
 
-def new_run(config: Config, make_environments: MakeEnvironments, parts: Parts = OWN) -> Run:
+def new_run(config: Config, make_environments: MakeEnvironments, parts: Parts = OWN, in_group: bool = False) -> Run:
     """A run from the start, in a folder of its own; `execute` trains it.
 
     Raises:
         ValueError: an option cannot work; nothing was started or written.
     """
-    return Run(config, make_environments, choose_run_dir(config), parts=parts)
+    return Run(config, make_environments, choose_run_dir(config), parts=parts, in_group=in_group)
 
 
-def resumed_run(run_dir: str | Path, make_environments: MakeEnvironments, parts: Parts = OWN) -> Run:
+def resumed_run(
+    run_dir: str | Path, make_environments: MakeEnvironments, parts: Parts = OWN, in_group: bool = False
+) -> Run:
     """A run that goes on from its checkpoint with its own config: parameters, optimiser, schedule, clock and record.
 
     Environments start new episodes, with random numbers that the run has not used before.
@@ -442,4 +452,4 @@ def resumed_run(run_dir: str | Path, make_environments: MakeEnvironments, parts:
     if state.get("parts", []) != replaced(parts):
         needed = " and ".join(state.get("parts", [])) or "no parts"
         raise ValueError(f"--resume {run_dir}: it learns with {needed} of an experiment, which alone can go on with it")
-    return Run(config, make_environments, Path(run_dir), state, parts)
+    return Run(config, make_environments, Path(run_dir), state, parts, in_group)

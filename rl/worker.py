@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
@@ -48,7 +47,8 @@ def run_worker(
     ledger: Ledger,
     training_key: int,
     parts: Parts,
-    saved: bytes | None,
+    standing: list[bytes | None],
+    in_group: bool,
     channel: Connection,
 ) -> None:
     """The life of a worker process: get ready, wait for the start, run segments, report what went wrong.
@@ -61,9 +61,10 @@ def run_worker(
         ledger: likewise.
         training_key: of the random numbers.
         parts: of an experiment.
-        saved: of `worker_state`, where the run goes on; else None.
-        channel: sends what it is about to the parent and what goes with it ("ready"; "state" and "done" with the
-            worker's state; "failed" with a traceback), receives the start.
+        standing: `worker_state` of every worker, where the run goes on; else None for each.
+        in_group: whether the others are on other machines, or started by torchrun on this one.
+        channel: sends what it is about to the parent and what goes with it ("ready"; "state" and "done" with workers'
+            states by rank; "failed" with a traceback), receives the start.
     """
     end_with_parent()
     leave_signals_to_parent()
@@ -72,25 +73,18 @@ def run_worker(
         import torch
 
         torch.set_num_threads(1)
-        learner, collector, experience = build_worker(
-            rank, config, make_environments, memory, ledger, training_key, parts
-        )
-        if saved is not None:
-            load_worker_state(collector, experience, saved)
+        if in_group:
+            from rl.group import Group, grouped, start_of_run
 
-        def tell(kind: str) -> None:
-            channel.send((kind, worker_state(collector, experience)))
-
-        def between() -> None:
-            with memory.signs.waits(rank):
-                await_parent(ledger)
-
+            group = Group(config.worker_timeout)
+            parts = grouped(parts, group)
+        work = build_worker(rank, config, make_environments, memory, ledger, training_key, parts)
+        if in_group:
+            start = start_of_run(config, len(work[2].flat), ledger.env_steps, training_key, standing)
+            group.broadcast_bytes(start)
         channel.send(("ready", None))
         channel.recv()
-        between()  # a run that goes on may have stopped before a verdict
-        run_segments(learner, collector, experience, between, StateSender(ledger, lambda: tell("state")))
-        tell("done")
-        collector.environments.close()
+        run_work(work, standing[rank], lambda *message: channel.send(message))
     except BaseException:  # SystemExit from an environment is a failure too
         channel.send(("failed", f"failed:\n{traceback.format_exc()}"))
         sys.exit(1)
@@ -174,10 +168,30 @@ def run_segments(
             between()
 
 
-def await_parent(ledger: Ledger) -> None:
-    """Sync workers stand still while the parent confirms, evaluates or saves, so that the record repeats."""
-    while ledger.waiting:
-        time.sleep(0.001)
+def run_work(
+    work: tuple["Learner", "Collector", "Experience"],
+    saved: bytes | None,
+    tell: Callable[[str, dict[int, bytes]], Any],
+) -> None:
+    """Run a worker that was built from where it stood to the end of the run.
+
+    Args:
+        work: of `build_worker`.
+        saved: of `worker_state`, or None for a beginning.
+        tell: is given "state" or "done", and where the workers stand that are told of here.
+    """
+    learner, collector, experience = work
+    if saved is not None:
+        load_worker_state(collector, experience, saved)
+
+    def stand(kind: str) -> None:
+        tell(kind, learner.gather(worker_state(collector, experience)))
+
+    learner.publish()
+    learner.stand_still()  # a run that goes on may have stopped before a verdict
+    run_segments(learner, collector, experience, learner.stand_still, StateSender(learner.ledger, stand))
+    stand("done")
+    collector.environments.close()
 
 
 def worker_state(collector: "Collector", experience: "Experience") -> bytes:
@@ -208,7 +222,7 @@ def has_environments(saved: bytes) -> bool:
 class StateSender:
     """Tells the parent where the worker stands, once for each checkpoint that is due."""
 
-    def __init__(self, ledger: Ledger, tell: Callable[[], Any]) -> None:
+    def __init__(self, ledger: Ledger, tell: Callable[[str], Any]) -> None:
         self.ledger, self.tell, self.told = ledger, tell, -1
 
     def __call__(self) -> None:
@@ -216,7 +230,7 @@ class StateSender:
         number = self.ledger.checkpoint_number
         if self.ledger.checkpoint_due and self.told != number:
             self.told = number
-            self.tell()
+            self.tell("state")
 
 
 def end_with_parent() -> None:
