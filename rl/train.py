@@ -248,6 +248,10 @@ class Run:
                 break
             except FileExistsError:
                 self.run_dir = choose_run_dir(self.config)
+            except OSError as error:
+                raise ValueError(
+                    f"--run-dir {self.run_dir}: a folder that can be written is needed ({error})"
+                ) from None
         descriptor = claim(self.run_dir)
         try:
             yield
@@ -408,10 +412,18 @@ class Run:
                     self.learner.parameters.copy_(torch.from_numpy(self.memory.candidate.parameters))
                 if not self.checkpoint():
                     self.notify("a worker was killed while it held the lock: the last checkpoint stands")
-            self.ledger.close_row()
-            self.write_rows()
+            with self.noting_faults():
+                self.ledger.close_row()
+                self.write_rows()
             summary = self.summary()
-            self.tracker.close(summary)
+            try:
+                self.tracker.close(summary)
+            except OSError as error:  # a full disk, for one
+                self.fail(f"the summary could not be written: {error}")
+                summary |= {
+                    "exit_reason": summary["exit_reason"] if summary["exit_code"] else self.fault,
+                    "exit_code": 1,
+                }
         return summary
 
 
