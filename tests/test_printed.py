@@ -191,7 +191,7 @@ def two_workers(kind):
     def push(rank: int, gradient: float) -> float:
         losses = {"policy_loss": 0.0, "value_loss": 0.0, "entropy": 0.0, "explained_variance": 0.0}
         workers[rank].push(torch.tensor([gradient], dtype=torch.float64), 1, losses, [])
-        return float(learner.parameters[0])
+        return float(workers[0].parameters[0])
 
     return workers, memory, push
 
