@@ -12,6 +12,7 @@ import os
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from multiprocessing.reduction import DupFd
 from typing import Any
@@ -113,7 +114,11 @@ class NamelessFile:
 
     def __init__(self) -> None:
         with tempfile.TemporaryFile() as file:
-            self.fd = os.dup(file.fileno())
+            self._own(os.dup(file.fileno()))
+
+    def _own(self, fd: int) -> None:
+        self.fd = fd
+        weakref.finalize(self, os.close, fd)
 
     def read(self) -> str:
         """All that was written."""
@@ -123,11 +128,7 @@ class NamelessFile:
         return DupFd(self.fd)
 
     def __setstate__(self, fd: Any) -> None:
-        self.fd = fd.detach()
-
-    def __del__(self) -> None:
-        with contextlib.suppress(OSError):
-            os.close(self.fd)
+        self._own(fd.detach())
 
 
 class Lock:
@@ -141,16 +142,24 @@ class Lock:
 
     def acquire(self, timeout: float | None = None) -> bool:
         """Take it, if need be after so many seconds at most; whether it was taken."""
+        deadline = None if timeout is None else time.monotonic() + timeout
         if not self._threads.acquire(timeout=-1 if timeout is None else timeout):
             return False
-        deadline = time.monotonic() + timeout if timeout is not None else None
+        taken = False
+        try:
+            taken = self._from_processes(deadline)
+        finally:
+            if not taken:
+                self._threads.release()
+        return taken
+
+    def _from_processes(self, deadline: float | None) -> bool:
         while True:
             try:
                 fcntl.lockf(self._file.fd, fcntl.LOCK_EX | (0 if deadline is None else fcntl.LOCK_NB))
                 return True
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    self._threads.release()
                     return False
                 time.sleep(0.001)
 

@@ -17,6 +17,7 @@ POLL_SECONDS = 0.02
 STOP_SECONDS = 3.0  # once the run is asked to stop, workers may take so long to end their segment
 FAULT_SECONDS = 1.0  # after a fault, so long
 START_SECONDS = 120.0  # a worker may take so long to import and to build its environments
+EAR_SECONDS = 0.5  # what a worker that has ended said last is heard at once, unless a program it started lives on
 STACK_SECONDS = 0.5  # a worker that hangs may take so long to tell where
 Poll = Callable[[Callable[[], bool]], bool]
 
@@ -58,7 +59,7 @@ class Worker:
     def heard(self, all_of_it: bool) -> Iterator[tuple[str, Any]]:
         """What it has said since the last call, of one that has ended to its last word."""
         if all_of_it:
-            self.listener.join(timeout=1.0)  # longer only where a program that it started holds its channel
+            self.listener.join(EAR_SECONDS)
         while not self.messages.empty():
             yield self.messages.get()
 
@@ -71,7 +72,7 @@ class Worker:
         """See it gone."""
         self.process.kill()
         self.process.join()
-        self.listener.join(timeout=1.0)
+        self.listener.join(EAR_SECONDS)
         self.channel.close()
 
 
@@ -120,7 +121,7 @@ class Supervisor:
                 worker.process.kill()
             for worker in self.crew:
                 worker.end()
-                for kind, payload in worker.heard(all_of_it=True):
+                for kind, payload in worker.heard(all_of_it=False):
                     if kind == "state":
                         self.on_states(payload)
 

@@ -21,6 +21,7 @@ import torch
 import envs
 from rl.checkpoint import load_checkpoint
 from rl.config import Config
+from rl.tracking import Tracker
 from rl.train import new_run, resumed_run
 from rl.worker import OWN, Parts
 
@@ -165,6 +166,17 @@ def test_a_worker_stopped_while_it_waits_for_the_others_is_found_too(tmp_path, m
     assert summary["exit_code"] == 1 and said.startswith("worker 1 made no progress for 2 s (--worker-timeout)")
 
 
+def test_a_worker_stopped_in_the_middle_of_what_it_says_does_not_stop_the_parent(tmp_path):
+    """It tells where it stands for a checkpoint at 1000 env steps; whoever reads all of that waits for ever."""
+    folder, options = tmp_path / "run", {"mode": "sync", "checkpoint_interval": 1000, **HANGS}
+    summary, said, ended = execute(folder, parts=Parts(watch=dying.stopped_as_it_tells), **options)
+    assert ended - float((folder / "fault").read_text()) < 2 + 5
+    assert summary["exit_code"] == 1 and summary["env_steps"] == 1024
+    assert said == "worker 1 made no progress for 2 s (--worker-timeout), and cannot tell where"
+    first, second = load_checkpoint(folder / "checkpoint.pt")[1]["workers"]
+    assert first is not None and second is None
+
+
 def test_whoever_waits_for_another_does_not_hang(tmp_path):
     """A segment of worker 0 takes 4 · 8 · 0.05 = 1.6 s, and the evaluation of its parent 4 · 8 · 0.1 = 3.2 s: worker 1
     waits for both for longer than its time, which is a second; a step takes 0.2 s."""
@@ -236,6 +248,48 @@ def test_a_worker_is_replaced_as_often_as_that_is_allowed_and_then_the_run_ends(
     assert summary["exit_code"] == 1 and summary["restarts"] == 4
     assert_clean(folder, summary)
     assert rows_of(folder)[-1]["worker/restarts"] == 4
+
+
+def test_workers_that_begin_anew_draw_random_numbers_that_nobody_has_drawn(tmp_path):
+    """Worker 1's environments are seeded by the run's seed, their number and this key."""
+    run = new_run(Config(**{**SMALL, "run_dir": str(tmp_path / "run"), "restart_workers": 3}), envs.make_vector)
+    run.notify, keys = print, [run.arguments_of(1)[4]]
+    for _ in range(3):
+        assert run.worker_failed("worker 1 fell")
+        keys.append(run.arguments_of(1)[4])
+    assert not run.worker_failed("worker 1 fell") and len(set(keys)) == 4
+
+
+def test_the_parent_writes_under_the_lock_or_not_at_all(tmp_path):
+    """Somebody else holds it: a crossing stays pending, a row whose evaluation is due is not written, nothing is saved.
+    Later, all of it is done."""
+    config = Config(**{**SMALL, "env": "faulty_envs:Easy-v0", "run_dir": str(tmp_path), "eval_interval": 64})
+    run = new_run(config, envs.make_vector)
+    run.notify, run.on_row, run.tracker = print, print, Tracker(tmp_path, config, None, print, None, 0)
+    for _ in range(4):
+        run.learner.push(None, 32, {}, [(8.0, 8)] * 25)
+    run.told = {0: b"0", 1: b"1"}
+    run.ledger.shared.checkpoint_due[0] = 1
+    assert run.ledger.attempt_pending
+    ready, theirs = multiprocessing.Pipe()
+    holder = multiprocessing.get_context("fork").Process(target=hold, args=(run.memory.lock, theirs))
+    holder.start()
+    assert ready.recv() == "held"
+    before = run.ledger.state()
+    assert not run.poll() and run.ledger.state() == before
+    assert run.attempts == [] and sorted(os.listdir(tmp_path)) == ["config.json", "metrics.jsonl"] and not rows_of(tmp_path)
+    holder.kill()
+    holder.join()
+    run.poll()
+    assert not run.ledger.attempt_pending and not run.ledger.checkpoint_due and len(run.attempts) == 1
+    assert [row["global_step"] for row in rows_of(tmp_path)] == [64, 128]
+    run.tracker.close({})
+
+
+def hold(lock, channel):
+    lock.acquire()
+    channel.send("held")
+    time.sleep(3600)
 
 
 def test_without_restarts_rows_do_not_count_them(tmp_path):
