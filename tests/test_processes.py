@@ -236,10 +236,10 @@ def test_the_others_go_on_when_a_worker_ends_within_an_update_and_another_takes_
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_worker_is_replaced_as_often_as_that_is_allowed_and_then_the_run_ends(tmp_path, workers):
     """Each that begins anew fails at its own step 400: twice another one takes its place, the third is a fault. The run
-    that goes on has its two again, and counts on."""
+    that goes on has its two again, and counts on. A checkpoint is due at every push, so also when one fails."""
     folder = tmp_path / "run"
     env_arg = arguments(fault="raises", at=400, process=f"worker {workers - 1}")
-    summary, said, _ = execute(folder, *env_arg, workers=workers, restart_workers=2)
+    summary, said, _ = execute(folder, *env_arg, workers=workers, restart_workers=2, checkpoint_interval=1)
     assert summary["exit_code"] == 1 and summary["restarts"] == 2
     assert summary["exit_reason"] == f"worker {workers - 1} failed: RuntimeError: the pole fell on my foot"
     assert said.count("takes its place") == 2 and said.count("Traceback") == 3

@@ -151,7 +151,7 @@ def test_so_it_is_with_other_options(tmp_path, options):
 
 REPLAY = {
     "algorithm": "q_replay", "replay_warm_up": 160, "replay_capacity": 640, "sequence_length": 8, "burn_in": 4,
-    "replay_batch": 8, "target_interval": 3, "env_arg": ("max_episode_steps=12",),
+    "replay_batch": 8, "target_interval": 3, "env": "RecallCue-v0",
 }  # fmt: skip
 
 
@@ -360,7 +360,7 @@ def checkpoint_due_at_480(run):
 
 def test_environments_that_cannot_tell_where_they_stand_begin_their_next_episodes_and_one_line_says_so(tmp_path):
     """All else goes on: the buffer is full at once, and no env step is counted twice."""
-    runs = Runs(tmp_path, **{**REPLAY, "env": "rl_small:Dice-v0", "env_arg": ()})
+    runs = Runs(tmp_path, **{**REPLAY, "env": "rl_small:Dice-v0"})
     summary = runs.stopped(at(480))
     assert [line for line in runs.said if line.startswith("going on")] == [
         "going on from 512 env steps, not bit by bit: environments of worker 0 begin their next episodes"
