@@ -252,7 +252,8 @@ class Run:
         save_checkpoint(self.run_dir / "checkpoint.pt", self.config, state)
         with self.locked() as held:
             if held:
-                self.told.clear()
+                if not ledger.finished:  # else they have told it for the last one too
+                    self.told.clear()
                 ledger.checkpointed()
 
     @property
