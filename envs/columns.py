@@ -58,6 +58,16 @@ class ColumnsVectorEnv(VectorEnv):
         self._start_episodes(ended.nonzero()[0])
         return self._observe(), rewards, terminated, truncated, {"final_obs": observations, "_final_obs": ended}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Where every column stands and what its generator draws next, in plain Python; after a reset."""
+        return {"arrays": arrays_of(self), "generators": [one.bit_generator.state for one in self._generators]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()` of an equal environment that was reset."""
+        load_arrays(self, state["arrays"])
+        for generator, drawn in zip(self._generators, state["generators"], strict=True):
+            generator.bit_generator.state = drawn
+
     def _start_episodes(self, columns: np.ndarray) -> None:
         """Draw a first state for these columns, each from its own generator."""
         raise TypeError(f"{type(self).__name__} must define _start_episodes")
@@ -69,6 +79,18 @@ class ColumnsVectorEnv(VectorEnv):
     def _advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Move every state by one step: rewards, terminated, truncated, each [batch], in new arrays."""
         raise TypeError(f"{type(self).__name__} must define _advance")
+
+
+def arrays_of(environment: Any) -> dict[str, Any]:
+    """The arrays that an environment holds itself, as lists: everything that its steps change is in arrays."""
+    return {name: value.tolist() for name, value in vars(environment).items() if isinstance(value, np.ndarray)}
+
+
+def load_arrays(environment: Any, arrays: dict[str, Any]) -> None:
+    """Put them back."""
+    for name, values in arrays.items():
+        before = getattr(environment, name)
+        setattr(environment, name, np.array(values, dtype=before.dtype).reshape(before.shape))
 
 
 def column_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:

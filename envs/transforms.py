@@ -13,6 +13,7 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
 from envs.adapter import require_same_step
+from envs.columns import arrays_of, load_arrays
 
 # Gymnasium's VectorObservationWrapper refuses SAME_STEP, hence the plain VectorWrapper.
 
@@ -25,6 +26,17 @@ class Transform(VectorWrapper):
         require_same_step(env)
         self.single_observation_space = Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """As ColumnsVectorEnv's; None where the environment within cannot tell where it stands."""
+        tell = getattr(self.env, "state_dict", None)
+        within = tell() if tell else None
+        return None if within is None else {"arrays": arrays_of(self), "within": within}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()` of an equal environment that was reset."""
+        load_arrays(self, state["arrays"])
+        self.env.load_state_dict(state["within"])
 
 
 class ScaleObservations(Transform):

@@ -13,7 +13,9 @@ What it returns is a `gymnasium.vector.VectorEnv`, and
 * every array is new, and never changed afterwards;
 * each column draws from its own generator, `gymnasium.utils.seeding.np_random(seed)` of its own seed: its trajectory
   depends on its seed and its actions, not on its neighbours or on how columns are divided over processes;
-* it can be copied and pickled in the middle of an episode if the single environment can.
+* it can be copied and pickled in the middle of an episode if the single environment can;
+* `state_dict()` and `load_state_dict(state)`, where it has them and the first does not return None, are where it stands
+  in plain Python: a resumed run goes on there, and else with new episodes.
 """
 
 import dataclasses

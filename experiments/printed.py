@@ -62,7 +62,7 @@ class OwnAdamLearner(Learner):
     def __init__(self, config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> None:
         super().__init__(config, memory, ledger, rank)
         own = {name: torch.zeros_like(self.vectors[name]) for name in ("moment1", "moment2", "step")}
-        self.vectors = {**self.vectors, **own}
+        self.pages = [{**page, **own} for page in self.pages]
 
 
 def listed(off_by_one: bool, kept_at_end: bool, normalised: bool, own_adam: bool) -> Parts:

@@ -6,7 +6,9 @@ Time:     about 15 seconds on 2 cores with the defaults.
 Output:   a run folder (config.json, metrics.jsonl, summary.json, checkpoint.pt, wandb/) and its summary on screen.
 """
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from rl.config import Config, option
@@ -63,6 +65,23 @@ def refuse_unread(config: Config, default: Config) -> None:
                              f"it, {' or '.join(algorithms)} is needed, or leave it out")  # fmt: skip
 
 
+def in_group(command: Command, workers: int) -> Command:
+    """The command of a worker that torchrun started: --workers is theirs, and after a restart the run goes on.
+
+    Raises:
+        ValueError: the options do not go with a group.
+    """
+    config = command.config
+    if config.mode != "sync":
+        raise ValueError(f"--mode {config.mode}: under torchrun workers update together, sync is needed")
+    if not config.run_dir and not command.resume and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)):
+        raise ValueError("--run-dir '': where torchrun restarts a group, a folder to go on from is needed")
+    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+    if restarted and (Path(config.run_dir) / "checkpoint.pt").exists():
+        return replace(command, resume=config.run_dir)
+    return replace(command, config=replace(config, workers=workers))
+
+
 def main() -> None:
     """Parse the command line, train, print the summary, and exit with its exit code."""
     from experiments.command_line import parse
@@ -77,10 +96,21 @@ def main() -> None:
 
         import envs
         from rl.tracking import leave
+
+        if workers := int(os.environ.get("WORLD_SIZE", 0)) if "TORCHELASTIC_RUN_ID" in os.environ else 0:
+            command = in_group(command, workers)
+            if os.environ["RANK"] != "0":
+                from rl.group import run_member
+
+                run_member(command.config, envs.make_vector)
+                leave(0)
         from rl.train import new_run, resumed_run
 
-        resumed = command.resume
-        run = resumed_run(resumed, envs.make_vector) if resumed else new_run(command.config, envs.make_vector)
+        resumed, group = command.resume, workers > 0
+        if resumed:
+            run = resumed_run(resumed, envs.make_vector, in_group=group)
+        else:
+            run = new_run(command.config, envs.make_vector, in_group=group)
         with training_progress() as progress:
             display = TrainingDisplay(progress, run.config.total_env_steps, f"{run.config.core} on {run.config.env}")
             summary = run.execute(display.notify, display.row)

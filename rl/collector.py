@@ -1,6 +1,7 @@
 """The Collector: the one owner of what crosses from one segment to the next."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -49,6 +50,7 @@ class Collector:
         stop_at_episode_end: bool = False,
         policy: Policy = SOFTMAX,
         for_replay: bool = False,
+        progress: np.ndarray | None = None,
     ) -> None:
         """Reset the environments and start from a fresh core state.
 
@@ -63,6 +65,7 @@ class Collector:
             stop_at_episode_end: end a segment with its episode, of one environment; it is not recorded then.
             policy: how the agent's heads are read.
             for_replay: add what a replay buffer keeps: final observations and the actions' log-probabilities.
+            progress: [1], counts steps, for whoever looks whether they go on.
 
         Raises:
             ValueError: the environments reset in another way.
@@ -75,6 +78,7 @@ class Collector:
         self.batch, self.actions = environments.num_envs, int(environments.single_action_space.n)
         self.dtype = next(agent.parameters()).dtype
         self.policy, self.for_replay = policy, for_replay
+        self.progress = np.zeros(1, dtype=np.int64) if progress is None else progress
         self.stop_at_episode_end = stop_at_episode_end or segment_length == 0
         recordable = record and can_record(agent) and not self.stop_at_episode_end
         self.recording = make_recording(agent, segment_length, self.batch) if recordable else None
@@ -136,6 +140,7 @@ class Collector:
                 scores[t] = logits
             observed[t + 1], reward, ended_by_env[t], ended_by_limit[t], infos = self.environments.step(chosen[t])
             earned[t] = reward
+            self.progress += 1
             ended = np.logical_or(ended_by_env[t], ended_by_limit[t], out=opens[t + 1])
             self._episode_returns += reward
             self._episode_lengths += 1
@@ -163,6 +168,33 @@ class Collector:
         """Return and length of each episode that ended since the last call, in order of time, then of environment."""
         finished, self._finished = self._finished, []
         return finished
+
+    def state(self) -> dict[str, Any]:
+        """What makes the next segment, as tensors and plain Python; between segments.
+
+        `environments` is None where they cannot tell where they stand.
+        """
+        tell = getattr(self.environments, "state_dict", None)
+        return {
+            "environments": tell() if tell else None,
+            "noise": self.noise.state(),
+            "observation": self.observation.clone(),
+            "is_first": self.is_first.clone(),
+            "core_state": [part.clone() for part in self.core_state],
+            "episode_returns": self._episode_returns.tolist(),
+            "episode_lengths": self._episode_lengths.tolist(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`; where the environments cannot, with the new episodes that they have begun."""
+        self.noise.load_state(state["noise"])
+        if state["environments"] is None:
+            return
+        self.environments.load_state_dict(state["environments"])
+        self.observation, self.is_first = state["observation"], state["is_first"]
+        self.core_state = tuple(state["core_state"])
+        self._episode_returns[:] = state["episode_returns"]
+        self._episode_lengths[:] = state["episode_lengths"]
 
     def _final_observations(self, infos: dict, cut: np.ndarray) -> Tensor:
         """Final observations [number, feature] of the rows where `cut`."""

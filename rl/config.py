@@ -58,6 +58,9 @@ class Config:
     mode: Literal["async", "sync", "serial"] = "async"
     """async: workers push under one lock (A3C). sync: one update with the gradients of all, bit-reproducible. serial:
     no processes, for debugging (needs --workers 1)."""
+    reduce: Literal["ordered", "all_reduce"] = "ordered"
+    """Under torchrun: gradients are added up by rank 0, in order (equal bit for bit to one machine), or by all together
+    (equal to rounding)."""
     workers: int = 2
     """Spawned worker processes, one thread each."""
     envs_per_worker: int = 32
@@ -150,6 +153,11 @@ class Config:
     importance_exponent: float = 0.0
     """How much their weight in the loss is lowered for that: w ~ p^-exponent; 1 undoes the bias, 0 leaves it."""
 
+    worker_timeout: float = 300.0
+    """Seconds without a step of its environments after which a worker counts as hung, and is ended."""
+    restart_workers: int = 0
+    """How many workers that died, failed or hung are replaced before the run ends for one; needs --mode async."""
+
     log_interval: int = 10_000
     """Env steps a row of the record covers."""
     checkpoint_interval: int = 250_000
@@ -193,6 +201,9 @@ class Config:
                 raise ValueError(f"{name} {value}: {meaning} is needed")
         if self.mode == "serial" and self.workers != 1:
             raise ValueError(f"--workers {self.workers}: --mode serial has no worker processes, it needs --workers 1")
+        if self.restart_workers and self.mode != "async":
+            raise ValueError(f"--restart-workers {self.restart_workers}: --mode {self.mode} goes on with --resume, "
+                             "0 is needed")  # fmt: skip
         if self.total_env_steps // self.log_interval > 1_000_000:
             needed = self.total_env_steps // 1_000_000 + 1
             raise ValueError(f"--log-interval {self.log_interval}: the record would exceed a million rows, "
@@ -357,8 +368,9 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     **dict.fromkeys(("epsilon_first", "epsilon_last"), (1e-9, 1.0, "a number above 0, up to 1")),
     **dict.fromkeys(("value_coefficient", "entropy_coefficient", "max_seconds", "max_core_seconds"), _WEIGHT),
     **dict.fromkeys(("reward_scale", "learning_rate", "adam_epsilon", "max_gradient_norm"), _POSITIVE),
+    "worker_timeout": (1.0, 1e12, "a number of at least 1"),
     "replay_ratio": (1e-300, 1_000.0, "a number above 0, up to 1000"),
     **dict.fromkeys(("torso_layers", "value_hidden_size", "segment_length", "seed",
-                     "burn_in", "replay_warm_up", "eval_interval"),
+                     "burn_in", "replay_warm_up", "eval_interval", "restart_workers"),
                     (0, _MANY, "a whole number of at least 0")),
 }  # fmt: skip

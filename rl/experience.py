@@ -1,6 +1,6 @@
 """Experience: what a worker learns from. Online it is the segment just acted; rl/replay keeps a buffer of them."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from rl.config import Config
 from rl.fast_path import differentiate
@@ -20,6 +20,12 @@ class Experience(Protocol):
     def differentiate(self) -> dict[str, float]:
         """Leave one gradient in the agent, at the parameters of the last pull; what is logged of its loss."""
 
+    def state(self) -> dict[str, Any]:
+        """What makes the next updates, beside parameters and segments, as tensors and plain Python."""
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+
 
 class OnlineExperience:
     """Every segment makes one gradient and is gone."""
@@ -36,3 +42,10 @@ class OnlineExperience:
     def differentiate(self) -> dict[str, float]:
         """Of the segment's loss."""
         return differentiate(self.flat.agent, self.segment, self.config, self.learner.sum_over_workers, self.targets)
+
+    def state(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Nothing to do."""

@@ -4,8 +4,9 @@ Workers get parameters by `pull` and give gradients by `push`, and by nothing el
 Adam's moments are flat vectors, so a pull is one copy and a push one optimiser step.
 """
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,17 +57,36 @@ class Learner:
     def __init__(self, config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> None:
         """Take hold of the shared vectors, as worker `rank`."""
         self.config, self.memory, self.ledger, self.rank = config, memory, ledger, rank
-        self.vectors = {name: torch.from_numpy(getattr(memory.vectors, name)) for name in STATE}
-        self.parameters = self.vectors["parameters"]
+        self.pages = [{name: torch.from_numpy(getattr(page, name)) for name in STATE} for page in memory.vectors]
         self.pulled_version = 0
         self.busy_since = time.thread_time()
+
+    @property
+    def vectors(self) -> dict[str, Tensor]:
+        """Parameters, Adam's moments and its step count: the page that is valid now."""
+        return self.pages[self.ledger.shared.vectors[0]]
+
+    @property
+    def parameters(self) -> Tensor:
+        """The flat vector of parameters that is valid now."""
+        return self.vectors["parameters"]
 
     def pull(self, flat: FlatAgent) -> None:
         """Copy the newest parameters into the agent."""
         self.busy_since = time.thread_time()
-        with self.memory.lock:
+        self.memory.signs.progress[self.rank] += 1
+        with self.holding_lock():
             flat.load(self.parameters)
             self.pulled_version = self.ledger.updates
+
+    @contextlib.contextmanager
+    def holding_lock(self) -> Iterator[None]:
+        """Hold the lock; while this worker waits for it, it shows that."""
+        waiting, rank = self.memory.signs.waiting, self.rank
+        waiting[rank] = 1
+        with self.memory.lock:
+            waiting[rank] = 0
+            yield
 
     def core_seconds(self) -> float:
         """Seconds that this worker kept a core busy since the last pull."""
@@ -86,7 +106,7 @@ class Learner:
             FloatingPointError: the gradient is not finite; nothing was applied.
         """
         norm = 0.0 if gradient is None else clip(gradient, self.config.max_gradient_norm)
-        with self.memory.lock:
+        with self.holding_lock():
             self._apply(gradient, norm, env_steps, losses, episodes, self.core_seconds())
 
     def _apply(
@@ -98,16 +118,19 @@ class Learner:
         episodes: Sequence[Episode] | np.ndarray,
         core_seconds: float,
     ) -> None:
-        """One step of Adam, if there is a gradient, and one entry in the ledger."""
+        """One step of Adam, if there is a gradient, and one entry in the ledger: published together."""
         ledger = self.ledger
-        if gradient is not None:
-            learning_rate = self.config.learning_rate_at(ledger.env_steps)
-            adam_step(self.vectors, gradient, learning_rate, self.config)
-            staleness = ledger.updates - self.pulled_version
-            losses = {**losses, "grad_norm": norm, "staleness": staleness, "learning_rate": learning_rate}
-        ledger.record(env_steps, losses, episodes, core_seconds)
-        if ledger.crosses():
-            self.memory.vectors.candidate[:] = self.memory.vectors.parameters
+        with ledger.change():
+            if gradient is not None:
+                learning_rate = self.config.learning_rate_at(ledger.env_steps)
+                other = 1 - int(ledger.shared.vectors[0])
+                adam_step(self.vectors, self.pages[other], gradient, learning_rate, self.config)
+                ledger.shared.vectors[0] = other
+                staleness = ledger.updates - self.pulled_version
+                losses = {**losses, "grad_norm": norm, "staleness": staleness, "learning_rate": learning_rate}
+            ledger.record(env_steps, losses, episodes, core_seconds)
+            if ledger.crosses():
+                self.memory.candidate.parameters[:] = self.parameters.numpy()
 
     def sum_over_workers(self, values: Tensor) -> Tensor:
         """The sum of `values` over the workers that update together: here each worker updates alone."""
@@ -116,6 +139,19 @@ class Learner:
     def agree(self, ready: bool) -> bool:
         """Whether all the workers that update together are ready for it."""
         return int(self.sum_over_workers(torch.tensor([not ready, 0, 0]).double())[0]) == 0
+
+    def publish(self) -> None:
+        """Let all workers have the same vectors and ledger, before the first segment: in shared memory they do."""
+
+    def stand_still(self) -> None:
+        """Wait while the parent confirms, evaluates or saves, so that the run repeats; async workers go on."""
+        with self.memory.signs.waits(self.rank):
+            while self.ledger.waiting:
+                time.sleep(0.001)
+
+    def gather(self, standing: bytes) -> dict[int, bytes]:
+        """By rank, where the workers stand that the parent hears of through this one: its own."""
+        return {self.rank: standing}
 
     def state(self) -> dict[str, Tensor]:
         """Copies of what makes the learner go on: parameters, Adam's moments and its step count."""
@@ -144,10 +180,12 @@ class SyncLearner(Learner):
         memory = self.memory
         if self.rank != 0:
             memory.arrive.release()
-            pass_gate(memory.depart[self.rank], self.looks)
+            with memory.signs.waits(self.rank):
+                pass_gate(memory.depart[self.rank], self.looks)
             return
-        for _ in memory.depart[1:]:
-            pass_gate(memory.arrive, self.looks)
+        with memory.signs.waits(0):
+            for _ in memory.depart[1:]:
+                pass_gate(memory.arrive, self.looks)
         action()
         for gate in memory.depart[1:]:
             gate.release()
@@ -158,11 +196,9 @@ class SyncLearner(Learner):
         Raises:
             FloatingPointError: this worker's are not finite.
         """
+        self.check(values)
         sums = self.memory.slots.sums
         sums[self.rank] = values.numpy()
-        if not np.isfinite(sums[self.rank]).all():  # here, or every worker would fail and none be the one
-            raise FloatingPointError("the advantages are not finite: look for nan or inf in observations and rewards, "
-                                     "or lower --learning-rate")  # fmt: skip
 
         def add() -> None:
             sums[:] = sums.sum(axis=0)
@@ -170,11 +206,22 @@ class SyncLearner(Learner):
         self.together(add)
         return torch.from_numpy(sums[self.rank].copy())
 
+    def check(self, values: Tensor) -> None:
+        """Find values that are not finite in the worker that has them, or every one would fail and none be the one."""
+        if not values.isfinite().all():
+            raise FloatingPointError("the advantages are not finite: look for nan or inf in observations and rewards, "
+                                     "or lower --learning-rate")  # fmt: skip
+
     def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
         """Apply the gradient over all workers' steps: g = Σᵢ nᵢ gᵢ / Σᵢ nᵢ, or Σᵢ gᵢ of summed losses; then clip it.
 
         Where nothing is new (updates from replay buffers after the first) every worker's weighs the same.
         """
+        self.fill(gradient, env_steps, losses, episodes)
+        self.together(lambda: self.update(gradient is not None, losses))
+
+    def fill(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+        """Write this worker's rows of the slots."""
         slots, rank = self.memory.slots, self.rank
         slots.env_steps[rank] = env_steps
         slots.core_seconds[rank] = self.core_seconds()
@@ -185,21 +232,25 @@ class SyncLearner(Learner):
         if episodes:
             slots.ended[rank, : len(episodes)] = episodes
 
-        def update() -> None:
-            total = int(slots.env_steps.sum())
-            weights = slots.env_steps / total if total else np.full(len(slots.env_steps), 1 / len(slots.env_steps))
-            combined, norm, means = None, 0.0, {}
-            if gradient is not None:
-                mean = self.config.loss_reduction == "mean"
-                shares = torch.from_numpy(weights if mean else np.ones_like(weights))
-                combined = sum_weighted(torch.from_numpy(slots.gradients), shares)
-                norm = clip(combined, self.config.max_gradient_norm)
-                means = dict(zip(losses, (weights @ slots.losses).tolist(), strict=True))
-            ended = np.concatenate([rows[:count] for rows, count in zip(slots.ended, slots.episodes, strict=True)])
-            with self.memory.lock:  # the parent reads under it
-                self._apply(combined, norm, total, means, ended, float(slots.core_seconds.sum()))
+    def update(self, learns: bool, names: Iterable[str]) -> None:
+        """Rank 0: one step with what all have written, if there are gradients, and one entry."""
+        slots = self.memory.slots
+        total = int(slots.env_steps.sum())
+        weights = slots.env_steps / total if total else np.full(len(slots.env_steps), 1 / len(slots.env_steps))
+        combined, norm, means = None, 0.0, {}
+        if learns:
+            combined = self.combined(weights)
+            norm = clip(combined, self.config.max_gradient_norm)
+            means = dict(zip(names, (weights @ slots.losses).tolist(), strict=True))
+        ended = np.concatenate([rows[:count] for rows, count in zip(slots.ended, slots.episodes, strict=True)])
+        with self.holding_lock():  # the parent reads and writes under it
+            self._apply(combined, norm, total, means, ended, float(slots.core_seconds.sum()))
 
-        self.together(update)
+    def combined(self, weights: np.ndarray) -> Tensor:
+        """The gradient over all workers: with these weights where losses are means, else added up."""
+        mean = self.config.loss_reduction == "mean"
+        shares = torch.from_numpy(weights if mean else np.ones_like(weights))
+        return sum_weighted(torch.from_numpy(self.memory.slots.gradients), shares)
 
 
 def pass_gate(gate: Any, looks: int) -> None:
@@ -208,23 +259,25 @@ def pass_gate(gate: Any, looks: int) -> None:
         gate.acquire()
 
 
-def adam_step(vectors: dict[str, Tensor], gradient: Tensor, learning_rate: float, config: Config) -> None:
-    """One step of Adam on flat vectors, in place (Kingma & Ba 2015, algorithm 1).
+def adam_step(
+    old: dict[str, Tensor], new: dict[str, Tensor], gradient: Tensor, learning_rate: float, config: Config
+) -> None:
+    """One step of Adam on flat vectors, from one page to another (Kingma & Ba 2015, algorithm 1).
 
     m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²,   θ ← θ − α / (1 − β₁ᵗ) · m / (√(v / (1 − β₂ᵗ)) + ε)
 
     Written out because the vectors are shared memory, and because building torch's optimiser imports its compiler,
     which takes a worker as long to start as torch itself.
     """
-    moment1, moment2, step = vectors["moment1"], vectors["moment2"], vectors["step"]
-    step += 1
-    t = int(step)
-    moment1.lerp_(gradient, 1.0 - config.adam_beta1)
-    moment2.mul_(config.adam_beta2).addcmul_(gradient, gradient, value=1.0 - config.adam_beta2)
+    torch.add(old["step"], 1, out=new["step"])
+    t = int(new["step"])
+    moment1 = torch.lerp(old["moment1"], gradient, 1.0 - config.adam_beta1, out=new["moment1"])
+    moment2 = torch.mul(old["moment2"], config.adam_beta2, out=new["moment2"])
+    moment2.addcmul_(gradient, gradient, value=1.0 - config.adam_beta2)
     correction = (1.0 - config.adam_beta2**t) ** 0.5  # of √v, put into the two numbers instead: one pass less
     divisor = moment2.sqrt().add_(config.adam_epsilon * correction)
     step_size = learning_rate * correction / (1.0 - config.adam_beta1**t)
-    vectors["parameters"].addcdiv_(moment1, divisor, value=-step_size)
+    torch.addcdiv(old["parameters"], moment1, divisor, value=-step_size, out=new["parameters"])
 
 
 def sum_weighted(vectors: Tensor, weights: Tensor) -> Tensor:

@@ -2,21 +2,25 @@
 
 Progress of the run (env steps, updates, the clock), the window of episode returns that decides 'solved', and the rows
 of the record. A row is closed by the push that completes its interval of env steps, so the record depends on what was
-learnt and never on when somebody looked.
+learnt and never on when somebody looked. It also says which of the Learner's two pages of vectors is valid, so that an
+update and its entry are published by one store, whole or not at all.
 """
 
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rl.config import Config
-from rl.memory import LOSSES, SharedArrays
+from rl.memory import LOSSES, Pages, SharedArrays
 
 OF_UPDATES = ("grad_norm", "staleness", "learning_rate")
 STALENESS_BINS = 64  # the last one also holds whatever is older
 _IDLE, _PENDING, _SOLVED = range(3)
+OPENED_AT = 3  # the column of a closed row
 
 
 class Row(NamedTuple):
@@ -34,26 +38,37 @@ class Row(NamedTuple):
     episode_length: float
 
 
+def whole(write: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a method's writes be published together when it returns, or with the change that it is part of."""
+
+    @functools.wraps(write)
+    def published(ledger: "Ledger", *arguments: Any, **named: Any) -> Any:
+        with ledger.change():
+            return write(ledger, *arguments, **named)
+
+    return published
+
+
 class Ledger:
     """Counters, solved window and record rows of a run."""
 
     def __init__(self, config: Config, reward_threshold: float | None, start_env_steps: int = 0) -> None:
         self.total_env_steps, self.log_interval = config.total_env_steps, config.log_interval
-        self.eval_interval = config.eval_interval
+        self.eval_interval, self.checkpoint_interval = config.eval_interval, config.checkpoint_interval
         self.max_seconds = config.max_seconds or float("inf")
         self.max_core_seconds = config.max_core_seconds or float("inf")
         self.losses = (*LOSSES[config.algorithm], *OF_UPDATES)
         self.reward_threshold = reward_threshold
         self.waits_for_parent = config.mode != "async"
         self.window = max(100, 2 * config.total_environments)
-        rows = max(0, config.total_env_steps - start_env_steps) // config.log_interval + 2
+        rows = config.total_env_steps // config.log_interval + 2  # of the whole run: it may go on with unwritten ones
         rows += config.workers  # async: each of the others may push once more behind the last env step
         sums = len(self.losses) + 4  # the losses, then updates, episodes, Σ return, Σ length
-        self.shared = SharedArrays(
+        self.pages = Pages(
             {
+                "vectors": ((1,), np.int64),  # which of their pages is valid
                 "env_steps": ((1,), np.int64),
                 "updates": ((1,), np.int64),
-                "stop_requested": ((1,), np.int64),
                 "finished": ((1,), np.int64),
                 "clock": ((3,), np.float64),  # start, paused seconds, start of a pause or 0
                 "last_update": ((1,), np.float64),  # seconds
@@ -62,24 +77,40 @@ class Ledger:
                 "returns_seen": ((1,), np.int64),  # since the window was last emptied
                 "attempt": ((1,), np.int64),
                 "evaluation_due": ((1,), np.int64),
+                "checkpoint_due": ((1,), np.int64),
+                "checkpointed": ((1,), np.int64),  # env steps of the last one
+                "checkpoints": ((1,), np.int64),
                 "crossing": ((3,), np.float64),  # env steps, seconds, window mean
                 "sums": ((sums,), np.float64),
                 "opened": ((2,), np.float64),  # env steps and seconds at which the open row began
-                "rows": ((rows, sums + 5), np.float64),
                 "rows_closed": ((1,), np.int64),
                 "staleness": ((STALENESS_BINS,), np.int64),
             }
         )
+        # Not in pages: a row is written behind the last closed one, a request is one store.
+        self.closed = SharedArrays({"rows": ((rows, sums + 5), np.float64)})
+        self.requests = SharedArrays({"stop": ((1,), np.int64)})
         self.resumed_seconds = 0.0
-        self.shared.env_steps[0] = start_env_steps
+        self.shared.env_steps[0] = self.shared.checkpointed[0] = start_env_steps
         self.shared.opened[0] = start_env_steps
         self.shared.finished[0] = start_env_steps >= config.total_env_steps
 
+    @property
+    def shared(self) -> SharedArrays:
+        """What holds now."""
+        return self.pages.now
+
+    def change(self) -> AbstractContextManager[None]:
+        """Publish everything that is written within it at its end; whoever writes holds the lock."""
+        return self.pages.change()
+
     # --- the clock of training: it starts with the first segment and stands still while workers wait for the parent
 
+    @whole
     def start_clock(self) -> None:
         """Start to count, from where a resumed run stopped."""
-        self.shared.clock[:] = time.monotonic() - self.resumed_seconds, 0.0, 0.0
+        now = time.monotonic()
+        self.shared.clock[:] = now - self.resumed_seconds, 0.0, now if self.waiting else 0.0
 
     def seconds(self) -> float:
         """Seconds of training so far; before the clock starts, those of the run that is resumed."""
@@ -88,8 +119,15 @@ class Ledger:
 
     @property
     def waiting(self) -> bool:
-        """Whether workers stand still until the parent has judged or evaluated; async ones go on meanwhile."""
-        return self.waits_for_parent and bool(self.attempt_pending or self.shared.evaluation_due[0])
+        """Whether workers stand still until the parent has judged, evaluated or saved, or has ended the run instead.
+
+        Async ones go on meanwhile.
+        """
+        return self.waits_for_parent and self._dues() > 0 and not self.finished
+
+    def _dues(self) -> int:
+        """How many things the parent has to do."""
+        return self.attempt_pending + int(self.shared.evaluation_due[0]) + int(self.shared.checkpoint_due[0])
 
     def stop_clock(self) -> None:
         """Stand still from here on, with the workers."""
@@ -99,10 +137,10 @@ class Ledger:
     def go_on(self, name: str, outcome: int) -> None:
         """Settle what the parent was waited for; the clock goes on with the last of it."""
         clock = self.shared.clock
-        if clock[2] and self.attempt_pending + self.shared.evaluation_due[0] == 1:
+        if clock[2] and self._dues() == 1:
             clock[1] += time.monotonic() - clock[2]
             clock[2] = 0.0
-        getattr(self.shared, name)[0] = outcome  # last: it lets waiting workers go on
+        getattr(self.shared, name)[0] = outcome
 
     @property
     def trained_seconds(self) -> float:
@@ -130,12 +168,12 @@ class Ledger:
         return int(self.shared.updates[0])
 
     def request_stop(self) -> None:
-        """Ask every worker to end; they do after the next update, all after the same one."""
-        self.shared.stop_requested[0] = 1
+        """Ask every worker to end; they do after the next push, all after the same one."""
+        self.requests.stop[0] = 1
 
     @property
     def finished(self) -> bool:
-        """Whether workers should end. Changes only together with an update or a verdict, so sync workers agree."""
+        """Whether workers should end. Changes only with a push, or while they stand still, so sync workers agree."""
         return bool(self.shared.finished[0])
 
     @property
@@ -145,12 +183,14 @@ class Ledger:
             return True
         return self.trained_seconds >= self.max_seconds or self.core_seconds >= self.max_core_seconds
 
+    @whole
     def finish(self) -> None:
         """End the run here."""
         self.shared.finished[0] = 1
 
     # --- writing, under the lock
 
+    @whole
     def record(
         self,
         env_steps: int,
@@ -175,20 +215,24 @@ class Ledger:
             returns, lengths = np.array(episodes, dtype=np.float64).T
             shared.sums[count + 1 :] += len(returns), returns.sum(), lengths.sum()
             shared.returns_seen[0] += len(returns)
-            last = returns[-self.window :]
-            shared.returns[(shared.returns_seen[0] + np.arange(-len(last), 0)) % self.window] = last
+            newest = returns[-self.window :]
+            shared.returns[(shared.returns_seen[0] + np.arange(-len(newest), 0)) % self.window] = newest
         if self.env_steps // self.log_interval > self.row_opened_at // self.log_interval:
             self.close_row()
-        if shared.stop_requested[0] or self.complete:
+        if self.env_steps - shared.checkpointed[0] >= self.checkpoint_interval:
+            shared.checkpoint_due[0] = 1
+            self.stop_clock()
+        if self.requests.stop[0] or self.complete:
             self.finish()
 
+    @whole
     def close_row(self) -> None:
         """End the open row, if anything was entered, and open the next."""
         shared = self.shared
         if self.env_steps == self.row_opened_at:
             return
         now = self.trained_seconds
-        shared.rows[shared.rows_closed[0]] = self.env_steps, now, self.core_seconds, *shared.opened, *shared.sums
+        self.closed.rows[shared.rows_closed[0]] = self.env_steps, now, self.core_seconds, *shared.opened, *shared.sums
         shared.rows_closed[0] += 1
         if self.evaluates(self.row_opened_at, self.env_steps):
             shared.evaluation_due[0] = 1
@@ -202,9 +246,29 @@ class Ledger:
         """Whether one falls into a row of these env steps."""
         return self.eval_interval > 0 and end // self.eval_interval > start // self.eval_interval
 
+    @whole
     def evaluated(self) -> None:
         """It was played: workers that waited for it go on."""
         self.go_on("evaluation_due", 0)
+
+    # --- checkpoints
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether the state of the run should be saved, with that of its workers."""
+        return bool(self.shared.checkpoint_due[0])
+
+    @property
+    def checkpoint_number(self) -> int:
+        """How many were saved before."""
+        return int(self.shared.checkpoints[0])
+
+    @whole
+    def checkpointed(self) -> None:
+        """It was saved: workers that waited for it go on."""
+        self.shared.checkpointed[0] = self.env_steps
+        self.shared.checkpoints[0] += 1
+        self.go_on("checkpoint_due", 0)
 
     # --- solved: the window's mean crosses the threshold, and fresh episodes confirm it
 
@@ -213,6 +277,7 @@ class Ledger:
         """Mean return of the last max(100, 2 · environments) episodes, or None while they are fewer."""
         return float(self.shared.returns.mean()) if self.shared.returns_seen[0] >= self.window else None
 
+    @whole
     def crosses(self) -> bool:
         """Whether the window has just reached the threshold; if so, an attempt is pending until `judge`.
 
@@ -244,6 +309,7 @@ class Ledger:
         env_steps, seconds, mean = self.shared.crossing
         return int(env_steps), float(seconds), float(mean)
 
+    @whole
     def judge(self, confirmed: bool) -> None:
         """Settle the pending attempt; a failed one empties the window, which must refill."""
         if not confirmed:
@@ -262,25 +328,43 @@ class Ledger:
         """How many gradients were 0, 1, 2, … versions old when they were applied, up to the oldest seen."""
         return np.trim_zeros(self.shared.staleness, "b").tolist()
 
-    def state(self) -> dict[str, Any]:
-        """What a resumed run needs of the ledger, as plain Python."""
+    def state(self, rows_written: int = 0) -> dict[str, Any]:
+        """What a resumed run needs of the ledger, as plain Python, with the closed rows from a number on.
+
+        `pending`: whether a verdict or an evaluation is still to come.
+        """
         shared = self.shared
         names = ("env_steps", "updates", "returns", "returns_seen", "crossing", "sums", "opened", "staleness",
-                 "core_seconds")  # fmt: skip
+                 "core_seconds", "attempt", "evaluation_due")  # fmt: skip
         arrays = {name: getattr(shared, name).tolist() for name in names}
-        return {"arrays": arrays, "solved": self.solved, "seconds": self.trained_seconds}
+        rows = self.closed.rows[rows_written : int(shared.rows_closed[0])].tolist()
+        return {"arrays": arrays, "solved": self.solved, "seconds": self.trained_seconds, "rows": rows,
+                "pending": self.attempt_pending or len(rows) > 0}  # fmt: skip
 
+    @whole
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state()`."""
+        """Go on from `state()`, with the rows that came with it as the first closed ones."""
         for name, values in state["arrays"].items():
             getattr(self.shared, name)[:] = values
-        self.shared.attempt[0] = _SOLVED if state["solved"] else _IDLE
+        if state["solved"]:  # all that older checkpoints say of it
+            self.shared.attempt[0] = _SOLVED
+        rows = state.get("rows", [])
+        self.closed.rows[: len(rows)] = rows or 0.0
+        self.shared.rows_closed[0] = len(rows)
+        self.shared.checkpointed[0] = self.env_steps
         self.resumed_seconds = state["seconds"]
+        self.shared.finished[0] = self.complete
+
+    def written_to(self, rows_written: int) -> int:
+        """Env steps at which the first row opened that is not among so many closed ones."""
+        if rows_written < self.shared.rows_closed[0]:
+            return int(self.closed.rows[rows_written, OPENED_AT])
+        return self.row_opened_at
 
     def rows(self, start: int) -> list[Row]:
         """The closed rows from number `start` on."""
         rows = []
-        for values in self.shared.rows[start : int(self.shared.rows_closed[0])].tolist():
+        for values in self.closed.rows[start : int(self.shared.rows_closed[0])].tolist():
             env_steps, seconds, core_seconds, opened_env_steps, opened_seconds, *sums = values
             updates, episodes, total_return, total_length = sums[len(self.losses) :]
             losses = {name: total / updates for name, total in zip(self.losses, sums, strict=False) if updates}

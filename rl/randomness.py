@@ -4,7 +4,7 @@ So the same run split over other numbers of workers sees the same episodes and t
 of a run, training or evaluation, ever share a stream.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -53,3 +53,12 @@ class ActionNoise:
         uniform = np.stack([generator.random((steps, actions)) for generator in self.generators], axis=1)
         with np.errstate(divide="ignore"):  # u may be 0: its g is −inf, an action not taken
             return -np.log(-np.log(uniform))
+
+    def state(self) -> list[dict[str, Any]]:
+        """What each stream draws next, in plain Python."""
+        return [generator.bit_generator.state for generator in self.generators]
+
+    def load_state(self, state: list[dict[str, Any]]) -> None:
+        """Go on from `state()`."""
+        for generator, drawn in zip(self.generators, state, strict=True):
+            generator.bit_generator.state = drawn

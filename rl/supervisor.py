@@ -2,116 +2,214 @@
 
 import contextlib
 import os
+import queue
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from rl.memory import SPAWN
+from rl.memory import SPAWN, WorkerSigns
 from rl.worker import run_worker
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 POLL_SECONDS = 0.02
 STOP_SECONDS = 3.0  # once the run is asked to stop, workers may take so long to end their segment
 FAULT_SECONDS = 1.0  # after a fault, so long
+START_SECONDS = 120.0  # a worker may take so long to import and to build its environments
+EAR_SECONDS = 0.5  # what a worker that has ended said last is heard at once, unless a program it started lives on
+STACK_SECONDS = 0.5  # a worker that hangs may take so long to tell where
+Poll = Callable[[Callable[[], bool]], bool]
 
 
-def supervise(
-    workers: int,
-    arguments: tuple[Any, ...],
-    on_ready: Callable[[], None],
-    poll: Callable[[Callable[[], bool]], bool],
-    on_fault: Callable[[str], None],
-) -> None:
-    """Run workers to their end; return when none is left.
+class Worker:
+    """A worker process, as the parent knows it."""
 
-    Args:
-        workers: how many.
-        arguments: of `run_worker`, between the rank and the channel.
-        on_ready: called once, when all have built their environments and are about to start.
-        poll: called about every 20 ms with a function that says whether a worker has failed meanwhile, so that it
-            need not finish what takes long; True asks the run to stop (the caller has told the workers).
-        on_fault: is given the cause when a worker fails: its traceback, signal or exit code.
-    """
-    os.environ.update(ONE_THREAD)  # inherited: it must be there before a worker imports numpy or torch
-    processes, channels = [], []
-    try:
-        with sigint_blocked(signal.SIGTERM):  # inherited too: both may be sent to all processes, the parent answers
-            for rank in range(workers):
-                ours, theirs = SPAWN.Pipe()
-                process = SPAWN.Process(
-                    target=run_worker, args=(rank, *arguments, theirs), name=f"worker {rank}", daemon=True
-                )
-                process.start()
-                theirs.close()
-                processes.append(process)
-                channels.append(ours)
-        watch(processes, channels, on_ready, poll, on_fault)
-    finally:
-        for process in processes:
-            process.kill()
-        for process, channel in zip(processes, channels, strict=True):
-            process.join()
-            channel.close()
+    def __init__(self, rank: int, arguments: tuple[Any, ...], news: threading.Event) -> None:
+        """Start it.
+
+        Args:
+            rank: of it.
+            arguments: of `run_worker` between the rank and the channel.
+            news: set when it has said something, or has ended.
+        """
+        self.rank = rank
+        self.channel, theirs = SPAWN.Pipe()
+        self.process = SPAWN.Process(
+            target=run_worker, args=(rank, *arguments, theirs), name=f"worker {rank}", daemon=True
+        )
+        with sigint_blocked(signal.SIGTERM):  # inherited: both may be sent to all processes, the parent answers
+            self.process.start()
+        theirs.close()
+        self.ready = self.settled = False  # settled: it has said how it ended
+        self.seen, self.seen_at, self.idle = -1, time.monotonic(), 0.0  # its progress, and seconds without any
+        # A thread of its own listens, since a message from a worker that is stopped in the middle of it does not end.
+        self.messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self.listener = threading.Thread(target=self.listen, args=(news,), name=f"ear {rank}", daemon=True)
+        self.listener.start()
+
+    def listen(self, news: threading.Event) -> None:
+        """Take what it says until it has ended."""
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                self.messages.put(self.channel.recv())
+                news.set()
+        news.set()
+
+    def heard(self, all_of_it: bool) -> Iterator[tuple[str, Any]]:
+        """What it has said since the last call, of one that has ended to its last word."""
+        if all_of_it:
+            self.listener.join(EAR_SECONDS)
+        while not self.messages.empty():
+            yield self.messages.get()
+
+    def let_go_on(self) -> None:
+        """Start its work."""
+        with contextlib.suppress(OSError):  # it died meanwhile: found at the next look
+            self.channel.send("start")
+
+    def end(self) -> None:
+        """See it gone."""
+        self.process.kill()
+        self.process.join()
+        self.listener.join(EAR_SECONDS)
+        self.channel.close()
 
 
-def watch(
-    processes: list[Any],
-    channels: list[Connection],
-    on_ready: Callable[[], None],
-    poll: Callable[[Callable[[], bool]], bool],
-    on_fault: Callable[[str], None],
-) -> None:
-    """Look after running workers until all have ended, or their time after a stop or a fault is over."""
+class Supervisor:
+    """Runs workers to their end."""
 
-    def failed() -> bool:
-        return any(process.exitcode for process in processes)
+    def __init__(
+        self,
+        workers: int,
+        arguments: Callable[[int], tuple[Any, ...]],
+        signs: WorkerSigns,
+        timeout: float,
+        on_ready: Callable[[], None],
+        poll: Poll,
+        on_states: Callable[[dict[int, bytes]], None],
+        on_fault: Callable[[str], bool],
+    ) -> None:
+        """Nothing is started yet.
 
-    ready, faults, deadline = 0, 0, float("inf")
-    settled = set()  # workers that have said how they ended
-    while True:
-        alive = [pair for pair in zip(processes, channels, strict=True) if pair[0].is_alive()]
-        wait([process.sentinel for process, _ in alive] + [channel for _, channel in alive], timeout=POLL_SECONDS)
-        for process, channel in zip(processes, channels, strict=True):
-            ended = process.exitcode  # read before the channel: what it said last is then already there
-            while message := receive(channel):
-                if message == "ready":
-                    ready += 1
-                    if ready == len(processes):
-                        on_ready()
-                        for other in channels:
-                            with contextlib.suppress(OSError):  # it died meanwhile: found at the next look
-                                other.send("start")
-                    continue
-                settled.add(process)
-                if message != "done":
-                    faults += 1
-                    on_fault(f"{process.name} {message}")
-            if ended is not None and process not in settled:
-                settled.add(process)
-                faults += 1
-                on_fault(f"{process.name} {last_words(ended)}")
-        stopping = poll(failed)
-        if stopping or faults or len(settled) == len(processes):  # "done" is said before a process ends
-            deadline = min(deadline, time.monotonic() + (FAULT_SECONDS if faults else STOP_SECONDS))
-            if time.monotonic() > deadline or ready < len(processes):
-                return  # whoever is left is killed
-        if not alive:  # before the last look, so that nothing they said was missed
+        Args:
+            workers: how many.
+            arguments: of `run_worker` of a rank, between the rank and the channel; asked at each start.
+            signs: of life, which workers write.
+            timeout: seconds without progress after which a worker counts as hung.
+            on_ready: called once, when all have built their environments and are about to start.
+            poll: called about every 20 ms with a function that says whether a worker has failed meanwhile, so that it
+                need not finish what takes long; True asks the run to stop (the caller has told the workers).
+            on_states: is given where workers stand, by rank.
+            on_fault: is given the cause when a worker fails: its traceback, signal or exit code, or where it hangs;
+                True starts another one in its place.
+        """
+        self.ranks, self.arguments, self.signs, self.timeout = range(workers), arguments, signs, timeout
+        self.on_ready, self.poll, self.on_states, self.on_fault = on_ready, poll, on_states, on_fault
+        self.crew: list[Worker] = []
+        self.news, self.started, self.faults = threading.Event(), False, 0
+
+    def run(self) -> None:
+        """Return when no worker is left."""
+        os.environ.update(ONE_THREAD)  # inherited: it must be there before a worker imports numpy or torch
+        try:
+            for rank in self.ranks:
+                self.crew.append(Worker(rank, self.arguments(rank), self.news))
+            self.watch()
+        finally:
+            for worker in self.crew:
+                worker.process.kill()
+            for worker in self.crew:
+                worker.end()
+                for kind, payload in worker.heard(all_of_it=False):
+                    if kind == "state":
+                        self.on_states(payload)
+
+    def watch(self) -> None:
+        """Look after running workers until all have ended, or their time after a stop or a fault is over."""
+        deadline = float("inf")
+        while True:
+            self.news.wait(POLL_SECONDS)
+            self.news.clear()
+            for worker in list(self.crew):
+                self.look_after(worker)
+            if not self.started and all(worker.ready for worker in self.crew):
+                self.started = True
+                self.on_ready()
+                for worker in self.crew:
+                    worker.let_go_on()
+            stopping = self.poll(self.failed)
+            if stopping or self.faults or all(worker.settled for worker in self.crew):  # said before a process ends
+                deadline = min(deadline, time.monotonic() + (FAULT_SECONDS if self.faults else STOP_SECONDS))
+                if time.monotonic() > deadline or not self.started:
+                    return  # whoever is left is killed
+            if all(worker.settled and not worker.process.is_alive() for worker in self.crew):
+                return
+
+    def failed(self) -> bool:
+        """Whether a worker has failed."""
+        return any(worker.process.exitcode for worker in self.crew)
+
+    def look_after(self, worker: Worker) -> None:
+        """Hear what a worker says, find out how it ended, or that it hangs."""
+        ended = worker.process.exitcode  # read before: what it said last is then heard
+        for kind, payload in worker.heard(ended is not None):
+            if kind == "ready":
+                worker.ready = True
+                if self.started:
+                    worker.let_go_on()
+            elif kind == "state":
+                self.on_states(payload)
+            elif kind == "done":
+                worker.settled = True
+            else:
+                self.fail(worker, payload)
+        if worker.settled:
             return
+        if ended is not None:
+            self.fail(worker, last_words(ended))
+        elif self.hangs(worker):
+            where = self.where(worker)
+            worker.process.kill()
+            self.fail(worker, f"made no progress for {self.timeout:g} s (--worker-timeout){where}")
+
+    def fail(self, worker: Worker, cause: str) -> None:
+        """Tell a fault, and start another worker if that is wanted."""
+        worker.settled = True
+        if self.on_fault(f"{worker.process.name} {cause}"):
+            worker.end()
+            self.signs.waiting[worker.rank] = 0
+            self.crew[worker.rank] = Worker(worker.rank, self.arguments(worker.rank), self.news)
+        else:
+            self.faults += 1
+
+    def hangs(self, worker: Worker) -> bool:
+        """Whether a worker has made no progress for too long, at several looks."""
+        now, seen = time.monotonic(), int(self.signs.progress[worker.rank])
+        if seen != worker.seen or (worker.ready and not self.started):
+            worker.seen, worker.idle = seen, 0.0
+        else:
+            worker.idle += min(now - worker.seen_at, self.timeout / 2)  # this process may have been stopped itself
+        worker.seen_at = now
+        return worker.idle > (self.timeout if worker.ready else max(self.timeout, START_SECONDS))
+
+    def where(self, worker: Worker) -> str:
+        """The line that a worker stands at, if it can still tell."""
+        before = len(self.signs.stacks.read())
+        with contextlib.suppress(OSError):
+            os.kill(worker.process.pid, signal.SIGUSR1)
+        deadline = time.monotonic() + STACK_SECONDS
+        while time.monotonic() < deadline:
+            lines = self.signs.stacks.read()[before:].splitlines(keepends=True)
+            if len(lines) > 1 and lines[1].endswith("\n"):  # it is written piece by piece
+                return f", at {lines[1].strip()}"
+            time.sleep(0.01)
+        return ", and cannot tell where"
 
 
 def last_words(exitcode: int) -> str:
     """What an exit code says about how a worker ended."""
     return f"was killed by {signal.Signals(-exitcode).name}" if exitcode < 0 else f"ended early: exit code {exitcode}"
-
-
-def receive(channel: Connection) -> str | None:
-    """The next message of a worker, or None where there is none."""
-    with contextlib.suppress(EOFError, OSError):
-        if channel.poll():
-            return channel.recv()
-    return None
 
 
 @contextlib.contextmanager

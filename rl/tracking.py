@@ -121,11 +121,11 @@ class WandbMirror:
         """Hand over a row; never waits."""
         self._queue.put(("row", keys))
 
-    def close(self, summary: dict[str, Any]) -> None:
-        """Hand over the summary and wait for W&B, but not longer than the deadline."""
+    def close(self, summary: dict[str, Any], patient: bool = False) -> None:
+        """Hand over the summary and wait for W&B, but not longer than the deadline; it is short after a fault."""
         self._queue.put(("summary", summary))
         waits = {0: INIT_SECONDS + FINISH_SECONDS, 1: FAULT_SECONDS}
-        self._thread.join(waits.get(summary["exit_code"], FINISH_SECONDS))
+        self._thread.join(waits[0] if patient else waits.get(summary["exit_code"], FINISH_SECONDS))
         if self._thread.is_alive():
             _abandoned.append(self)
             self._notify(f"W&B did not end in time and was left behind; the record in {self._run_dir} is complete")

@@ -4,12 +4,13 @@ Nothing here imports torch before the worker watches its parent: a worker must e
 still importing.
 """
 
+import faulthandler
+import io
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
@@ -35,6 +36,7 @@ class Parts(NamedTuple):
     watch: Callable[..., Any] | None = None  # wraps an Experience, to measure while it learns; is given config and rank
 
 
+BEAT_SECONDS = 0.25
 OWN = Parts()  # all of them rl's own
 
 
@@ -46,6 +48,8 @@ def run_worker(
     ledger: Ledger,
     training_key: int,
     parts: Parts,
+    standing: list[bytes | None],
+    in_group: bool,
     channel: Connection,
 ) -> None:
     """The life of a worker process: get ready, wait for the start, run segments, report what went wrong.
@@ -58,24 +62,32 @@ def run_worker(
         ledger: likewise.
         training_key: of the random numbers.
         parts: of an experiment.
-        channel: sends "ready", then "done" or a traceback to the parent, receives the start.
+        standing: `worker_state` of the workers that this one starts, by rank; None where one begins with new episodes.
+        in_group: whether the others are on other machines, or started by torchrun on this one.
+        channel: sends to the parent what it is about and what goes with that ("ready"; "state" with workers' states by
+            rank; "done"; "failed" with a traceback), receives the start.
     """
-    end_with_parent()
+    end_with_parent(lambda: memory.signs.beat(rank))
     leave_signals_to_parent()
+    faulthandler.register(signal.SIGUSR1, memory.signs.stacks.fd, all_threads=False)  # the parent asks where it hangs
     try:
         import torch
 
         torch.set_num_threads(1)
-        learner, collector, experience = build_worker(
-            rank, config, make_environments, memory, ledger, training_key, parts
-        )
-        channel.send("ready")
+        if in_group:
+            from rl.group import Group, grouped, start_of_run
+
+            group = Group(config.worker_timeout)
+            parts = grouped(parts, group)
+        work = build_worker(rank, config, make_environments, memory, ledger, training_key, parts)
+        if in_group:
+            start = start_of_run(config, len(work[2].flat), ledger.env_steps, training_key, standing)
+            group.broadcast_bytes(start)
+        channel.send(("ready", None))
         channel.recv()
-        run_segments(learner, collector, experience, lambda: await_parent(ledger))
-        collector.environments.close()
-        channel.send("done")
+        run_work(work, standing[rank], lambda *message: channel.send(message))
     except BaseException:  # SystemExit from an environment is a failure too
-        channel.send(f"failed:\n{traceback.format_exc()}")
+        channel.send(("failed", f"failed:\n{traceback.format_exc()}"))
         sys.exit(1)
 
 
@@ -105,7 +117,7 @@ def build_worker(
     collector = Collector(
         environments, flat.agent, noise, seeds, config.segment_length, config.carry_state,
         record=config.unroll == "recorded", stop_at_episode_end=config.stops_at_episode_end,
-        policy=acting_policy(config, owned), for_replay=config.replays,
+        policy=acting_policy(config, owned), for_replay=config.replays, progress=memory.signs.progress[rank : rank + 1],
     )  # fmt: skip
     learner = (parts.make_learner or make_learner)(config, memory, ledger, rank)
     if config.replays:
@@ -119,48 +131,134 @@ def build_worker(
 
 
 def run_segments(
-    learner: "Learner", collector: "Collector", experience: "Experience", between: Callable[[], Any]
-) -> None:
+    learner: "Learner",
+    collector: "Collector",
+    experience: "Experience",
+    between: Callable[[int], Any],
+    left: int = 0,
+) -> int:
     """Pull, act for N steps, differentiate, push: until the ledger says that the run is over.
 
     Args:
         learner: owner of the parameters.
         collector: owner of environments and core state.
         experience: owner of what is learnt from, and of the local agent.
-        between: called after every push.
+        between: called after every push with the number of updates that are left to do of the segment; the run may be
+            saved there, and stopped.
+        left: where a run goes on, as many.
+
+    Returns:
+        How many are left at the end.
     """
     flat = experience.flat
     while not learner.ledger.finished:
         learner.pull(flat)
-        segment = collector.collect()
-        env_steps, episodes = segment.env_steps, collector.take_finished_episodes()
-        updates = experience.add(segment)
-        if not updates:
-            learner.push(None, env_steps, {}, episodes)
-            between()
-        for update in range(updates):
-            if update > 0:  # the segment is entered already
-                if learner.ledger.finished:
-                    break
-                learner.pull(flat)
-                env_steps, episodes = 0, []
+        env_steps, episodes = 0, []
+        if not left:
+            segment = collector.collect()
+            env_steps, episodes = segment.env_steps, collector.take_finished_episodes()
+            left = experience.add(segment)
+        if left:
+            left -= 1
             losses = experience.differentiate()
             learner.push(flat.gradient, env_steps, losses, episodes)
-            between()
+        else:
+            learner.push(None, env_steps, {}, episodes)
+        between(left)
+    return left
 
 
-def await_parent(ledger: Ledger) -> None:
-    """Sync workers stand still while the parent confirms or evaluates, so that the record repeats; async ones go on."""
-    while ledger.waiting:
-        time.sleep(0.001)
+def run_work(
+    work: tuple["Learner", "Collector", "Experience"],
+    saved: bytes | None,
+    tell: Callable[[str, dict[int, bytes]], Any],
+) -> None:
+    """Run a worker that was built from where it stood to the end of the run.
+
+    Args:
+        work: of `build_worker`.
+        saved: of `worker_state`, or None for a beginning.
+        tell: is given "state" and where the workers stand that are told of here, for each checkpoint that is due and at
+            the end; and "done", with nothing, when all is closed.
+    """
+    learner, collector, experience = work
+    left = 0 if saved is None else load_worker_state(collector, experience, saved)
+    told = -1  # the number of the checkpoint
+
+    def stand(left: int) -> None:
+        tell("state", learner.gather(worker_state(collector, experience, left)))
+
+    def between(left: int) -> None:
+        nonlocal told
+        number = learner.ledger.checkpoint_number
+        if learner.ledger.checkpoint_due and told != number:
+            told = number
+            stand(left)
+        learner.stand_still()
+
+    learner.publish()
+    learner.stand_still()  # a run that goes on may have stopped before a verdict
+    stand(run_segments(learner, collector, experience, between, left))
+    collector.environments.close()
+    tell("done", {})
 
 
-def end_with_parent() -> None:
-    """End this process as soon as its parent has ended, however that ended."""
+def worker_state(collector: "Collector", experience: "Experience", left: int) -> bytes:
+    """What a worker goes on from, between two pushes; as bytes, since multiprocessing would share tensors instead.
+
+    Args:
+        collector: between two segments.
+        experience: likewise.
+        left: updates of the last segment that are still to do.
+    """
+    import torch
+
+    of_collector = collector.state()
+    if not can_be_read(of_collector["environments"]):
+        of_collector["environments"] = None
+    file = io.BytesIO()
+    torch.save({"collector": of_collector, "experience": experience.state(), "left": left}, file)
+    return file.getvalue()
+
+
+def can_be_read(content: Any) -> bool:
+    """Whether this comes back from a checkpoint, which reads tensors and plain Python alone."""
+    import torch
+
+    file = io.BytesIO()
+    try:
+        torch.save(content, file)
+        file.seek(0)
+        torch.load(file, weights_only=True)
+    except Exception:  # whatever cannot be pickled raises
+        return False
+    return True
+
+
+def load_worker_state(collector: "Collector", experience: "Experience", saved: bytes) -> int:
+    """Go on from `worker_state`; returns how many updates are left to do."""
+    import torch
+
+    state = torch.load(io.BytesIO(saved), weights_only=True)
+    collector.load_state(state["collector"])
+    experience.load_state(state["experience"])
+    return state["left"]
+
+
+def has_environments(saved: bytes) -> bool:
+    """Whether the environments of a `worker_state` could tell where they stood."""
+    import torch
+
+    return torch.load(io.BytesIO(saved), weights_only=True)["collector"]["environments"] is not None
+
+
+def end_with_parent(meanwhile: Callable[[], None]) -> None:
+    """End this process as soon as its parent has ended, however that ended; meanwhile do this four times a second."""
     sentinel = multiprocessing.parent_process().sentinel
 
     def watch() -> None:
-        wait([sentinel])
+        while not wait([sentinel], timeout=BEAT_SECONDS):
+            meanwhile()
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()

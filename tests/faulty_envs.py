@@ -52,6 +52,10 @@ class Faulty(gymnasium.Env):
                 os._exit(0)
             if self.fault == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self.fault == "hangs":
+                time.sleep(3600)
+            if self.fault == "stopped":
+                os.kill(os.getpid(), signal.SIGSTOP)
             if self.fault == "nan_reward":
                 reward = np.nan
             if self.fault == "nan_observation":

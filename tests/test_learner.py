@@ -209,7 +209,7 @@ def test_the_lock_is_held_from_the_first_change_of_an_update_to_its_entry_in_the
 
     def watched(action):
         def act(*arguments, **named):
-            free = memory.lock.acquire(block=False)
+            free = memory.lock.acquire(timeout=0)
             seen.append(free)
             if free:
                 memory.lock.release()
@@ -220,7 +220,7 @@ def test_the_lock_is_held_from_the_first_change_of_an_update_to_its_entry_in_the
     monkeypatch.setattr("rl.learner.adam_step", watched(adam_step))
     ledger.record, ledger.crosses = watched(ledger.record), watched(ledger.crosses)
     learner.push(torch.ones(3), 10, LOSSES, [])
-    assert seen == [False, False, False] and memory.lock.acquire(block=False)
+    assert seen == [False, False, False] and memory.lock.acquire(timeout=0)
 
 
 # --- steps that only go into a buffer, updates that only come out of it
@@ -400,7 +400,7 @@ def test_workers_share_one_adam_its_step_count_included():
         adam.step()
         learners[number % 3].push(gradient, 7, LOSSES, [])
         assert (learners[0].parameters - plain.detach()).abs().max() < 1e-12
-    assert memory.vectors.step[0] == 12
+    assert learners[0].vectors["step"] == 12
 
 
 def test_a_pull_is_a_copy_that_later_pushes_do_not_change():
@@ -409,10 +409,10 @@ def test_a_pull_is_a_copy_that_later_pushes_do_not_change():
     learner = Learner(config, memory, ledger)
     layer = torch.nn.Linear(2, 1, bias=False)
     flat = FlatAgent(layer)
-    memory.vectors.parameters[:] = 3.0, 4.0
+    learner.parameters[:] = torch.tensor([3.0, 4.0])
     learner.pull(flat)
     learner.push(torch.ones(2), 10, LOSSES, [])
-    assert layer.weight.tolist() == [[3.0, 4.0]] and memory.vectors.parameters[0] < 3.0
+    assert layer.weight.tolist() == [[3.0, 4.0]] and learner.parameters[0] < 3.0
 
 
 # --- what is not finite, what is too long
@@ -444,12 +444,12 @@ def test_at_a_crossing_the_parameters_of_that_moment_are_kept():
     memory, ledger = LearnerMemory(config, 2), Ledger(config, reward_threshold=1.0)
     learner = Learner(config, memory, ledger)
     learner.push(torch.ones(2), 10, LOSSES, [(1.0, 1)] * 99)
-    assert not ledger.attempt_pending and memory.vectors.candidate.tolist() == [0.0, 0.0]
+    assert not ledger.attempt_pending and memory.candidate.parameters.tolist() == [0.0, 0.0]
     learner.push(torch.ones(2), 10, LOSSES, [(1.0, 1)])
-    at_crossing = memory.vectors.parameters.copy()
+    at_crossing = learner.parameters.numpy().copy()
     learner.push(torch.ones(2), 10, LOSSES, [(1.0, 1)])
     assert ledger.attempt_pending and ledger.crossing[0] == 20
-    assert np.array_equal(memory.vectors.candidate, at_crossing) and at_crossing[0] != memory.vectors.parameters[0]
+    assert np.array_equal(memory.candidate.parameters, at_crossing) and at_crossing[0] != learner.parameters[0]
 
 
 def test_the_agents_tensors_are_views_of_its_flat_vectors():

@@ -138,7 +138,7 @@ def test_an_evaluation_in_training_does_not_disturb_the_one_that_confirms_a_cros
         found = evaluate_now(*arguments)
         run.learner.parameters -= 1.0
         if run.ledger.attempt_pending:
-            seen.append(torch.equal(run.agent.parameters, torch.from_numpy(run.memory.vectors.candidate)))
+            seen.append(torch.equal(run.agent.parameters, torch.from_numpy(run.memory.candidate.parameters)))
         return found
 
     run.evaluate_now = noting

@@ -70,6 +70,14 @@ class Watched:
         """As the experience does."""
         return self.experience.differentiate()
 
+    def state(self) -> dict[str, Any]:
+        """That of the experience; what is measured of a resumed run begins anew."""
+        return self.experience.state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        self.experience.load_state(state)
+
     @torch.no_grad()
     def measure(self) -> None:
         """Append a line to the run's measures."""

@@ -5,7 +5,7 @@ what the action caused, as in a Segment. What is drawn is a window of consecutiv
 opens within it `is_first` says so, so a window never has to end with an episode and nothing is padded.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -91,8 +91,12 @@ class SequenceBuffer:
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        arrays = (part for value in vars(self).values() for part in (value if isinstance(value, list) else [value]))
-        return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
+        return sum(array.nbytes for array in self._arrays().values())
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Everything that holds rows."""
+        arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return arrays | {f"core_state{number}": part for number, part in enumerate(self.core_states)}
 
     @property
     def filled(self) -> int:
@@ -122,6 +126,19 @@ class SequenceBuffer:
         self.versions[start // self.segment_length] = version
         self.priorities[here] = self.highest_priority
         self.seen += self.segment_length
+
+    def state(self) -> dict[str, Any]:
+        """All rows and where the next ones go, what is drawn next: tensors and plain Python."""
+        arrays = {name: torch.from_numpy(value.copy()) for name, value in self._arrays().items()}
+        return {"arrays": arrays, "highest_priority": self.highest_priority, "seen": self.seen,
+                "generator": self.generator.bit_generator.state}  # fmt: skip
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state()` of a buffer of the same sizes."""
+        for name, value in self._arrays().items():
+            value[:] = state["arrays"][name].numpy()
+        self.highest_priority, self.seen = state["highest_priority"], state["seen"]
+        self.generator.bit_generator.state = state["generator"]
 
     # --- what is drawn
 

@@ -1,5 +1,7 @@
 """Experience from a replay buffer: segments go in, windows are drawn, gradients come out."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -53,7 +55,7 @@ class ReplayExperience:
         self.target = FlatAgent(make_agent(config, features, actions))
         self.target_unroll = make_unroll(self.target.agent, self.rows, self.rows, batch, recorded)
         self.target_copy = -1  # which of the copies it is
-        self.state = self.target_state = self.agent.initial_state(batch)  # of whole episodes, between their pieces
+        self.state_read = self.target_state = self.agent.initial_state(batch)  # of whole episodes, between their pieces
         self.due = 0.0
 
     def add(self, segment: Segment) -> int:
@@ -72,14 +74,14 @@ class ReplayExperience:
     def differentiate(self) -> dict[str, float]:
         """Draw windows and leave the gradient of their loss in the agent."""
         config, window = self.config, self.draw()
-        state = self.state if config.replay_way == "episodes" else self.starting_state(window)
+        state = self.state_read if config.replay_way == "episodes" else self.starting_state(window)
         output = self.unroll.forward(window.observations, state, window.is_first)
         gradient = self.q_learning if config.has_q_values else self.actor_critic
         d_logits, d_values, losses, priorities = gradient(window, output)
         self.unroll.backward(d_logits, d_values)
         self.buffer.set_priorities(window.slots, priorities)
         if config.replay_way == "episodes":
-            self.state = copied(self.unroll.state_after(config.trained_rows - 1))
+            self.state_read = copied(self.unroll.state_after(config.trained_rows - 1))
         ages = self.learner.pulled_version - window.versions
         return losses | {"state_age": ages.double().mean().item()}
 
@@ -97,6 +99,26 @@ class ReplayExperience:
         if self.config.replay_way.startswith("stored"):
             return window.core_state
         return self.agent.initial_state(self.config.replay_batch)
+
+    def state(self) -> dict[str, Any]:
+        """The buffer, what is read of whole episodes, the target network, and the updates that are due in part."""
+        reader = self.reader
+        return {
+            "buffer": self.buffer.state(),
+            "reader": [reader.numbers.tolist(), reader.columns.tolist()],
+            "states": [[part.clone() for part in of] for of in (self.state_read, self.target_state)],
+            "target": self.target.parameters.clone(),
+            "target_copy": self.target_copy,
+            "due": self.due,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        self.buffer.load_state(state["buffer"])
+        self.reader.numbers[:], self.reader.columns[:] = state["reader"]
+        self.state_read, self.target_state = (tuple(parts) for parts in state["states"])
+        self.target.load(state["target"])
+        self.target_copy, self.due = state["target_copy"], state["due"]
 
     # --- the losses; rows before `burn_in_rows` have none
 

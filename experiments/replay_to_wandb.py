@@ -1,0 +1,71 @@
+"""Rebuild a W&B run from the record in its folder.
+
+Question: how do I get a run into W&B that was logged without it, or whose W&B run was cut off?
+Command:  python -m experiments.replay_to_wandb runs/lstm-MaskedVelocityCartPole-v1-s1
+Time:     about 5 seconds.
+Output:   a new W&B run with the same config, name, group and history; offline, under --out or the run folder.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the command line says."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Run folder; also one of a run that was killed, or resumed."""
+    wandb: Literal["auto", "online", "offline"] = "auto"
+    """W&B mode of the new run. auto: as in experiments.train."""
+    wandb_project: str = ""
+    """W&B project; empty: that of the run."""
+    out: Path | None = None
+    """Folder that wandb/ is written to; None: the run folder."""
+
+
+def main() -> None:
+    """Parse the command line, send the record."""
+    from experiments.command_line import experiment, parse
+
+    experiment(lambda: replay(parse(Command, __doc__)))
+
+
+def replay(command: Command) -> None:
+    """Send every row of a record, and how the run ended, to a new W&B run.
+
+    Raises:
+        ValueError: the folder is no run, or W&B failed.
+    """
+    import dataclasses
+    import json
+
+    from experiments.records import read_run
+    from rl.config import Config
+    from rl.tracking import WandbMirror
+
+    found = read_run(command.run)
+    if not (command.run / "config.json").is_file():
+        raise ValueError(f"{command.run}: it is a W&B run already; a run folder with config.json is needed")
+    known = {field.name for field in dataclasses.fields(Config)}
+    options = {name: value for name, value in found.config.items() if name in known}
+    options |= {"wandb": command.wandb, "env_arg": tuple(options.get("env_arg", ()))}
+    options |= {"wandb_project": command.wandb_project or options["wandb_project"]}
+    description = json.loads((command.run / "config.json").read_text())
+    folder = command.out or command.run
+    folder.mkdir(parents=True, exist_ok=True)
+    said: list[str] = []
+    mirror = WandbMirror(folder, Config(**options), description, said.append)
+    for row in found.rows:
+        mirror.put(row)
+    mirror.close({"exit_code": 1} | found.summary, patient=True)
+    if any("stopped" in line or "left behind" in line or "not installed" in line for line in said):
+        raise ValueError(f"{command.run}: {' '.join(said)}")
+    print("\n".join([*said, f"{len(found.rows)} rows of {command.run} are in {folder / 'wandb'}"]))
+
+
+if __name__ == "__main__":
+    main()
