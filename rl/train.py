@@ -129,8 +129,9 @@ class Run:
                     return
                 with self.locked():
                     self.ledger.evaluated()
-            self.rows_read += 1
-            self.on_row(self.tracker.row(row, evaluation))
+            keys = self.tracker.row(row, evaluation)
+            self.rows_read += 1  # it is in the record now
+            self.on_row(keys)
 
     def evaluate_now(self, worker_failed: Callable[[], bool] = never) -> dict[str, float]:
         """Play the same episodes as every time with the parameters as they are now; {} where it was cut short.
