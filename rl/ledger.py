@@ -323,6 +323,12 @@ class Ledger:
         return int(self.shared.opened[0])
 
     @property
+    def unwritten_from(self) -> int:
+        """Env steps at which the first row began that was not in the record when the checkpoint was saved."""
+        closed = self.rows(0)
+        return closed[0].env_steps - closed[0].interval_env_steps if closed else self.row_opened_at
+
+    @property
     def staleness(self) -> list[int]:
         """How many gradients were 0, 1, 2, … versions old when they were applied, up to the oldest seen."""
         return np.trim_zeros(self.shared.staleness, "b").tolist()

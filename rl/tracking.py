@@ -64,7 +64,7 @@ class Tracker:
         reward_threshold: float | None,
         notify: Notify,
         resumed_at: int | None,
-        row_opened_at: int,
+        unwritten_from: int,
     ) -> None:
         """Open the record, at its end where a run goes on: rows behind the checkpoint are cut, they come again.
 
@@ -74,7 +74,7 @@ class Tracker:
             reward_threshold: of the environment.
             notify: shows a line to the user.
             resumed_at: env steps of the checkpoint that the run goes on from, or None.
-            row_opened_at: env steps at which its open row began.
+            unwritten_from: env steps at which the first row begins that is not in the record.
 
         Raises:
             ValueError: the folder cannot be written.
@@ -92,7 +92,7 @@ class Tracker:
             if resumed_at is None:
                 write_json(run_dir / "config.json", description)
             else:
-                keep_rows(run_dir / "metrics.jsonl", row_opened_at)
+                keep_rows(run_dir / "metrics.jsonl", unwritten_from)
                 (run_dir / "summary.json").unlink(missing_ok=True)  # it told how the run had ended before
             self._lines = Lines(run_dir / "metrics.jsonl")
         except OSError as error:

@@ -398,7 +398,7 @@ class Run:
             if self.resumed_at is not None:
                 self.say_how_it_goes_on()
             self.tracker = Tracker(
-                self.run_dir, self.config, self.reward_threshold, notify, self.resumed_at, self.ledger.row_opened_at
+                self.run_dir, self.config, self.reward_threshold, notify, self.resumed_at, self.ledger.unwritten_from
             )
             with self.noting_faults():
                 if self.config.mode == "serial":
