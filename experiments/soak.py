@@ -176,7 +176,7 @@ def second_and_last(rows: list[dict[str, Any]], time: str) -> list[list[dict[str
         [row for row in rows if low * last <= PARTS * row[time] <= high * last]
         for low, high in ((1, 2), (PARTS - 1, PARTS))
     ]
-    if not all(parts):
+    if last == 0 or not all(parts):
         raise ValueError("too short to judge: more --minutes, or less --every, is needed")
     return parts
 

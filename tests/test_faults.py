@@ -12,6 +12,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -25,8 +26,11 @@ import pytest
 import torch
 from test_processes import ROOT, Program, left_of, shared_memory
 
+import envs
 from experiments.records import read_run
 from rl.checkpoint import load_checkpoint
+from rl.config import Config
+from rl.train import new_run, resumed_run
 
 TRIALS, SEED = int(os.environ.get("TRIALS", 100)), int(os.environ.get("SEED", 1))
 WORKERS, BATCH, LENGTH = 2, 2, 2
@@ -376,3 +380,144 @@ def go_on(training, trial, slowness):
     check_record(folder, summary)
     check_checkpoint(folder, trial.mode)
     return resumed
+
+
+# --- a disk that is full, a folder that cannot be written
+
+
+SERIAL = {
+    "mode": "serial", "workers": 1, "envs_per_worker": 4, "segment_length": 8, "hidden_size": 8, "torso_size": 8,
+    "total_env_steps": 10_000, "eval_episodes": 2, "wandb": "disabled",
+}  # fmt: skip
+TIMES = ("time/seconds", "time/core_seconds", "charts/SPS")
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of its own of 4 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder]
+    mounted = subprocess.run(words, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(disk):
+    """Leave no byte of it."""
+    with open(disk / "pad", "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def train(folder, on_row=lambda _row: None, run=None, **options):
+    """Train in this process: the summary, and what was said."""
+    said = []
+    run = run or new_run(Config(**{**SERIAL, **options, "run_dir": str(folder)}), envs.make_vector)
+    return run.execute(said.append, on_row), "\n".join(said)
+
+
+def untimed(folder):
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in read_run(folder).rows]
+
+
+@pytest.mark.parametrize(
+    ("first", "options", "at", "saved"),
+    [
+        ("metrics.jsonl", {"log_interval": 32, "checkpoint_interval": 4000}, 4096, 4000),
+        ("checkpoint.pt", {"log_interval": 1000, "checkpoint_interval": 1280}, 4000, 3840),
+        ("checkpoint.pt", {"log_interval": 10**6, "checkpoint_interval": 10**6}, 0, None),  # only at the end
+    ],
+)
+def test_a_full_disk_ends_a_run_with_the_cause_and_what_was_written_stays(disk, tmp_path, first, options, at, saved):
+    """Full from a row on; what fails first is the row that takes a new page of the disk, or the next checkpoint. With
+    room again the run goes on, and its record is the one it would have had."""
+    folder = disk / "run"
+
+    def fill_at(row):
+        if row["global_step"] >= at and not (disk / "pad").exists():
+            fill(disk)
+
+    run = new_run(Config(**{**SERIAL, **options, "run_dir": str(folder)}), envs.make_vector)
+    start = run.start
+    run.start = lambda: (start(), at or fill(disk))
+    summary, said = train(folder, fill_at, run)
+    assert summary["exit_code"] == 1
+    path = re.escape(str(folder / first))
+    assert re.search(rf"OSError: \[Errno 28\] No space left on device: '{path}'", summary["exit_reason"])
+    assert "No space left on device" in said and "the summary could not be written" in said
+    assert sorted(path.name for path in folder.iterdir() if path.suffix == ".tmp") == []
+    lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+    assert all(line.endswith("\n") and json.loads(line) for line in lines)
+
+    (disk / "pad").unlink()
+    if saved is None:
+        with pytest.raises(ValueError, match="no checkpoint here"):
+            resumed_run(folder, envs.make_vector)
+        return
+    assert load_checkpoint(folder / "checkpoint.pt")[1]["env_steps"] == saved
+    summary, _ = train(folder, run=resumed_run(folder, envs.make_vector))
+    assert summary["exit_code"] == 0 and summary["env_steps"] >= 10_000
+    train(tmp_path / "whole", **options)
+    assert untimed(folder) == untimed(tmp_path / "whole")
+
+
+def test_a_disk_that_is_full_at_the_start_is_one_line_and_the_folder_can_be_used_later(disk):
+    fill(disk)
+    with pytest.raises(ValueError) as refused:
+        train(disk / "run")
+    line = f"--run-dir {disk}/run: a folder that can be written is needed ([Errno 28] No space left on device)"
+    assert str(refused.value) == line
+    (disk / "pad").unlink()
+    assert train(disk / "run", total_env_steps=320)[0]["exit_code"] == 0
+
+
+@pytest.mark.parametrize("mode", ["async", "sync"])
+def test_a_disk_that_fills_up_under_workers_and_wandb_ends_the_program_in_time(disk, mode):
+    folder = disk / "run"
+    options = {**TINY, "mode": mode, "wandb": "offline", "run_dir": folder, "max_seconds": 60}
+    training = Training(folder, [f"--{name.replace('_', '-')}={value}" for name, value in options.items()])
+    try:
+        training.wait_until(lambda: (folder / "checkpoint.previous.pt").exists(), seconds=80)
+        memory, moment = training.memory(), time.monotonic()
+        fill(disk)
+        assert training.process.wait(60) == 1
+        assert time.monotonic() - moment < 10
+        said = training.said()
+        assert re.search(r"OSError: \[Errno 28\] No space left on device: '.*/run/(metrics.jsonl|checkpoint.pt)'", said)
+        check_ended(training, memory, 1)
+        check_record(folder, None)
+        check_checkpoint(folder, mode)
+    finally:
+        training.end()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_and_what_is_in_it_stays(disk):
+    folder = disk / "run"
+    (disk / "empty").mkdir()
+    run = new_run(Config(**{**SERIAL, "log_interval": 320, "run_dir": str(folder)}), envs.make_vector)
+    train(folder, lambda row: run.note_signal(signal.SIGINT), run)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    for start in (
+        lambda: train(disk / "new"),
+        lambda: train(disk / "empty"),
+        lambda: train(None, run=resumed_run(folder, envs.make_vector)),
+    ):
+        with pytest.raises(
+            ValueError, match=r"^--run-dir .*: a folder that can be written is needed \(.*Errno 30.*\)$"
+        ):
+            start()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_folder_that_is_removed_ends_the_run_with_the_cause(tmp_path):
+    folder = tmp_path / "run"
+    summary, said = train(folder, lambda row: shutil.rmtree(folder, ignore_errors=True), log_interval=320)
+    assert summary["exit_code"] == 1 and summary["env_steps"] == 640
+    assert f"FileNotFoundError: [Errno 2] No such file or directory: '{folder}/metrics.jsonl'" in summary["exit_reason"]
+    assert "the summary could not be written" in said and not folder.exists()

@@ -75,7 +75,7 @@ def test_a_run_that_gets_slower_by_more_than_a_tenth_is_not_steady(speed, verdic
 def test_too_few_samples_are_one_line():
     with pytest.raises(ValueError, match=r"^too short to judge: more --minutes, or less --every, is needed$"):
         soak.judged(samples()[:1], rows())
-    with pytest.raises(ValueError, match="^too short"):
+    with pytest.raises(ValueError, match=r"^too short"):
         soak.judged(samples(), [])
 
 
