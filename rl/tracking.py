@@ -108,7 +108,7 @@ class Tracker:
         keys = row_as_keys(row) | evaluation
         self._lines.append(json.dumps(keys))
         if self.mirror:
-            self.mirror.put(keys)
+            self.mirror.put(dict(keys))  # its own: another thread has it
         return keys
 
     def close(self, summary: dict[str, Any]) -> None:

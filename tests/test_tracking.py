@@ -386,16 +386,26 @@ def test_a_wandb_that_fails_at_the_mark_of_a_resumed_run_changes_nothing(tmp_pat
     assert ended[1][2] == ["W&B stopped (ConnectionError: gone); the run goes on, its record is whole"]
 
 
-def test_a_wandb_that_seeds_and_draws_everyones_random_numbers_changes_nothing(tmp_path, fake_wandb, without_wandb):
-    disturb = "import random, numpy, torch\nrandom.seed(0); numpy.random.seed(0); torch.manual_seed(0)\ntorch.rand(3)\n"
-    fake_wandb(f"{disturb}def log(self, row):\n    {disturb.strip().replace(chr(10), chr(10) + '    ')}\n"
-               "    rows.append(dict(row)); row.clear()\nRun.log = log\n")  # fmt: skip
-    state, _, record, said = train(tmp_path / "run", wandb="offline")
+def test_a_wandb_that_meddles_with_random_numbers_and_rows_changes_nothing(tmp_path, fake_wandb, without_wandb):
+    """It seeds everyone's random numbers, draws some, and empties the rows that it was given."""
+    fake_wandb("""
+def log(self, row):
+    import random, numpy, torch
+    random.seed(0), numpy.random.seed(0), torch.manual_seed(0), torch.rand(3)
+    rows.append(dict(row))
+    row.clear()
+Run.log = log
+""")
+    run, shown = (
+        new_run(Config(**{**SMALL, "wandb": "offline", "run_dir": str(tmp_path / "run")}), envs.make_vector),
+        [],
+    )
+    run.execute(print, shown.append)
     import wandb
 
-    assert len(wandb.rows) == 10 and said == []
-    assert_bit_equal(state, without_wandb[0])
-    assert record == without_wandb[2]
+    assert len(wandb.rows) == 10 and wandb.rows == shown
+    assert_bit_equal(run.learner.state(), without_wandb[0])
+    assert rows(tmp_path / "run") == without_wandb[2]
 
 
 def test_a_wandb_that_has_stopped_is_kept_no_rows_for(tmp_path, fake_wandb):
