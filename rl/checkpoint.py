@@ -45,10 +45,9 @@ def keep(path: Path) -> None:
     spare = path.with_name(path.name + ".spare")
     spare.unlink(missing_ok=True)
     try:
-        os.link(path, spare)
-        os.replace(spare, previous(path))
-    except PermissionError:  # a file system without links (some of networks) keeps the newest alone
-        pass
+        with contextlib.suppress(OSError):  # where a file can have one name only, as on some networks, it is not kept
+            os.link(path, spare)
+            os.replace(spare, previous(path))
     finally:
         spare.unlink(missing_ok=True)
 
