@@ -26,8 +26,7 @@ class Run(NamedTuple):
     def curve(self, x_key: str, y_key: str = "charts/episodic_return") -> tuple[np.ndarray, np.ndarray]:  # [row] each
         """The rows that have both keys: an interval in which no episode ended has no return."""
         points = [(row[x_key], row[y_key]) for row in self.rows if _is_number(row, x_key) and _is_number(row, y_key)]
-        points = np.array(points, dtype=float).reshape(-1, 2)
-        x, y = points[np.isfinite(points).all(axis=1)].T
+        x, y = np.array(points, dtype=float).reshape(-1, 2).T
         return x, y
 
 
@@ -88,10 +87,13 @@ def _read_run_folder(path: Path) -> Run:
 def _run(path: Path, config: dict, rows: list[dict], summary: dict, reward_threshold: float | None) -> Run:
     """Adds how it ended, and lets a resumed run's later rows replace those after its checkpoint."""
     kept: list[dict] = []
+    last = -math.inf
     for row in rows:
-        while kept and kept[-1].get("global_step", 0) > row.get("global_step", math.inf):
-            kept.pop()
+        step = row["global_step"] if _is_number(row, "global_step") else last
+        if step < last:
+            kept = [one for one in kept if not _is_number(one, "global_step") or one["global_step"] <= step]
         kept.append(row)
+        last = step
     return Run(path, config, kept, {"exit_reason": "killed"} | summary, reward_threshold)
 
 
@@ -103,7 +105,9 @@ def _checked_config(config, where: Path) -> dict:
 
 
 def _is_number(values: dict, key: str) -> bool:
-    return isinstance(values.get(key), int | float)
+    """Whether there is one that a float can hold; nan and infinity are none."""
+    value = values.get(key)
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def _read_text(file: Path) -> str:

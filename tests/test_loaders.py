@@ -156,7 +156,7 @@ def test_a_state_with_something_else_in_any_place_is_one_line_or_goes_on(tmp_pat
     _, state = load_checkpoint(run_folder / "checkpoint.pt")
     place = state
     for _ in range(data.draw(st.integers(0, 3))):
-        inner = [part for part in place.values() if isinstance(part, dict)]
+        inner = [place[name] for name in ("learner", "ledger", "arrays") if isinstance(place.get(name), dict)]
         place = data.draw(st.sampled_from(inner)) if inner else place
     key = data.draw(st.sampled_from(sorted(place)))
     if data.draw(st.booleans()):
@@ -308,7 +308,7 @@ def test_any_record_is_one_line_that_names_the_file_or_a_run_whose_curve_can_be_
         assert re.match(re.escape(str(tmp_path)) + r"/(config\.json|metrics\.jsonl|summary\.json)\b", line)
         return
     run = read_run(tmp_path)
-    assert run.summary["exit_reason"] is not None or summary is not None
+    assert "exit_reason" in run.summary
     steps = [row["global_step"] for row in run.rows if "global_step" in row]
     assert not any(later < earlier for earlier, later in itertools.pairwise(steps))
     for key in ("global_step", "time/seconds", "charts/episodic_return"):
