@@ -140,14 +140,7 @@ class GroupLearner(SyncLearner):
         self.group.broadcast(total.view(np.uint8))
         return torch.from_numpy(total)
 
-    def push(
-        self,
-        gradient: Tensor | None,
-        env_steps: int,
-        losses: dict[str, float],
-        episodes: list[Episode],
-        last: bool = True,
-    ) -> None:
+    def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
         """As SyncLearner's."""
         slots, learns = self.memory.slots, gradient is not None
         self.fill(gradient, env_steps, losses, episodes)
@@ -162,7 +155,7 @@ class GroupLearner(SyncLearner):
         self.total = self.add_up(gradient, env_steps) if learns and self.config.reduce == "all_reduce" else None
         other = 1 - int(self.ledger.shared.vectors[0])
         if self.rank == 0:
-            self.update(learns, losses, last)
+            self.update(learns, losses)
         elif self.total is not None:  # everyone takes the same step
             clip(self.total, self.config.max_gradient_norm)
             learning_rate = self.config.learning_rate_at(self.ledger.env_steps)

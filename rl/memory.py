@@ -9,10 +9,10 @@ import contextlib
 import fcntl
 import multiprocessing
 import os
-import struct
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from multiprocessing.reduction import DupFd
 from typing import Any
@@ -114,7 +114,11 @@ class NamelessFile:
 
     def __init__(self) -> None:
         with tempfile.TemporaryFile() as file:
-            self.fd = os.dup(file.fileno())
+            self._own(os.dup(file.fileno()))
+
+    def _own(self, fd: int) -> None:
+        self.fd = fd
+        weakref.finalize(self, os.close, fd)
 
     def read(self) -> str:
         """All that was written."""
@@ -124,17 +128,13 @@ class NamelessFile:
         return DupFd(self.fd)
 
     def __setstate__(self, fd: Any) -> None:
-        self.fd = fd.detach()
-
-    def __del__(self) -> None:
-        with contextlib.suppress(OSError):
-            os.close(self.fd)
+        self._own(fd.detach())
 
 
 class Lock:
     """A lock between processes, and between threads, that the kernel frees when its holder ends (POSIX, fcntl(2)).
 
-    A semaphore stays taken when its holder is killed, and does not tell whose it was.
+    A semaphore stays taken when its holder is killed.
     """
 
     def __init__(self) -> None:
@@ -142,16 +142,24 @@ class Lock:
 
     def acquire(self, timeout: float | None = None) -> bool:
         """Take it, if need be after so many seconds at most; whether it was taken."""
+        deadline = None if timeout is None else time.monotonic() + timeout
         if not self._threads.acquire(timeout=-1 if timeout is None else timeout):
             return False
-        deadline = time.monotonic() + timeout if timeout is not None else None
+        taken = False
+        try:
+            taken = self._from_processes(deadline)
+        finally:
+            if not taken:
+                self._threads.release()
+        return taken
+
+    def _from_processes(self, deadline: float | None) -> bool:
         while True:
             try:
                 fcntl.lockf(self._file.fd, fcntl.LOCK_EX | (0 if deadline is None else fcntl.LOCK_NB))
                 return True
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    self._threads.release()
                     return False
                 time.sleep(0.001)
 
@@ -159,12 +167,6 @@ class Lock:
         """Give it back."""
         fcntl.lockf(self._file.fd, fcntl.LOCK_UN)
         self._threads.release()
-
-    def holder(self) -> int | None:
-        """The process that holds it, other than this one; None where none does."""
-        asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        kind, _, _, _, pid = struct.unpack("hhqqi4x", fcntl.fcntl(self._file.fd, fcntl.F_GETLK, asked))
-        return None if kind == fcntl.F_UNLCK else pid
 
     def __enter__(self) -> None:
         self.acquire()
@@ -180,7 +182,7 @@ class Lock:
 
 
 class WorkerSigns:
-    """What workers show of themselves while they work: that they go on, and when asked where they stand."""
+    """What workers show of themselves: that they go on, that they wait for others, and when asked where they stand."""
 
     def __init__(self, workers: int) -> None:
         """For so many."""
@@ -189,12 +191,12 @@ class WorkerSigns:
 
     @property
     def progress(self) -> np.ndarray:
-        """[worker] steps of the environments, parameters pulled, gradients pushed."""
+        """[worker] counts steps of its environments, parameters pulled, and time in which it waits for others."""
         return self.shared.progress
 
     @property
     def waiting(self) -> np.ndarray:
-        """[worker] whether it waits for other processes, and so need not go on."""
+        """[worker] whether it waits for other processes."""
         return self.shared.waiting
 
     @contextlib.contextmanager
@@ -205,6 +207,10 @@ class WorkerSigns:
             yield
         finally:
             self.waiting[rank] = 0
+
+    def beat(self, rank: int) -> None:
+        """Count as progress that a worker waits; a stopped one does not come to this, whatever it was about."""
+        self.progress[rank] += self.waiting[rank]
 
 
 class LearnerMemory:
@@ -217,7 +223,7 @@ class LearnerMemory:
         # Two pages: an update is written to the other one, which the ledger makes valid together with its entry.
         self.vectors = SharedArrays(layout), SharedArrays(layout)
         self.candidate = SharedArrays({"parameters": vector})  # those of the last crossing
-        self.lock: Any = contextlib.nullcontext() if config.mode == "serial" else Lock()
+        self.lock: Any = Lock()
         self.signs = WorkerSigns(config.workers)
         if config.mode == "async":
             return
