@@ -69,7 +69,8 @@ def load_checkpoint(path: Path) -> tuple[Config, dict[str, Any]]:
     try:
         with open(path, "rb") as file:
             with zipfile.ZipFile(file) as archive:  # torch writes checksums and does not compare them
-                if archive.testzip():
+                program = any(name.endswith("constants.pkl") for name in archive.namelist())
+                if program or archive.testzip():
                     raise zipfile.BadZipFile
             file.seek(0)
             state = torch.load(file, weights_only=True)
