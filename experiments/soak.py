@@ -109,10 +109,13 @@ def held_by(parent: int, seconds: float) -> list[dict[str, Any]]:
             descriptors = len(os.listdir(f"/proc/{pid}/fd"))
         except OSError:
             continue  # it has just ended
-        name = "parent" if pid == parent else "W&B" if "wandb-core" in words else ""
-        if "spawn_main" in words:
+        if pid == parent:
+            name = "parent"
+        elif "spawn_main" in words:
             name, workers = f"worker {workers}", workers + 1  # started in order of rank
-        if not name:
+        elif "wandb-core" in words:
+            name = "W&B"
+        else:
             continue  # the one that only waits to remove semaphores
         [kilobytes] = [int(line.split()[1]) for line in status if line.startswith("RssAnon:")]
         shared = [entry[0].split("-") for entry in maps if len(entry) > 5 and entry[5].startswith("/dev/shm/")]
