@@ -1,10 +1,12 @@
-# `make demo` trains and compares, `make test` lints and tests, `make bench` measures our own speed. Each first makes
-# the virtual environment if it is missing.
+# `make demo` trains and compares, `make test` lints and tests, `make bench` measures our own speed. `make test-all` has
+# the slow tests too (TRIALS=100 SEED=1 of the fault driver), `make soak` trains for MINUTES=60 and looks what grows. Each
+# first makes the virtual environment if it is missing.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+MINUTES ?= 60
 
-.PHONY: demo bench bench-peers test lint clean
+.PHONY: demo bench bench-peers test test-all soak lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m experiments.compare_cores --wandb offline
@@ -17,6 +19,12 @@ bench-peers: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest -q tests
+
+test-all: lint
+	$(BIN)/python -m pytest -q -m "" tests
+
+soak: $(VENV)/installed
+	$(BIN)/python -m experiments.soak --minutes $(MINUTES) --out runs/soak-$$(date +%F-%H%M%S)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check rl envs experiments tests

@@ -25,9 +25,8 @@ class Run(NamedTuple):
 
     def curve(self, x_key: str, y_key: str = "charts/episodic_return") -> tuple[np.ndarray, np.ndarray]:  # [row] each
         """The rows that have both keys: an interval in which no episode ended has no return."""
-        points = [(row[x_key], row[y_key]) for row in self.rows if x_key in row and y_key in row]
-        points = np.array(points, dtype=float).reshape(-1, 2)
-        x, y = points[np.isfinite(points).all(axis=1)].T
+        points = [(row[x_key], row[y_key]) for row in self.rows if _is_number(row, x_key) and _is_number(row, y_key)]
+        x, y = np.array(points, dtype=float).reshape(-1, 2).T
         return x, y
 
 
@@ -77,6 +76,8 @@ def read_run(path: Path | str) -> Run:
 def _read_run_folder(path: Path) -> Run:
     header = _read_json(path / "config.json")
     config = _checked_config(header.get("config"), path / "config.json")
+    if header.get("reward_threshold") is not None and not _is_number(header, "reward_threshold"):
+        raise ValueError(f"{path / 'config.json'}: its reward_threshold is not a number")
     metrics, summary = path / "metrics.jsonl", path / "summary.json"
     rows = _read_lines(metrics) if metrics.exists() else []  # killed before the first interval
     ending = _read_json(summary) if summary.exists() else {}
@@ -86,10 +87,13 @@ def _read_run_folder(path: Path) -> Run:
 def _run(path: Path, config: dict, rows: list[dict], summary: dict, reward_threshold: float | None) -> Run:
     """Adds how it ended, and lets a resumed run's later rows replace those after its checkpoint."""
     kept: list[dict] = []
+    last = -math.inf
     for row in rows:
-        while kept and kept[-1].get("global_step", 0) > row.get("global_step", math.inf):
-            kept.pop()
+        step = row["global_step"] if _is_number(row, "global_step") else last
+        if step < last:
+            kept = [one for one in kept if not _is_number(one, "global_step") or one["global_step"] <= step]
         kept.append(row)
+        last = step
     return Run(path, config, kept, {"exit_reason": "killed"} | summary, reward_threshold)
 
 
@@ -100,29 +104,49 @@ def _checked_config(config, where: Path) -> dict:
     return config
 
 
-def _read_json(file: Path) -> dict:
+def _is_number(values: dict, key: str) -> bool:
+    """Whether there is one that a float can hold; nan and infinity are none."""
+    value = values.get(key)
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+
+
+def _read_text(file: Path) -> str:
     try:
-        value = json.loads(file.read_text(errors="replace"))
+        return file.read_text(errors="replace")
+    except OSError as error:
+        raise ValueError(f"{file}: cannot be read: {error.strerror}") from None
+
+
+def _read_object(text: str, file: Path, number: int = 1) -> dict:
+    """The JSON object in a text that begins at line `number` of a file."""
+    try:
+        value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{file}:{error.lineno}: not JSON: {error.msg}") from None
+        raise ValueError(f"{file}:{number + error.lineno - 1}: not JSON: {error.msg}") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"{file}:{number}: not JSON: a number is too long, or too much is nested") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{file}:1: not a JSON object")
+        raise ValueError(f"{file}:{number}: not a JSON object")
     return value
+
+
+def _read_json(file: Path) -> dict:
+    return _read_object(_read_text(file), file)
 
 
 def _read_lines(file: Path) -> list[dict]:
     """One object a line.  A last line without its newline was cut off by a kill: it is dropped unless it is whole."""
-    *lines, rest = file.read_text(errors="replace").split("\n")
+    *lines, rest = _read_text(file).split("\n")
     rows = []
     for number, line in enumerate([*lines, rest], start=1):
         try:
-            row = json.loads(line) if line.strip() else {}
-        except json.JSONDecodeError as error:
+            row = _read_object(line, file, number) if line.strip() else {}
+        except ValueError:
             if number == len(lines) + 1:
                 break
-            raise ValueError(f"{file}:{number}: not JSON: {error.msg}") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"{file}:{number}: not a JSON object")
+            raise
+        if "global_step" in row and not _is_number(row, "global_step"):
+            raise ValueError(f"{file}:{number}: its global_step is not a number")
         if row:
             rows.append(row)
     return rows

@@ -40,31 +40,31 @@ def replay(command: Command) -> None:
     Raises:
         ValueError: the folder is no run, or W&B failed.
     """
-    import dataclasses
-    import json
+    import os
 
     from experiments.records import read_run
     from rl.config import Config
-    from rl.tracking import WandbMirror
+    from rl.tracking import STEP, WandbMirror
 
     found = read_run(command.run)
     if not (command.run / "config.json").is_file():
         raise ValueError(f"{command.run}: it is a W&B run already; a run folder with config.json is needed")
-    known = {field.name for field in dataclasses.fields(Config)}
-    options = {name: value for name, value in found.config.items() if name in known}
-    options |= {"wandb": command.wandb, "env_arg": tuple(options.get("env_arg", ()))}
-    options |= {"wandb_project": command.wandb_project or options["wandb_project"]}
-    description = json.loads((command.run / "config.json").read_text())
-    folder = command.out or command.run
+    if command.wandb == "auto" and os.environ.get("WANDB_MODE") == "disabled":
+        raise ValueError("WANDB_MODE 'disabled': nothing would be sent, --wandb online or offline is needed")
+    named = ("env", "core", "seed", "mode", "wandb_project", "wandb_group")  # of the config, all that W&B's names need
+    options = {name: found.config[name] for name in named if name in found.config}
+    options |= {"wandb": command.wandb, "workers": 1}
+    options |= {"wandb_project": command.wandb_project} if command.wandb_project else {}
+    folder, rows = command.out or command.run, {row[STEP]: row for row in found.rows if STEP in row}
     folder.mkdir(parents=True, exist_ok=True)
     said: list[str] = []
-    mirror = WandbMirror(folder, Config(**options), description, said.append)
-    for row in found.rows:
+    mirror = WandbMirror(folder, Config(**options), {"config": found.config}, said.append)
+    for row in rows.values():
         mirror.put(row)
     mirror.close({"exit_code": 1} | found.summary, patient=True)
     if any("stopped" in line or "left behind" in line or "not installed" in line for line in said):
         raise ValueError(f"{command.run}: {' '.join(said)}")
-    print("\n".join([*said, f"{len(found.rows)} rows of {command.run} are in {folder / 'wandb'}"]))
+    print("\n".join([*said, f"{len(rows)} rows of {command.run} are in {folder / 'wandb'}"]))
 
 
 if __name__ == "__main__":

@@ -3,16 +3,17 @@
 Question: can a run be left alone for days: flat memory, file descriptors and shared memory, steady speed?
 Command:  python -m experiments.soak --minutes 60
 Time:     as long as --minutes.
-Output:   samples.csv, a row a process every ten seconds, and soak.md in --out; exit code 1 if something grew.
+Output:   samples.csv, a row a process and look, and soak.md in --out; exit code 1 if something grew.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-FIRST = 0.2  # of the samples: what is compared with the last; before them everything still fills up
-GROWTH_BYTES = 16 * 2**20  # of a process in an hour
-SLOWER = 0.9  # of the first speed
+GROWTH = 16.0  # MiB of memory that a process may gain in an hour
+SLOWER = 0.9  # of the first speed is steady
+PARTS = 5  # of the time: in the first everything still fills up, the second is compared with the last
+MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Command:
     every: float = 10.0
     """Seconds between two looks."""
     out: Path = Path("runs/soak")
-    """Folder of the run, the samples and the page."""
+    """New folder for the run, the samples and the page."""
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
 
 
 def soak(command: Command) -> None:
-    """Train and sample, then write what was seen.
+    """Train in a process of its own, look at it and at its children from outside, then judge what was seen.
 
     Raises:
         ValueError: an option cannot work.
@@ -47,92 +48,158 @@ def soak(command: Command) -> None:
             raise ValueError(f"{option} {value:g}: a number above 0 is needed")
     if command.out.exists() and any(command.out.iterdir()):
         raise ValueError(f"--out {command.out}: it is not empty, name a new folder")
-    import threading
+    import json
 
-    import envs
     from experiments.learning_study import write_csv
-    from rl.config import Config
+    from experiments.records import read_run
     from rl.tracking import leave
-    from rl.train import new_run
 
-    config = Config(
-        mode=command.mode, total_env_steps=2**40, max_seconds=60 * command.minutes, log_interval=10_000_000,
-        checkpoint_interval=10_000_000, anneal_learning_rate=False, wandb="offline", run_dir=str(command.out / "run"),
-    )  # fmt: skip
-    run, samples, over = new_run(config, envs.make_vector), [], threading.Event()
-
-    def look() -> None:
-        while not over.wait(command.every):
-            samples.extend(sample(run))
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    summary = run.execute()
-    over.set()
-    thread.join()
+    command.out.mkdir(parents=True, exist_ok=True)
+    folder = command.out / "run"
+    exit_code, samples = train(command, folder)
     write_csv(command.out / "samples.csv", samples)
-    verdicts = judged(samples)
-    page = table(verdicts, summary)
+    if exit_code:
+        leave(exit_code)  # it has said why
+    verdicts = judged(samples, read_run(folder).rows)
+    page = table(verdicts, json.loads((folder / "summary.json").read_text()), command)
     (command.out / "soak.md").write_text(page)
     print(page)
-    grown = [row[0] for row in verdicts if row[-1] not in ("flat", "steady")]
-    if grown:
-        print(f"not flat: {', '.join(grown)}")
-    leave(summary["exit_code"] or int(bool(grown)))
+    if bad := [row[0] for row in verdicts if row[-1] not in ("flat", "steady")]:
+        print(f"not flat: {', '.join(bad)}")
+        leave(1)
 
 
-def sample(run: Any) -> list[dict[str, Any]]:
-    """What every process of a run holds now: bytes of memory of its own, descriptors, bytes of shared memory."""
-    import multiprocessing
+def train(command: Command, folder: Path) -> tuple[int, list[dict[str, Any]]]:
+    """Exit code of a run that trains as long as is asked, and what its processes held while it trained."""
+    import subprocess
+    import sys
+    import time
+
+    options = {
+        "mode": command.mode, "total_env_steps": 2**36, "max_seconds": 60 * command.minutes, "log_interval": 2**18,
+        "checkpoint_interval": 2**23, "wandb": "offline", "run_dir": folder,
+    }  # fmt: skip
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    process = subprocess.Popen([sys.executable, "-m", "experiments.train", *words, "--no-anneal-learning-rate"])
+    record, samples, began = folder / "metrics.jsonl", [], None
+    try:
+        while process.poll() is None:
+            if began is None and record.exists() and record.stat().st_size:  # training has begun
+                began = time.monotonic()
+            if began is not None and time.monotonic() - began < 60 * command.minutes:
+                samples += held_by(process.pid, time.monotonic() - began)
+            time.sleep(command.every if began is not None else 0.1)
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    return process.returncode, samples
+
+
+def held_by(parent: int, seconds: float) -> list[dict[str, Any]]:
+    """What the processes of a run hold: MiB of memory of their own and of shared memory, and file descriptors."""
     import os
 
-    processes = {"parent": os.getpid()} | {one.name: one.pid for one in multiprocessing.active_children()}
-    rows = []
-    for name, pid in processes.items():
+    workers, rows = 0, []
+    for pid in [parent, *children(parent)]:
         try:
-            status = Path(f"/proc/{pid}/status").read_text()
-            lines = (line.split() for line in status.splitlines() if line.startswith("Rss"))
-            held = {name: int(kilobytes) * 1024 for name, kilobytes, _ in lines}
+            words = Path(f"/proc/{pid}/cmdline").read_text()
+            status = Path(f"/proc/{pid}/status").read_text().splitlines()
+            maps = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
             descriptors = len(os.listdir(f"/proc/{pid}/fd"))
-        except (OSError, ValueError, IndexError):
+        except OSError:
             continue  # it has just ended
-        rows.append({"process": name, "seconds": round(run.ledger.seconds(), 1), "env_steps": run.ledger.env_steps,
-                     "memory": held["RssAnon:"], "shared": held["RssShmem:"], "descriptors": descriptors})  # fmt: skip
+        if pid == parent:
+            name = "parent"
+        elif "spawn_main" in words:
+            name, workers = f"worker {workers}", workers + 1  # started in order of rank
+        elif "wandb-core" in words:
+            name = "W&B"
+        else:
+            continue  # the one that only waits to remove semaphores
+        [kilobytes] = [int(line.split()[1]) for line in status if line.startswith("RssAnon:")]
+        shared = [entry[0].split("-") for entry in maps if len(entry) > 5 and entry[5].startswith("/dev/shm/")]
+        rows.append({
+            "process": name, "seconds": round(seconds, 1), "memory": kilobytes / 1024,
+            "shared memory": sum(int(end, 16) - int(start, 16) for start, end in shared) / MIB,
+            "file descriptors": descriptors,
+        })  # fmt: skip
     return rows
 
 
-def judged(samples: list[dict[str, Any]]) -> list[list[str]]:
-    """For each process and thing, what it was in the first fifth of the samples and in the last; whether it is flat."""
+def children(parent: int) -> list[int]:
+    """Process ids of a process's children, in the order in which they were started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent:
+            found.append((int(fields[19]), int(stat.parent.name)))
+    return [pid for _, pid in sorted(found)]
+
+
+def judged(samples: list[dict[str, Any]], rows: list[dict[str, float]]) -> list[list[str]]:
+    """Lines of the table: what it is, its medians in the second part of the time and in the last, and the verdict.
+
+    Args:
+        samples: of `held_by`.
+        rows: of the record.
+    """
+    lines = []
+    for process in dict.fromkeys(row["process"] for row in samples):
+        early, late = second_and_last([row for row in samples if row["process"] == process], "seconds")
+        hours = (middle(late, "seconds") - middle(early, "seconds")) / 3600
+        for thing in ("memory", "shared memory", "file descriptors"):
+            before, after = middle(early, thing), middle(late, thing)
+            if thing == "memory":
+                growth = (after - before) / hours
+                said = [f"{before:.1f} MiB", f"{after:.1f} MiB", f"{growth:+.1f} MiB an hour"]
+                flat = growth <= GROWTH
+            else:
+                unit = " MiB" if thing == "shared memory" else ""
+                said = [f"{before:g}{unit}", f"{after:g}{unit}", f"{after - before:+g}{unit}"]
+                flat = after == before
+            lines.append([f"{thing} of {process}", *said, "flat" if flat else "grew" if after > before else "changed"])
+    before, after = (middle(part, "charts/SPS") for part in second_and_last(rows, "time/seconds"))
+    verdict = "steady" if after >= SLOWER * before else "slower"
+    said = [f"{before:,.0f}", f"{after:,.0f}", f"{100 * (after / before - 1):+.1f} %"]
+    return [*lines, ["env steps a second", *said, verdict]]
+
+
+def second_and_last(rows: list[dict[str, Any]], time: str) -> list[list[dict[str, Any]]]:
+    """Those rows that fall into the second part of the time, and those of the last.
+
+    Raises:
+        ValueError: there are none.
+    """
+    last = max((row[time] for row in rows), default=0.0)
+    parts = [
+        [row for row in rows if low * last <= PARTS * row[time] <= high * last]
+        for low, high in ((1, 2), (PARTS - 1, PARTS))
+    ]
+    if last == 0 or not all(parts):
+        raise ValueError("too short to judge: more --minutes, or less --every, is needed")
+    return parts
+
+
+def middle(rows: list[dict[str, Any]], key: str) -> float:
+    """The median of a column."""
     from statistics import median
 
-    table = []
-    for process in dict.fromkeys(row["process"] for row in samples):
-        mine = [row for row in samples if row["process"] == process]
-        count = max(1, round(FIRST * len(mine)))
-        hours = (mine[-1]["seconds"] - mine[0]["seconds"]) / 3600
-        for thing, limit in (("memory", GROWTH_BYTES * max(hours, 0.1)), ("shared", 2**20), ("descriptors", 0)):
-            first, last = (median(row[thing] for row in part) for part in (mine[:count], mine[-count:]))
-            said = [f"{value / 2**20:.1f} MiB" if thing != "descriptors" else f"{value:g}" for value in (first, last)]
-            table.append([f"{thing} of {process}", *said, "flat" if last - first <= limit else "grew"])
-    parent = [row for row in samples if row["process"] == "parent"]
-    count = max(2, round(FIRST * len(parent)))
-    speeds = [speed(part) for part in (parent[:count], parent[-count:])]
-    steady = "steady" if speeds[1] >= SLOWER * speeds[0] else "slower"
-    return [*table, ["env steps a second", *(f"{value:,.0f}" for value in speeds), steady]]
+    return median(row[key] for row in rows)
 
 
-def speed(rows: list[dict[str, Any]]) -> float:
-    """Env steps a second between the first and the last of these samples."""
-    first, last = rows[0], rows[-1]
-    return (last["env_steps"] - first["env_steps"]) / max(last["seconds"] - first["seconds"], 1e-9)
-
-
-def table(verdicts: list[list[str]], summary: dict[str, Any]) -> str:
+def table(verdicts: list[list[str]], summary: dict[str, Any], command: Command) -> str:
     """The page."""
-    rows = [["", "first fifth", "last fifth", ""], ["---"] * 4, *verdicts]
+    rows = [["", "second fifth", "last fifth", "difference", ""], ["---"] * 5, *verdicts]
     lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return (f"{lines}\n\n{summary['env_steps']:,} env steps and {summary['updates']:,} updates in "
-            f"{summary['seconds'] / 60:.1f} minutes; medians of samples. {summary['exit_reason']}\n")  # fmt: skip
+    return (
+        f"{lines}\n\nMedians over fifths of the time; in the first one everything still fills up. "
+        f"{summary['env_steps']:,} env steps and {summary['updates']:,} updates in {summary['seconds'] / 60:.1f} "
+        f"minutes of `python -m experiments.soak --minutes {command.minutes:g} --mode {command.mode}`.\n"
+    )
 
 
 if __name__ == "__main__":

@@ -187,6 +187,10 @@ class Config:
             value, name = getattr(self, field.name), option(field.name)
             if field.type is str and not isinstance(value, str):
                 raise ValueError(f"{name} {value!r}: text is needed")
+            if field.name == "env_arg" and not (
+                isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+            ):
+                raise ValueError(f"{name} {value!r}: a tuple of texts is needed")
             if field.type is bool and not isinstance(value, bool):
                 raise ValueError(f"{name} {value!r}: True or False is needed")
             if field.type is int and (not isinstance(value, int) or isinstance(value, bool)):
@@ -287,7 +291,7 @@ class Config:
                 raise ValueError(f"--env-arg {entry!r}: {name} is given twice, one value is needed")
             try:
                 arguments[name] = ast.literal_eval(text)
-            except (ValueError, SyntaxError):
+            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
                 arguments[name] = text
         return arguments
 

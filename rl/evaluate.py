@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from rl.agent import Agent, agent_for
-from rl.checkpoint import load_checkpoint
+from rl.checkpoint import fitting, load_checkpoint
 from rl.collector import sample_actions
 from rl.config import Config
 from rl.learner import FlatAgent
@@ -137,10 +137,13 @@ def load_agent(run_dir: str | Path, make_environments: MakeEnvironments) -> tupl
     Raises:
         ValueError: there is no readable checkpoint.
     """
-    config, state = load_checkpoint(Path(run_dir) / "checkpoint.pt")
+    path = Path(run_dir) / "checkpoint.pt"
+    config, state = load_checkpoint(path)
     environments = make_environments(config.env, 1, **config.environment_options)
     agent = agent_for(config, environments)
     environments.close()
-    FlatAgent(agent).load(state["learner"]["parameters"])
-    ended_solved = config.stop_when_solved and state["ledger"]["solved"]  # then it holds the crossing's parameters
-    return agent, config, int(state["ledger"]["arrays"]["crossing"][0]) if ended_solved else state["env_steps"]
+    with fitting(path):
+        FlatAgent(agent).load(state["learner"]["parameters"])
+        ended_solved = config.stop_when_solved and state["ledger"]["solved"]  # it holds the crossing's parameters then
+        env_steps = int(state["ledger"]["arrays"]["crossing"][0]) if ended_solved else state["env_steps"]
+    return agent, config, env_steps

@@ -12,6 +12,7 @@ import multiprocessing.util
 import os
 import platform
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -63,7 +64,7 @@ class Tracker:
         reward_threshold: float | None,
         notify: Notify,
         resumed_at: int | None,
-        row_opened_at: int,
+        unwritten_from: int,
     ) -> None:
         """Open the record, at its end where a run goes on: rows behind the checkpoint are cut, they come again.
 
@@ -73,7 +74,10 @@ class Tracker:
             reward_threshold: of the environment.
             notify: shows a line to the user.
             resumed_at: env steps of the checkpoint that the run goes on from, or None.
-            row_opened_at: env steps at which its open row began.
+            unwritten_from: env steps at which the first row begins that is not in the record.
+
+        Raises:
+            ValueError: the folder cannot be written.
         """
         self.run_dir = run_dir
         description = {
@@ -84,28 +88,63 @@ class Tracker:
             "command_line": sys.argv,
             "resumed_at_env_steps": resumed_at,
         }
-        if resumed_at is None:
-            write_json(run_dir / "config.json", description)
-        else:
-            keep_rows(run_dir / "metrics.jsonl", row_opened_at)
-            (run_dir / "summary.json").unlink(missing_ok=True)  # it told how the run had ended before
-        self._file = open(run_dir / "metrics.jsonl", "a", buffering=1)  # noqa: SIM115  open as long as the run
+        try:
+            if resumed_at is None:
+                write_json(run_dir / "config.json", description)
+            else:
+                keep_rows(run_dir / "metrics.jsonl", unwritten_from)
+                (run_dir / "summary.json").unlink(missing_ok=True)  # it told how the run had ended before
+            self._lines = Lines(run_dir / "metrics.jsonl")
+        except OSError as error:
+            raise ValueError(f"--run-dir {run_dir}: a folder that can be written is needed ({error})") from None
         self.mirror = WandbMirror(run_dir, config, description, notify) if config.wandb != "disabled" else None
 
     def row(self, row: Row, evaluation: dict[str, float]) -> dict[str, float]:
-        """Append one interval, with the evaluation that fell into it, if any; returns it under its keys."""
+        """Append one interval, with the evaluation that fell into it, if any; returns it under its keys.
+
+        Raises:
+            OSError: the disk is full, or worse; nothing was appended.
+        """
         keys = row_as_keys(row) | evaluation
-        self._file.write(json.dumps(keys) + "\n")
+        self._lines.append(json.dumps(keys))
         if self.mirror:
-            self.mirror.put(keys)
+            self.mirror.put(dict(keys))  # its own: another thread has it
         return keys
 
     def close(self, summary: dict[str, Any]) -> None:
-        """Write how the run ended, and give W&B a limited time to end too."""
+        """Write how the run ended, and give W&B a limited time to end too.
+
+        Raises:
+            OSError: the disk is full, or worse.
+        """
+        self._lines.close()
+        try:
+            write_json(self.run_dir / "summary.json", summary)
+        finally:
+            if self.mirror:
+                self.mirror.close(summary)
+
+
+class Lines:
+    """A file that grows by whole lines, whatever happens."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._file = path, open(path, "ab", buffering=0)  # noqa: SIM115  open as long as the run
+
+    def append(self, line: str) -> None:
+        """Add a line, or raise and leave the file as it was."""
+        end, left = os.stat(self._path).st_size, line.encode() + b"\n"
+        try:
+            while left:
+                left = left[self._file.write(left) :]  # on a full disk some of it, and then an error
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(end)
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
+
+    def close(self) -> None:
+        """No more lines."""
         self._file.close()
-        write_json(self.run_dir / "summary.json", summary)
-        if self.mirror:
-            self.mirror.close(summary)
 
 
 class WandbMirror:
@@ -118,14 +157,22 @@ class WandbMirror:
         self._thread.start()
 
     def put(self, keys: dict[str, float]) -> None:
-        """Hand over a row; never waits."""
-        self._queue.put(("row", keys))
+        """Hand over a row; never waits, and keeps none for a W&B that has stopped."""
+        if self._thread.is_alive():
+            self._queue.put(("row", keys))
 
     def close(self, summary: dict[str, Any], patient: bool = False) -> None:
-        """Hand over the summary and wait for W&B, but not longer than the deadline; it is short after a fault."""
+        """Hand over the summary and wait for W&B, but not longer than the deadline; it is short after a fault.
+
+        With patience it is the longest, and anew as long as W&B takes rows.
+        """
         self._queue.put(("summary", summary))
-        waits = {0: INIT_SECONDS + FINISH_SECONDS, 1: FAULT_SECONDS}
-        self._thread.join(waits[0] if patient else waits.get(summary["exit_code"], FINISH_SECONDS))
+        waits, left = {0: INIT_SECONDS + FINISH_SECONDS, 1: FAULT_SECONDS}, self._queue.qsize()
+        seconds = waits[0] if patient else waits.get(summary["exit_code"], FINISH_SECONDS)
+        self._thread.join(seconds)
+        while patient and self._thread.is_alive() and self._queue.qsize() < left:
+            left = self._queue.qsize()
+            self._thread.join(seconds)
         if self._thread.is_alive():
             _abandoned.append(self)
             self._notify(f"W&B did not end in time and was left behind; the record in {self._run_dir} is complete")
@@ -165,8 +212,8 @@ class WandbMirror:
             run = wandb.init(mode="offline", **common)
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP)
-        if self._description["resumed_at_env_steps"]:
-            run.config.update({"resumed_at_env_steps": self._description["resumed_at_env_steps"]})
+        if resumed_at := self._description.get("resumed_at_env_steps"):
+            run.config.update({"resumed_at_env_steps": resumed_at})
         return run
 
     def _common(self, wandb: Any) -> dict[str, Any]:
@@ -219,28 +266,46 @@ def leave(exit_code: int) -> None:
     sys.stderr.flush()
     if _abandoned:
         multiprocessing.util._exit_function()  # the part of the farewell that removes semaphores
+        end_wandb_service()
         os._exit(exit_code)
     sys.exit(exit_code)
 
 
+def end_wandb_service() -> None:
+    """Kill W&B's own process, a child of this one: it ends with us by itself, unless it hangs or was stopped."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):  # where there is no /proc it is left to itself
+        with contextlib.suppress(OSError, ValueError):
+            pid, _, rest = stat.read_text().partition(" (")
+            name, _, rest = rest.rpartition(") ")
+            if name == "wandb-core" and int(rest.split()[1]) == os.getpid():
+                os.kill(int(pid), signal.SIGKILL)
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
+    replace_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def keep_rows(path: Path, last_env_steps: int) -> None:
     """Cut a record behind so many env steps, and a torn last line with it."""
     kept = []
     if path.exists():
-        for line in path.read_text().splitlines():
-            with contextlib.suppress(json.JSONDecodeError, KeyError, TypeError):
+        for line in path.read_text(errors="replace").splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                 if json.loads(line)[STEP] <= last_env_steps:
                     kept.append(line + "\n")
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text("".join(kept))
-    os.replace(temporary, path)
+    replace_text(path, "".join(kept))
 
 
 def versions() -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from rl.agent import agent_for
-from rl.checkpoint import load_checkpoint, save_checkpoint
+from rl.checkpoint import fitting, load_checkpoint, save_checkpoint
 from rl.config import Config
 from rl.evaluate import MakeEnvironments, evaluate
 from rl.learner import FlatAgent, make_learner
@@ -90,21 +90,23 @@ class Run:
         self.learner = make_learner(config, self.memory, self.ledger)
         self.learner.parameters.copy_(self.agent.parameters)
         self.attempts: list[dict[str, Any]] = []
-        if state:
-            self.learner.load_state(state["learner"])
-            self.ledger.load_state(state["ledger"])
-            self.attempts = state["attempts"]
-            if state.get("candidate") is not None:
-                self.memory.candidate.parameters[:] = state["candidate"].numpy()
         self.key = training_key(self.resumed_at or 0)
         # Where each worker goes on; None: it begins with new episodes.
         self.standing: list[bytes | None] = [None] * config.workers
-        for rank, saved in enumerate((state or {}).get("workers", [])):
-            self.standing[rank] = None if saved is None else saved.numpy().tobytes()
+        with fitting(run_dir / "checkpoint.pt"):
+            if state:
+                self.learner.load_state(state["learner"])
+                self.ledger.load_state(state["ledger"])
+                self.attempts = list(state["attempts"])
+                if state.get("candidate") is not None:
+                    self.memory.candidate.parameters[:] = state["candidate"].numpy()
+            for rank, saved in enumerate((state or {}).get("workers", [])):
+                self.standing[rank] = None if saved is None else saved.numpy().tobytes()
+            self.anew = [rank for rank, one in enumerate(self.standing) if one is None or not has_environments(one)]
+            self.restarts = int(state.get("restarts", 0)) if state else 0  # of workers, in the whole run
         self.began_from = self.ledger.env_steps, self.ledger.updates
         self.told: dict[int, bytes] = {}  # where workers stand for the next checkpoint, by rank
         self.rows_read = 0
-        self.restarts = state.get("restarts", 0) if state else 0  # of workers, in the whole run
         self.restarts_left = config.restart_workers
         self.startup_seconds = 0.0
         self.signal: int | None = None
@@ -160,7 +162,7 @@ class Run:
                     self.ledger.evaluated()
             restarts = {"worker/restarts": self.restarts} if self.config.restart_workers else {}
             keys = self.tracker.row(row, evaluation | restarts)
-            self.rows_read += 1
+            self.rows_read += 1  # it is in the record now
             self.on_row(keys)
 
     def evaluate_now(self, cut: Callable[[], bool] = never) -> dict[str, float]:
@@ -368,10 +370,9 @@ class Run:
 
     def say_how_it_goes_on(self) -> None:
         """Say in one line what of a resumed run is not as if it had never stopped."""
-        anew = [rank for rank, saved in enumerate(self.standing) if saved is None or not has_environments(saved)]
         words = ["asynchronous workers do not repeat, nothing of the run is lost"] if not self.exact else []
-        if anew:
-            words.append(f"environments of worker {', '.join(map(str, anew))} begin their next episodes")
+        if self.anew:
+            words.append(f"environments of worker {', '.join(map(str, self.anew))} begin their next episodes")
         if words:
             self.notify(f"going on from {self.resumed_at} env steps, not bit by bit: {'; '.join(words)}")
 
@@ -485,18 +486,27 @@ def resumed_run(
     Raises:
         ValueError: there is no readable checkpoint, or the run was complete.
     """
+    path = Path(run_dir) / "checkpoint.pt"
     try:
-        config, state = load_checkpoint(Path(run_dir) / "checkpoint.pt")
+        config, state = load_checkpoint(path)
+        with fitting(path):
+            complete, at, needed = is_complete(config, state), state["env_steps"], list(state.get("parts", []))
+            if type(at) is not int or at < 0:
+                raise TypeError(f"env_steps {at!r}")
     except ValueError as error:
         raise ValueError(f"--resume {run_dir}: {error}") from None
-    seconds = state["ledger"]["seconds"]
-    [core_seconds] = state["ledger"]["arrays"].get("core_seconds", [0.0])  # older checkpoints have none
-    ended = state["env_steps"] >= config.total_env_steps or 0 < config.max_seconds <= seconds
-    ended = ended or 0 < config.max_core_seconds <= core_seconds
-    ended = ended or (config.stop_when_solved and state["ledger"]["solved"])
-    if ended and not state["ledger"].get("pending"):
-        raise ValueError(f"--resume {run_dir}: the run is complete, at {state['env_steps']} env steps")
-    if state.get("parts", []) != replaced(parts):
-        needed = " and ".join(state.get("parts", [])) or "no parts"
-        raise ValueError(f"--resume {run_dir}: it learns with {needed} of an experiment, which alone can go on with it")
+    if complete:
+        raise ValueError(f"--resume {run_dir}: the run is complete, at {at} env steps")
+    if needed != replaced(parts):
+        words = " and ".join(map(str, needed)) or "no parts"
+        raise ValueError(f"--resume {run_dir}: it learns with {words} of an experiment, which alone can go on with it")
     return Run(config, make_environments, Path(run_dir), state, parts, in_group)
+
+
+def is_complete(config: Config, state: dict[str, Any]) -> bool:
+    """Whether the run of a checkpoint has trained for as long as it should, or is solved where that ends it."""
+    [core_seconds] = state["ledger"]["arrays"].get("core_seconds", [0.0])  # older checkpoints have none
+    limits = ((config.max_seconds, state["ledger"]["seconds"]), (config.max_core_seconds, core_seconds))
+    ended = state["env_steps"] >= config.total_env_steps or any(0 < limit <= spent for limit, spent in limits)
+    ended = ended or (config.stop_when_solved and state["ledger"]["solved"])
+    return bool(ended and not state["ledger"].get("pending"))

@@ -5,6 +5,8 @@ import signal
 import pytest
 import torch
 
+LINES = pytest.StashKey[list[str]]()
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
@@ -12,14 +14,26 @@ def one_thread():
 
 
 @pytest.fixture(autouse=True)
-def no_test_hangs():
+def no_test_hangs(request):
     """A run that waits for ever is a red test and not a silent one."""
+    seconds = 600 if request.node.get_closest_marker("slow") else 90
 
     def too_long(_number, _frame):
-        raise TimeoutError("the test took more than 90 s")
+        raise TimeoutError(f"the test took more than {seconds} s")
 
     before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(90)
+    signal.alarm(seconds)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session")
+def say_at_the_end(request):
+    """Takes a line to show below all results."""
+    return request.config.stash.setdefault(LINES, []).append
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for line in config.stash.get(LINES, []):
+        terminalreporter.write_line(line)

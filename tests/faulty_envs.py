@@ -1,7 +1,8 @@
 """Environments that fail on purpose, and one that tells what its process looks like. Spawned workers import this file.
 
 `faulty_envs:Faulty-v0` observes noise and is worth 1 a step. It fails in the process that `process` names, at that
-process's step number `at`, in the way that `fault` names, and leaves the time of the fault in `folder`.
+process's step number `at`, in the way that `fault` names, and leaves the time of the fault in `folder`; with `once` it
+does not where that was left there before.
 """
 
 import json
@@ -22,11 +23,15 @@ class Faulty(gymnasium.Env):
     observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
     action_space = gymnasium.spaces.Discrete(2)
 
-    def __init__(self, fault="", at=100, process="worker 1", folder="", length=8, slow_process="", sleep=0.0):
+    def __init__(
+        self, fault="", at=100, process="worker 1", folder="", length=8, slow_process="", sleep=0.0, once=False
+    ):
         self.here = multiprocessing.current_process().name
         self.fault = fault if self.here == process else ""
         self.at, self.folder, self.length = at, folder, length
         self.sleep = sleep if self.here == slow_process else 0.0
+        if once and Path(folder, "fault").exists():
+            self.fault = ""
         if fault == "probe":
             self.probe()
 
@@ -54,6 +59,8 @@ class Faulty(gymnasium.Env):
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.fault == "hangs":
                 time.sleep(3600)
+            if self.fault == "slow":
+                time.sleep(0.05)
             if self.fault == "stopped":
                 os.kill(os.getpid(), signal.SIGSTOP)
             if self.fault == "nan_reward":

@@ -74,6 +74,19 @@ def test_a_crash_while_saving_leaves_the_old_checkpoint_as_it_was(tmp_path, monk
     assert sorted(os.listdir(tmp_path)) == ["checkpoint.previous.pt", "checkpoint.pt"]
 
 
+def test_where_a_file_can_have_one_name_only_the_newest_checkpoint_is_kept(tmp_path, monkeypatch):
+    """Some file systems of networks have no links."""
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, Config(), {"env_steps": 1})
+
+    def refuse(*_paths):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    save_checkpoint(path, Config(), {"env_steps": 2})
+    assert load_checkpoint(path)[1]["env_steps"] == 2 and os.listdir(tmp_path) == ["checkpoint.pt"]
+
+
 def test_the_config_comes_back_as_it_was(tmp_path):
     config = Config(env_arg=("delay=8", "cues=3"), learning_rate=1e-4, seed=7)
     save_checkpoint(tmp_path / "checkpoint.pt", config, {})
@@ -140,8 +153,8 @@ def test_a_damaged_checkpoint_is_one_clear_line_whatever_the_damage(tmp_path):
     ("content", "words"),
     [
         (None, "no checkpoint here; a run writes one at each --checkpoint-interval and at its end"),
-        (b"\x80\x02", "not a readable checkpoint (EOFError)"),
-        (b"", "not a readable checkpoint (EOFError)"),
+        (b"\x80\x02", "not a readable checkpoint (BadZipFile)"),
+        (b"", "not a readable checkpoint (BadZipFile)"),
         (save_bytes({"format": 7}), "not a checkpoint of format 1"),
     ],
 )

@@ -3,6 +3,8 @@
 import json
 import os
 import pty
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +21,7 @@ from rl.evaluate import evaluate
 from rl.ledger import Row
 from rl.randomness import environment_seeds, evaluation_key, training_key
 from rl.tracking import WandbMirror, keep_rows
-from rl.train import INTERVAL_EPISODES, new_run
+from rl.train import INTERVAL_EPISODES, new_run, resumed_run
 
 ROOT = Path(__file__).parents[1]
 TIMES = ("time/seconds", "time/core_seconds", "eval/core_seconds", "charts/SPS")
@@ -282,8 +284,11 @@ class Settings:
     model_fields = ()
     def __init__(self, **_settings): pass
 
+class Values:
+    def update(self, _values): pass
+
 class Run:
-    def __init__(self): self.summary = self.config = {}
+    def __init__(self): self.summary, self.config = Values(), Values()
     def define_metric(self, *_names, **_options): pass
     def log(self, row): rows.append(row)
     def finish(self, exit_code): finished.append(exit_code)
@@ -298,6 +303,14 @@ def init(mode, **_options):
 
 """
 
+DIES = """
+def log(self, row):
+    rows.append(row)
+    if len(rows) > 3: {fault}
+def finish(self, exit_code): raise BrokenPipeError('gone')
+Run.log, Run.finish = log, finish
+"""
+
 FAULTS = {
     "raises at import": "raise RuntimeError('broken installation')",
     "raises at init": "def init(**_): raise RuntimeError('no\\nserver')",
@@ -305,6 +318,11 @@ FAULTS = {
     "raises at log": "def log(self, row): raise ConnectionResetError('gone')\nRun.log = log",
     "leaves at log": "def log(self, row): raise SystemExit(3)\nRun.log = log",
     "raises at finish": "def finish(self, exit_code): raise BrokenPipeError('gone')\nRun.finish = finish",
+    "raises at settings": "Settings = None",
+    "raises at a metric": "def define_metric(self, *_, **__): raise OSError('gone')\nRun.define_metric = define_metric",
+    "raises at the summary": "def update(self, _): raise TimeoutError('gone')\nValues.update = update",
+    "dies after three rows": DIES.format(fault="raise BrokenPipeError('gone')"),
+    "blocks after three rows": DIES.format(fault="block()"),
     "blocks at import": "block()",
     "blocks at init": "def init(**_): block()",
     "blocks at log": "def log(self, row): block()\nRun.log = log",
@@ -331,6 +349,118 @@ def test_a_wandb_that_fails_changes_nothing_and_ends_on_time(tmp_path, monkeypat
     assert all("\n" not in line for line in said) and 1 <= len(said) <= 2
     assert said[-1].startswith("W&B did not end in time" if "blocks" in fault else "W&B stopped (")
     assert len(tracking._abandoned) == 1  # so the process will not wait for it at its end
+
+
+@pytest.mark.parametrize("call", ["setup(**_)", "login(prompt, verify)"])
+@pytest.mark.parametrize("fault", ["raise ConnectionError('gone')", "block()", "raise SystemExit(1)"])
+def test_a_wandb_that_fails_where_a_key_is_looked_for_changes_nothing(
+    tmp_path, monkeypatch, fake_wandb, without_wandb, call, fault
+):
+    """What raises there has no key, and the run is logged offline."""
+    fake_wandb(f"def {call}: {fault}")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setattr(tracking, "INIT_SECONDS", 0.2)
+    monkeypatch.setattr(tracking, "FINISH_SECONDS", 0.2)
+    state, summary, record, said = train(tmp_path / "run", wandb="auto")
+    assert_bit_equal(state, without_wandb[0])
+    assert record == without_wandb[2] and summary["exit_code"] == 0
+    words = (
+        "no API key found" if "Connection" in fault else "did not end in time" if "block" in fault else "W&B stopped"
+    )
+    assert len(said) == 1 and words in said[0]
+
+
+def test_a_wandb_that_fails_at_the_mark_of_a_resumed_run_changes_nothing(tmp_path, fake_wandb):
+    """Of two runs that were stopped at 1600 of their 3200 env steps, one goes on with a W&B that fails there."""
+    fake_wandb("class Broken:\n    def update(self, _): raise ConnectionError('gone')\n"
+               "def init(mode, **_):\n    run = Run()\n    run.config = Broken()\n    return run\n")  # fmt: skip
+    ended = []
+    for name, wandb in (("without", "disabled"), ("with", "offline")):
+        config = Config(**{**SMALL, "wandb": wandb, "run_dir": str(tmp_path / name)})
+        run = new_run(config, envs.make_vector)
+        run.execute(print, lambda row, run=run: run.note_signal(2) if row["global_step"] >= 1600 else None)
+        said = []
+        run = resumed_run(tmp_path / name, envs.make_vector)
+        assert run.execute(said.append)["exit_code"] == 0
+        ended.append((run.learner.state(), rows(tmp_path / name), said))
+    assert_bit_equal(ended[0][0], ended[1][0])
+    assert ended[0][1] == ended[1][1] and len(ended[0][1]) >= 10
+    assert ended[1][2] == ["W&B stopped (ConnectionError: gone); the run goes on, its record is whole"]
+
+
+def test_a_wandb_that_meddles_with_random_numbers_and_rows_changes_nothing(tmp_path, fake_wandb, without_wandb):
+    """It seeds everyone's random numbers, draws some, and empties the rows that it was given."""
+    fake_wandb("""
+def log(self, row):
+    import random, numpy, torch
+    random.seed(0), numpy.random.seed(0), torch.manual_seed(0), torch.rand(3)
+    rows.append(dict(row))
+    row.clear()
+Run.log = log
+""")
+    run, shown = (
+        new_run(Config(**{**SMALL, "wandb": "offline", "run_dir": str(tmp_path / "run")}), envs.make_vector),
+        [],
+    )
+    run.execute(print, shown.append)
+    import wandb
+
+    assert len(wandb.rows) == 10 and wandb.rows == shown
+    assert_bit_equal(run.learner.state(), without_wandb[0])
+    assert rows(tmp_path / "run") == without_wandb[2]
+
+
+def test_a_wandb_that_has_stopped_is_kept_no_rows_for(tmp_path, fake_wandb):
+    """Nor does a run of days fill its memory with them."""
+    fake_wandb(FAULTS["raises at init"])
+    mirror = WandbMirror(tmp_path, Config(wandb="offline"), {"config": {}}, lambda _line: None)
+    mirror._thread.join(10)
+    for step in range(100):
+        mirror.put({"global_step": step})
+    assert mirror._queue.qsize() == 0
+
+
+def test_a_patient_end_waits_as_long_as_wandb_takes_rows(tmp_path, monkeypatch, fake_wandb):
+    """20 rows of 0.1 s, where 0.5 s without one would be the end."""
+    fake_wandb("def log(self, row):\n    time.sleep(0.1)\n    rows.append(row)\nRun.log = log")
+    monkeypatch.setattr(tracking, "INIT_SECONDS", 0.25)
+    monkeypatch.setattr(tracking, "FINISH_SECONDS", 0.25)
+    for patient, whole in ((True, True), (False, False)):
+        said = []
+        mirror = WandbMirror(tmp_path, Config(wandb="offline"), {"config": {}}, said.append)
+        for step in range(20):
+            mirror.put({"global_step": step})
+        mirror.close({"exit_code": 0}, patient)
+        import wandb
+
+        assert (len(wandb.rows) == 20) == whole and bool(said) != whole
+        wandb.rows.clear()
+
+
+def test_what_is_left_of_wandb_is_killed_and_nothing_else(tmp_path, monkeypatch):
+    """A stopped process would be there for ever. Two of our children, one of them W&B's by its name; and one of that
+    name which is another's."""
+    shutil.copy(shutil.which("sleep"), tmp_path / "wandb-core")
+    core = [tmp_path / "wandb-core", "100"]
+    others = subprocess.Popen(["sh", "-c", f"{core[0]} 100 & echo $!; wait"], stdout=subprocess.PIPE, text=True)
+    theirs, ours, sleeper = int(others.stdout.readline()), subprocess.Popen(core), subprocess.Popen(["sleep", "100"])
+    try:
+        os.kill(ours.pid, signal.SIGSTOP)
+        left = []
+        monkeypatch.setattr(tracking, "_abandoned", ["one"])
+        monkeypatch.setattr("os._exit", left.append)
+        monkeypatch.setattr("multiprocessing.util._exit_function", lambda: None)
+        with pytest.raises(SystemExit):  # the real one does not return
+            tracking.leave(3)
+        assert left == [3] and ours.wait(5) == -signal.SIGKILL
+        time.sleep(0.1)
+        assert sleeper.poll() is None and others.poll() is None and Path(f"/proc/{theirs}").exists()
+    finally:
+        os.kill(theirs, signal.SIGKILL)
+        for child in (ours, sleeper, others):
+            child.kill()
+            child.wait()
+        others.stdout.close()
 
 
 def test_without_wandb_installed_the_run_says_so_in_one_line_and_is_the_same(tmp_path, monkeypatch, without_wandb):
