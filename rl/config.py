@@ -58,9 +58,9 @@ class Config:
     mode: Literal["async", "sync", "serial"] = "async"
     """async: workers push under one lock (A3C). sync: one update with the gradients of all, bit-reproducible. serial:
     no processes, for debugging (needs --workers 1)."""
-    reduce: Literal["ordered", "all_reduce"] = "ordered"
-    """Under torchrun: gradients are added up by rank 0, in order (equal bit for bit to one machine), or by all together
-    (equal to rounding)."""
+    reduce: Literal["auto", "ordered", "all_reduce"] = "auto"
+    """How a group that torchrun started adds up gradients. ordered: rank 0 does, in order (equal bit for bit to one
+    machine); all_reduce: all together (equal to rounding); auto: ordered up to 8 workers."""
     workers: int = 2
     """Spawned worker processes, one thread each."""
     envs_per_worker: int = 32

@@ -214,6 +214,8 @@ class Run:
         """Where workers stand, by rank."""
         for rank, saved in standing.items():
             self.standing[rank] = saved
+        if self.in_group and None in standing.values():
+            self.standing = [None] * self.config.workers  # others told last at an earlier moment than the parameters'
         self.told.update(standing)
 
     @property
@@ -312,10 +314,8 @@ class Run:
         Returns:
             Whether another worker should take its place.
         """
-        if self.signal is not None or self.ledger.finished:
-            return False
-        if self.in_group:
-            self.standing = [None] * self.config.workers  # of an earlier moment than the parameters
+        if (self.signal is not None and not self.in_group) or self.ledger.finished:
+            return False  # in a group, torchrun sends a signal because of a fault
         if self.restarts < self.config.restart_workers and not self.fault:
             self.restarts += 1
             self.notify(f"{cause}\nanother one takes its place ({self.restarts} of {self.config.restart_workers})")
