@@ -77,7 +77,7 @@ class Group:
         """Wait until all are ready; from then on an exchange may take so many seconds."""
         hosts = self.gather_bytes(socket.gethostname().encode())
         limit = seconds + (PATIENCE if self.rank else 0.0)
-        self._processes = self._exchange(partial(distributed.new_group, timeout=datetime.timedelta(seconds=limit)))
+        self._processes = self.exchange(partial(distributed.new_group, timeout=datetime.timedelta(seconds=limit)))
         self._limit, self._hosts = limit, [host.decode() for host in hosts]  # hosts are known to rank 0
 
     def gather(self, ours: Sequence[Tensor], rows: Sequence[Sequence[Tensor]]) -> None:
@@ -86,17 +86,17 @@ class Group:
             plan = [(distributed.isend, tensor, 0) for tensor in ours]
         else:
             plan = [(distributed.irecv, tensor, rank) for rank in range(1, self.size) for tensor in rows[rank]]
-        begun = [(self._exchange(partial(do, tensor, peer, self._processes), peer), peer) for do, tensor, peer in plan]
+        begun = [(self.exchange(partial(do, tensor, peer, self._processes), peer), peer) for do, tensor, peer in plan]
         for work, peer in begun:
-            self._exchange(work.wait, peer)
+            self.exchange(work.wait, peer)
 
     def broadcast(self, tensor: Tensor) -> None:
         """Rank 0's content into everyone's."""
-        self._exchange(partial(distributed.broadcast, tensor, 0, self._processes))
+        self.exchange(partial(distributed.broadcast, tensor, 0, self._processes))
 
     def add_up(self, tensor: Tensor) -> None:
         """The sum of all into everyone's, in an order of gloo's own."""
-        self._exchange(partial(distributed.all_reduce, tensor, group=self._processes))
+        self.exchange(partial(distributed.all_reduce, tensor, group=self._processes))
 
     def gather_bytes(self, content: bytes) -> list[bytes]:
         """Contents of any length, by rank, in rank 0; nothing elsewhere. Ends when all have come to it."""
@@ -125,10 +125,7 @@ class Group:
         """Why another one has ended, if it could say."""
         return in_time(lambda: self._store.get("cause").decode() if self._store.check(["cause"]) else None)
 
-    def _waiting(self) -> AbstractContextManager[None]:
-        return self._signs.waits(0) if self._signs else contextlib.nullcontext()
-
-    def _exchange(self, action: Callable[[], Found], peer: int | None = None) -> Found:
+    def exchange(self, action: Callable[[], Found], peer: int | None = None) -> Found:
         """Do it; where that fails, tell who is missing, if it is known."""
         try:
             with self._waiting():
@@ -139,6 +136,9 @@ class Group:
         limit = f"{self._limit:g} s{' (--worker-timeout)' if self._processes else ''}"
         what = f"{who} did not answer within {limit}" if late else f"{who} is gone"
         raise GroupLost(f"lost its group: {self.found_word() or what}")
+
+    def _waiting(self) -> AbstractContextManager[None]:
+        return self._signs.waits(0) if self._signs else contextlib.nullcontext()
 
     def _at(self, rank: int) -> str:
         """The host, where there is more than one."""
@@ -368,6 +368,7 @@ def follow(group: Group, make_environments: MakeEnvironments) -> None:
     start = torch.load(io.BytesIO(group.broadcast_bytes()), weights_only=True)
     config = Config(**{**start["config"], "env_arg": tuple(start["config"]["env_arg"])})
     memory, ledger = LearnerMemory(config, start["parameters"]), Ledger(config, None, start["env_steps"])
+    memory.arrive, memory.depart = None, []  # gates between processes of one machine
     work = build_worker(group.rank, config, make_environments, memory, ledger, start["key"], grouped(Parts(), group))
     group.begin(config.worker_timeout)
     for number in (signal.SIGINT, signal.SIGTERM):
