@@ -142,14 +142,14 @@ def test_a_factory_that_workers_cannot_import_is_one_line_before_anything_starts
 class Program:
     """The command line in a process group of its own; everything it starts carries a mark."""
 
-    def __init__(self, folder, *options, program=("-m", "experiments.train"), before=(), name="", **config):
+    def __init__(self, folder, *options, program=("-m", "experiments.train"), **config):
         self.folder, self.mark = folder, uuid.uuid4().hex
         words = [
             f"--{name.replace('_', '-')}={value}" for name, value in {**SMALL, "run_dir": folder, **config}.items()
         ]
-        self.stderr = open(folder.with_suffix(f"{name}.stderr"), "w+")  # noqa: SIM115  a pipe could fill up
+        self.stderr = open(folder.with_suffix(".stderr"), "w+")  # noqa: SIM115  a pipe could fill up
         self.process = subprocess.Popen(
-            [*before, sys.executable, *program, *words, *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=self.stderr,
+            [sys.executable, *program, *words, *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=self.stderr,
             start_new_session=True, env={**os.environ, "PYTHONPATH": str(ROOT / "tests"), "MARK": self.mark},
         )  # fmt: skip
 
