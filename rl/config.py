@@ -154,7 +154,8 @@ class Config:
     """How much their weight in the loss is lowered for that: w ~ p^-exponent; 1 undoes the bias, 0 leaves it."""
 
     worker_timeout: float = 300.0
-    """Seconds without a step after which a worker counts as hung, and is ended."""
+    """Seconds without a step after which a worker counts as hung, and is ended. In a group that torchrun started the
+    others wait for it as long, and it has to get through a whole segment in that time."""
     restart_workers: int = 0
     """Workers that died, failed or hung and are replaced before the run ends for it; needs --mode async."""
 

@@ -255,9 +255,10 @@ def command(monkeypatch):
     """What a command line comes to in one of so many processes that torchrun started; 0: it did not."""
 
     def command(workers, *options, **variables):
-        if workers:
-            for name, value in {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": str(workers), **variables}.items():
-                monkeypatch.setenv(name, value)
+        monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+        of_torchrun = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": str(workers), **variables}
+        for name, value in of_torchrun.items() if workers else ():
+            monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["train", *options])
         return train.command()
 
