@@ -34,11 +34,11 @@ from rl.evaluate import MakeEnvironments
 from rl.learner import SyncLearner, adam_step, clip
 from rl.ledger import Ledger
 from rl.memory import LearnerMemory, WorkerSigns
-from rl.supervisor import START_SECONDS
 from rl.tracking import in_short
 from rl.worker import GroupLost, Parts, build_worker, run_work
 
 SMALL = ("env_steps", "core_seconds", "episodes", "losses", "ended")  # slots beside the gradients
+JOIN_SECONDS = 300.0  # from the start of the first until all have built their environments
 PATIENCE = 5.0  # seconds that the others wait longer than rank 0, which can say who is missing
 STORE_SECONDS = 2.0  # to leave or to find a word there; its host may be gone
 Found = TypeVar("Found")
@@ -52,13 +52,13 @@ class Group:
     """
 
     def __init__(self, signs: WorkerSigns | None = None) -> None:
-        """Join, and wait for the others for START_SECONDS at most.
+        """Join, and wait for the others for JOIN_SECONDS at most.
 
         Args:
             signs: where rank 0 shows its parent that it waits.
         """
-        self._signs, self._hosts, self._processes, self._limit = signs, [], None, START_SECONDS
-        limit = datetime.timedelta(seconds=START_SECONDS)
+        self._signs, self._hosts, self._processes, self._limit = signs, [], None, JOIN_SECONDS
+        limit = datetime.timedelta(seconds=JOIN_SECONDS)
         try:
             with self._waiting():
                 store, self.rank, self.size = next(distributed.rendezvous("env://", timeout=limit))
@@ -69,7 +69,7 @@ class Group:
                 )
         except RuntimeError as error:
             raise GroupLost(
-                f"found no group within {START_SECONDS:g} s: a worker is missing, or GLOO_SOCKET_IFNAME should name "
+                f"found no group within {JOIN_SECONDS:g} s: a worker is missing, or GLOO_SOCKET_IFNAME should name "
                 f"the network interface between the hosts ({in_short(error)})"
             ) from None
 

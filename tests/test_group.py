@@ -46,7 +46,7 @@ def words(options):
     return [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
 
 
-class Group(Program):
+class Torchrun(Program):
     """torchrun, and everything it starts, which carries a mark."""
 
     def __init__(self, folder, options, workers=2, how=("--standalone",), before=(), name="", **variables):
@@ -86,7 +86,7 @@ def start(tmp_path):
     groups = []
 
     def start(name, options, **more):
-        groups.append(Group(tmp_path / name, options, **more))
+        groups.append(Torchrun(tmp_path / name, options, **more))
         return groups[-1]
 
     yield start
@@ -102,7 +102,7 @@ def on_one_machine(folder, **options):
 
 def in_a_group(folder, workers, **options):
     """A finished run of processes that torchrun started."""
-    group = Group(folder, words({**options, "run_dir": folder}), workers)
+    group = Torchrun(folder, words({**options, "run_dir": folder}), workers)
     try:
         assert group.all_gone(300) == 0, group.said()
         return folder
