@@ -297,6 +297,7 @@ def draw(table: list[Row], file: Path) -> None:
                                   if (row["reduce"], row["parameters"]) == (way, one) and row[key] > 0)  # fmt: skip
                     panel.plot(*zip(*line, strict=True), color=colours[one], linestyle=dashes[way], marker=".")
             panel.set_yscale("log")
+            panel.yaxis.set_major_formatter("{x:g}")
             panel.set_xticks(sorted({row["workers"] for row in table}))
             panel.set_xlabel("workers")
             panel.set_ylabel(label)
@@ -305,7 +306,7 @@ def draw(table: list[Row], file: Path) -> None:
         lines = [Line2D([], [], color=colour, linewidth=2.2) for colour in colours.values()]
         lines += [Line2D([], [], color="#444444", linestyle=dash) for dash in dashes.values()]
         names = [*(f"{count(one)} parameters" for one in many), *WAYS]
-        figure.legend(lines, names, loc="outside upper center", ncols=len(names), frameon=False, handlelength=2.4)
+        figure.legend(lines, names, loc="outside upper center", ncols=4, frameon=False, handlelength=2.4)
         write_png(figure, file)
         plt.close(figure)
 

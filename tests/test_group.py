@@ -22,6 +22,7 @@ from torch import distributed
 
 import envs
 from experiments import train
+from experiments.group_scaling import measure_group
 from rl.checkpoint import load_checkpoint
 from rl.config import Config
 from rl.group import GroupLearner, this_round
@@ -245,6 +246,20 @@ def test_a_group_that_starts_again_on_the_same_store_has_a_name_that_is_new_to_b
         assert names[0] == names[1]
         seen.append(names[0])
     assert len(set(seen)) == 3
+
+
+@pytest.mark.slow
+def test_what_an_update_sends_is_a_gradient_and_the_parameters_of_each_other_worker():
+    """4 · 100,000 bytes each way; all_reduce passes two thirds of a vector of 3 workers on, twice, in each of them."""
+    ordered, together = measure_group(3, [100_000])
+    megabytes = 2 * 2 * 0.4  # of two workers
+    small = 0.1  # rows, ledgers and sums
+    assert (ordered["reduce"], together["reduce"]) == ("ordered", "all_reduce")
+    assert megabytes < ordered["all_bytes"] / 1e6 < megabytes + small
+    assert 3 * 2 * 2 / 3 * 0.4 < together["all_bytes"] / 1e6 < 3 * 2 * 2 / 3 * 0.4 + small
+    assert 2 * 0.4 < ordered["busiest_bytes"] / 1e6 < 2 * 0.4 + small
+    assert 2 * 2 / 3 * 0.4 < together["busiest_bytes"] / 1e6 < 2 * 2 / 3 * 0.4 + small
+    assert all(0 < row["exchange_seconds"] < row["seconds"] for row in (ordered, together))
 
 
 # --- options
