@@ -154,10 +154,10 @@ class Config:
     """How much their weight in the loss is lowered for that: w ~ p^-exponent; 1 undoes the bias, 0 leaves it."""
 
     worker_timeout: float = 300.0
-    """Seconds without a step after which a worker counts as hung, and is ended. In a group that torchrun started the
-    others wait for it as long, and it has to get through a whole segment in that time."""
+    """Seconds without a step of its environments after which a worker counts as hung, and is ended. In a group that
+    torchrun started the others wait for it as long: it has to get through a whole segment in that time."""
     restart_workers: int = 0
-    """Workers that died, failed or hung and are replaced before the run ends for it; needs --mode async."""
+    """How many workers that died, failed or hung are replaced before the run ends for one; needs --mode async."""
 
     log_interval: int = 10_000
     """Env steps a row of the record covers."""
@@ -368,8 +368,8 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     **dict.fromkeys(("adam_beta1", "adam_beta2"), (0.0, 1.0 - 1e-12, "a number from 0 to below 1")),
     **dict.fromkeys(("epsilon_first", "epsilon_last"), (1e-9, 1.0, "a number above 0, up to 1")),
     **dict.fromkeys(("value_coefficient", "entropy_coefficient", "max_seconds", "max_core_seconds"), _WEIGHT),
-    **dict.fromkeys(("reward_scale", "learning_rate", "adam_epsilon", "max_gradient_norm", "worker_timeout"),
-                    _POSITIVE),
+    **dict.fromkeys(("reward_scale", "learning_rate", "adam_epsilon", "max_gradient_norm"), _POSITIVE),
+    "worker_timeout": (1.0, 1e12, "a number of at least 1"),
     "replay_ratio": (1e-300, 1_000.0, "a number above 0, up to 1000"),
     **dict.fromkeys(("torso_layers", "value_hidden_size", "segment_length", "seed",
                      "burn_in", "replay_warm_up", "eval_interval", "restart_workers"),

@@ -242,21 +242,14 @@ class GroupLearner(SyncLearner):
         self.group.broadcast(total)
         return total
 
-    def push(
-        self,
-        gradient: Tensor | None,
-        env_steps: int,
-        losses: dict[str, float],
-        episodes: list[Episode],
-        last: bool = True,
-    ) -> None:
+    def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
         """As SyncLearner's."""
         learns, ordered = gradient is not None, self.config.reduce == "ordered"
         self.fill(gradient, env_steps, losses, episodes)
         self.gather_rows(learns and ordered)
         self.total = self.add_up(gradient, env_steps) if learns and not ordered else None
         if self.rank == 0:
-            self.update(learns, losses, last)
+            self.update(learns, losses)
         elif self.total is not None:  # everyone takes the same step
             clip(self.total, self.config.max_gradient_norm)
             other = 1 - int(self.ledger.shared.vectors[0])

@@ -74,32 +74,25 @@ class Learner:
     def pull(self, flat: FlatAgent) -> None:
         """Copy the newest parameters into the agent."""
         self.busy_since = time.thread_time()
+        self.memory.signs.progress[self.rank] += 1
         with self.holding_lock():
             flat.load(self.parameters)
             self.pulled_version = self.ledger.updates
 
     @contextlib.contextmanager
     def holding_lock(self) -> Iterator[None]:
-        """Hold the lock; whoever waits for it shows that."""
-        with self.memory.signs.waits(self.rank):
-            self.memory.lock.__enter__()
-        try:
+        """Hold the lock; while this worker waits for it, it shows that."""
+        waiting, rank = self.memory.signs.waiting, self.rank
+        waiting[rank] = 1
+        with self.memory.lock:
+            waiting[rank] = 0
             yield
-        finally:
-            self.memory.lock.__exit__(None, None, None)
 
     def core_seconds(self) -> float:
         """Seconds that this worker kept a core busy since the last pull."""
         return time.thread_time() - self.busy_since
 
-    def push(
-        self,
-        gradient: Tensor | None,
-        env_steps: int,
-        losses: dict[str, float],
-        episodes: list[Episode],
-        last: bool = True,
-    ) -> None:
+    def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
         """Apply one worker's gradient and enter what came with it.
 
         Args:
@@ -108,14 +101,13 @@ class Learner:
             env_steps: transitions that are new.
             losses: logged numbers of the loss.
             episodes: that ended in the segment.
-            last: whether it is the last one of its segment.
 
         Raises:
             FloatingPointError: the gradient is not finite; nothing was applied.
         """
         norm = 0.0 if gradient is None else clip(gradient, self.config.max_gradient_norm)
         with self.holding_lock():
-            self._apply(gradient, norm, env_steps, losses, episodes, self.core_seconds(), last)
+            self._apply(gradient, norm, env_steps, losses, episodes, self.core_seconds())
 
     def _apply(
         self,
@@ -125,7 +117,6 @@ class Learner:
         losses: dict[str, float],
         episodes: Sequence[Episode] | np.ndarray,
         core_seconds: float,
-        last: bool,
     ) -> None:
         """One step of Adam, if there is a gradient, and one entry in the ledger: published together."""
         ledger = self.ledger
@@ -137,7 +128,7 @@ class Learner:
                 ledger.shared.vectors[0] = other
                 staleness = ledger.updates - self.pulled_version
                 losses = {**losses, "grad_norm": norm, "staleness": staleness, "learning_rate": learning_rate}
-            ledger.record(env_steps, losses, episodes, core_seconds, last)
+            ledger.record(env_steps, losses, episodes, core_seconds)
             if ledger.crosses():
                 self.memory.candidate.parameters[:] = self.parameters.numpy()
 
@@ -153,7 +144,7 @@ class Learner:
         """Let all workers have the same vectors and ledger, before the first segment: in shared memory they do."""
 
     def stand_still(self) -> None:
-        """Wait while the parent confirms, evaluates or saves, so that the record repeats; async workers go on."""
+        """Wait while the parent confirms, evaluates or saves, so that the run repeats; async workers go on."""
         with self.memory.signs.waits(self.rank):
             while self.ledger.waiting:
                 time.sleep(0.001)
@@ -221,20 +212,13 @@ class SyncLearner(Learner):
             raise FloatingPointError("the advantages are not finite: look for nan or inf in observations and rewards, "
                                      "or lower --learning-rate")  # fmt: skip
 
-    def push(
-        self,
-        gradient: Tensor | None,
-        env_steps: int,
-        losses: dict[str, float],
-        episodes: list[Episode],
-        last: bool = True,
-    ) -> None:
+    def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
         """Apply the gradient over all workers' steps: g = Σᵢ nᵢ gᵢ / Σᵢ nᵢ, or Σᵢ gᵢ of summed losses; then clip it.
 
         Where nothing is new (updates from replay buffers after the first) every worker's weighs the same.
         """
         self.fill(gradient, env_steps, losses, episodes)
-        self.together(lambda: self.update(gradient is not None, losses, last))
+        self.together(lambda: self.update(gradient is not None, losses))
 
     def fill(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
         """Write this worker's rows of the slots."""
@@ -248,7 +232,7 @@ class SyncLearner(Learner):
         if episodes:
             slots.ended[rank, : len(episodes)] = episodes
 
-    def update(self, learns: bool, names: Iterable[str], last: bool) -> None:
+    def update(self, learns: bool, names: Iterable[str]) -> None:
         """Rank 0: one step with what all have written, if there are gradients, and one entry."""
         slots = self.memory.slots
         total = int(slots.env_steps.sum())
@@ -259,8 +243,8 @@ class SyncLearner(Learner):
             norm = clip(combined, self.config.max_gradient_norm)
             means = dict(zip(names, (weights @ slots.losses).tolist(), strict=True))
         ended = np.concatenate([rows[:count] for rows, count in zip(slots.ended, slots.episodes, strict=True)])
-        with self.memory.lock:  # the parent reads under it
-            self._apply(combined, norm, total, means, ended, float(slots.core_seconds.sum()), last)
+        with self.holding_lock():  # the parent reads and writes under it
+            self._apply(combined, norm, total, means, ended, float(slots.core_seconds.sum()))
 
     def combined(self, weights: np.ndarray) -> Tensor:
         """The gradient over all workers: with these weights where losses are means, else added up."""

@@ -20,6 +20,7 @@ from rl.memory import LOSSES, Pages, SharedArrays
 OF_UPDATES = ("grad_norm", "staleness", "learning_rate")
 STALENESS_BINS = 64  # the last one also holds whatever is older
 _IDLE, _PENDING, _SOLVED = range(3)
+OPENED_AT = 3  # the column of a closed row
 
 
 class Row(NamedTuple):
@@ -60,8 +61,7 @@ class Ledger:
         self.reward_threshold = reward_threshold
         self.waits_for_parent = config.mode != "async"
         self.window = max(100, 2 * config.total_environments)
-        rows = max(0, config.total_env_steps - start_env_steps) // config.log_interval + 2
-        rows += 8  # that a run which goes on had not written yet
+        rows = config.total_env_steps // config.log_interval + 2  # of the whole run: it may go on with unwritten ones
         rows += config.workers  # async: each of the others may push once more behind the last env step
         sums = len(self.losses) + 4  # the losses, then updates, episodes, Σ return, Σ length
         self.pages = Pages(
@@ -119,8 +119,11 @@ class Ledger:
 
     @property
     def waiting(self) -> bool:
-        """Whether workers stand still until the parent has judged, evaluated or saved; async ones go on meanwhile."""
-        return self.waits_for_parent and self._dues() > 0
+        """Whether workers stand still until the parent has judged, evaluated or saved, or has ended the run instead.
+
+        Async ones go on meanwhile.
+        """
+        return self.waits_for_parent and self._dues() > 0 and not self.finished
 
     def _dues(self) -> int:
         """How many things the parent has to do."""
@@ -137,7 +140,7 @@ class Ledger:
         if clock[2] and self._dues() == 1:
             clock[1] += time.monotonic() - clock[2]
             clock[2] = 0.0
-        getattr(self.shared, name)[0] = outcome  # last: it lets waiting workers go on
+        getattr(self.shared, name)[0] = outcome
 
     @property
     def trained_seconds(self) -> float:
@@ -165,12 +168,12 @@ class Ledger:
         return int(self.shared.updates[0])
 
     def request_stop(self) -> None:
-        """Ask every worker to end; they do after the next update, all after the same one."""
+        """Ask every worker to end; they do after the next push, all after the same one."""
         self.requests.stop[0] = 1
 
     @property
     def finished(self) -> bool:
-        """Whether workers should end. Changes only together with an update or a verdict, so sync workers agree."""
+        """Whether workers should end. Changes only with a push, or while they stand still, so sync workers agree."""
         return bool(self.shared.finished[0])
 
     @property
@@ -194,12 +197,10 @@ class Ledger:
         losses: dict[str, float],
         episodes: Sequence[tuple[float, int]] | np.ndarray,
         core_seconds: float = 0.0,
-        last: bool = True,
     ) -> None:
         """Enter one update: its env steps, its logged numbers, return and length of each episode that ended in it.
 
-        Without losses it is no update: steps that only went into a replay buffer. `last`: of its segment; only there is
-        a run stopped or saved, so that it can go on as if nothing had been.
+        Without losses it is no update: steps that only went into a replay buffer.
         """
         shared, count = self.shared, len(self.losses)
         shared.env_steps[0] += env_steps
@@ -218,10 +219,10 @@ class Ledger:
             shared.returns[(shared.returns_seen[0] + np.arange(-len(newest), 0)) % self.window] = newest
         if self.env_steps // self.log_interval > self.row_opened_at // self.log_interval:
             self.close_row()
-        if last and self.env_steps - shared.checkpointed[0] >= self.checkpoint_interval:
+        if self.env_steps - shared.checkpointed[0] >= self.checkpoint_interval:
             shared.checkpoint_due[0] = 1
             self.stop_clock()
-        if (last and self.requests.stop[0]) or self.complete:
+        if self.requests.stop[0] or self.complete:
             self.finish()
 
     @whole
@@ -328,17 +329,21 @@ class Ledger:
         return np.trim_zeros(self.shared.staleness, "b").tolist()
 
     def state(self, rows_written: int = 0) -> dict[str, Any]:
-        """What a resumed run needs of the ledger, as plain Python, with the closed rows from a number on."""
+        """What a resumed run needs of the ledger, as plain Python, with the closed rows from a number on.
+
+        `pending`: whether a verdict or an evaluation is still to come.
+        """
         shared = self.shared
         names = ("env_steps", "updates", "returns", "returns_seen", "crossing", "sums", "opened", "staleness",
                  "core_seconds", "attempt", "evaluation_due")  # fmt: skip
         arrays = {name: getattr(shared, name).tolist() for name in names}
         rows = self.closed.rows[rows_written : int(shared.rows_closed[0])].tolist()
-        return {"arrays": arrays, "solved": self.solved, "seconds": self.trained_seconds, "rows": rows}
+        return {"arrays": arrays, "solved": self.solved, "seconds": self.trained_seconds, "rows": rows,
+                "pending": self.attempt_pending or len(rows) > 0}  # fmt: skip
 
     @whole
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state()`."""
+        """Go on from `state()`, with the rows that came with it as the first closed ones."""
         for name, values in state["arrays"].items():
             getattr(self.shared, name)[:] = values
         if state["solved"]:  # all that older checkpoints say of it
@@ -348,6 +353,13 @@ class Ledger:
         self.shared.rows_closed[0] = len(rows)
         self.shared.checkpointed[0] = self.env_steps
         self.resumed_seconds = state["seconds"]
+        self.shared.finished[0] = self.complete
+
+    def written_to(self, rows_written: int) -> int:
+        """Env steps at which the first row opened that is not among so many closed ones."""
+        if rows_written < self.shared.rows_closed[0]:
+            return int(self.closed.rows[rows_written, OPENED_AT])
+        return self.row_opened_at
 
     def rows(self, start: int) -> list[Row]:
         """The closed rows from number `start` on."""

@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import multiprocessing
 import os
-import struct
 import tempfile
 import threading
 import time
@@ -134,7 +133,7 @@ class NamelessFile:
 class Lock:
     """A lock between processes, and between threads, that the kernel frees when its holder ends (POSIX, fcntl(2)).
 
-    A semaphore stays taken when its holder is killed, and does not tell whose it was.
+    A semaphore stays taken when its holder is killed.
     """
 
     def __init__(self) -> None:
@@ -160,12 +159,6 @@ class Lock:
         fcntl.lockf(self._file.fd, fcntl.LOCK_UN)
         self._threads.release()
 
-    def holder(self) -> int | None:
-        """The process that holds it, other than this one; None where none does."""
-        asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        kind, _, _, _, pid = struct.unpack("hhqqi4x", fcntl.fcntl(self._file.fd, fcntl.F_GETLK, asked))
-        return None if kind == fcntl.F_UNLCK else pid
-
     def __enter__(self) -> None:
         self.acquire()
 
@@ -180,7 +173,7 @@ class Lock:
 
 
 class WorkerSigns:
-    """What workers show of themselves while they work: that they go on, and when asked where they stand."""
+    """What workers show of themselves: that they go on, that they wait for others, and when asked where they stand."""
 
     def __init__(self, workers: int) -> None:
         """For so many."""
@@ -189,12 +182,12 @@ class WorkerSigns:
 
     @property
     def progress(self) -> np.ndarray:
-        """[worker] steps of the environments, parameters pulled, gradients pushed."""
+        """[worker] counts steps of its environments, parameters pulled, and time in which it waits for others."""
         return self.shared.progress
 
     @property
     def waiting(self) -> np.ndarray:
-        """[worker] whether it waits for other processes, and so need not go on."""
+        """[worker] whether it waits for other processes."""
         return self.shared.waiting
 
     @contextlib.contextmanager
@@ -205,6 +198,10 @@ class WorkerSigns:
             yield
         finally:
             self.waiting[rank] = 0
+
+    def beat(self, rank: int) -> None:
+        """Count as progress that a worker waits; a stopped one does not come to this, whatever it was about."""
+        self.progress[rank] += self.waiting[rank]
 
 
 class LearnerMemory:
@@ -217,7 +214,7 @@ class LearnerMemory:
         # Two pages: an update is written to the other one, which the ledger makes valid together with its entry.
         self.vectors = SharedArrays(layout), SharedArrays(layout)
         self.candidate = SharedArrays({"parameters": vector})  # those of the last crossing
-        self.lock: Any = contextlib.nullcontext() if config.mode == "serial" else Lock()
+        self.lock: Any = Lock()
         self.signs = WorkerSigns(config.workers)
         if config.mode == "async":
             return

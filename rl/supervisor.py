@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import queue
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import wait
 from typing import Any
 
 from rl.memory import SPAWN, WorkerSigns
@@ -23,8 +24,14 @@ Poll = Callable[[Callable[[], bool]], bool]
 class Worker:
     """A worker process, as the parent knows it."""
 
-    def __init__(self, rank: int, arguments: tuple[Any, ...]) -> None:
-        """Start it; `arguments` are those of `run_worker` between the rank and the channel."""
+    def __init__(self, rank: int, arguments: tuple[Any, ...], news: threading.Event) -> None:
+        """Start it.
+
+        Args:
+            rank: of it.
+            arguments: of `run_worker` between the rank and the channel.
+            news: set when it has said something, or has ended.
+        """
         self.rank = rank
         self.channel, theirs = SPAWN.Pipe()
         self.process = SPAWN.Process(
@@ -34,14 +41,26 @@ class Worker:
             self.process.start()
         theirs.close()
         self.ready = self.settled = False  # settled: it has said how it ended
-        self.seen, self.seen_at = -1, time.monotonic()  # of its progress
+        self.seen, self.seen_at, self.idle = -1, time.monotonic(), 0.0  # its progress, and seconds without any
+        # A thread of its own listens, since a message from a worker that is stopped in the middle of it does not end.
+        self.messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self.listener = threading.Thread(target=self.listen, args=(news,), name=f"ear {rank}", daemon=True)
+        self.listener.start()
 
-    def receive(self) -> tuple[str, Any] | None:
-        """Its next message, or None where there is none."""
+    def listen(self, news: threading.Event) -> None:
+        """Take what it says until it has ended."""
         with contextlib.suppress(EOFError, OSError):
-            if self.channel.poll():
-                return self.channel.recv()
-        return None
+            while True:
+                self.messages.put(self.channel.recv())
+                news.set()
+        news.set()
+
+    def heard(self, all_of_it: bool) -> Iterator[tuple[str, Any]]:
+        """What it has said since the last call, of one that has ended to its last word."""
+        if all_of_it:
+            self.listener.join(timeout=1.0)  # longer only where a program that it started holds its channel
+        while not self.messages.empty():
+            yield self.messages.get()
 
     def let_go_on(self) -> None:
         """Start its work."""
@@ -52,6 +71,7 @@ class Worker:
         """See it gone."""
         self.process.kill()
         self.process.join()
+        self.listener.join(timeout=1.0)
         self.channel.close()
 
 
@@ -63,11 +83,11 @@ class Supervisor:
         workers: int,
         arguments: Callable[[int], tuple[Any, ...]],
         signs: WorkerSigns,
+        timeout: float,
         on_ready: Callable[[], None],
         poll: Poll,
-        on_states: Callable[[dict[int, bytes | None]], None],
+        on_states: Callable[[dict[int, bytes]], None],
         on_fault: Callable[[str], bool],
-        timeout: float,
     ) -> None:
         """Nothing is started yet.
 
@@ -75,39 +95,41 @@ class Supervisor:
             workers: how many.
             arguments: of `run_worker` of a rank, between the rank and the channel; asked at each start.
             signs: of life, which workers write.
+            timeout: seconds without progress after which a worker counts as hung.
             on_ready: called once, when all have built their environments and are about to start.
             poll: called about every 20 ms with a function that says whether a worker has failed meanwhile, so that it
                 need not finish what takes long; True asks the run to stop (the caller has told the workers).
-            on_states: is given where workers stand, by rank; None where that was lost with one.
+            on_states: is given where workers stand, by rank.
             on_fault: is given the cause when a worker fails: its traceback, signal or exit code, or where it hangs;
                 True starts another one in its place.
-            timeout: seconds without progress after which a worker counts as hung.
         """
-        self.arguments, self.signs, self.on_ready, self.poll = arguments, signs, on_ready, poll
-        self.on_states, self.on_fault, self.timeout = on_states, on_fault, timeout
-        self.ranks, self.crew, self.started, self.faults = range(workers), [], False, 0
+        self.ranks, self.arguments, self.signs, self.timeout = range(workers), arguments, signs, timeout
+        self.on_ready, self.poll, self.on_states, self.on_fault = on_ready, poll, on_states, on_fault
+        self.crew: list[Worker] = []
+        self.news, self.started, self.faults = threading.Event(), False, 0
 
     def run(self) -> None:
         """Return when no worker is left."""
         os.environ.update(ONE_THREAD)  # inherited: it must be there before a worker imports numpy or torch
         try:
             for rank in self.ranks:
-                self.crew.append(Worker(rank, self.arguments(rank)))
+                self.crew.append(Worker(rank, self.arguments(rank), self.news))
             self.watch()
         finally:
             for worker in self.crew:
                 worker.process.kill()
             for worker in self.crew:
                 worker.end()
-                if not worker.settled:
-                    self.on_states({worker.rank: None})
+                for kind, payload in worker.heard(all_of_it=True):
+                    if kind == "state":
+                        self.on_states(payload)
 
     def watch(self) -> None:
         """Look after running workers until all have ended, or their time after a stop or a fault is over."""
         deadline = float("inf")
         while True:
-            alive = [worker for worker in self.crew if worker.process.is_alive()]
-            wait([one.process.sentinel for one in alive] + [one.channel for one in alive], timeout=POLL_SECONDS)
+            self.news.wait(POLL_SECONDS)
+            self.news.clear()
             for worker in list(self.crew):
                 self.look_after(worker)
             if not self.started and all(worker.ready for worker in self.crew):
@@ -118,9 +140,9 @@ class Supervisor:
             stopping = self.poll(self.failed)
             if stopping or self.faults or all(worker.settled for worker in self.crew):  # said before a process ends
                 deadline = min(deadline, time.monotonic() + (FAULT_SECONDS if self.faults else STOP_SECONDS))
-                if time.monotonic() > deadline or not all(worker.ready for worker in self.crew):
+                if time.monotonic() > deadline or not self.started:
                     return  # whoever is left is killed
-            if not alive:  # before the last look, so that nothing they said was missed
+            if all(worker.settled and not worker.process.is_alive() for worker in self.crew):
                 return
 
     def failed(self) -> bool:
@@ -129,19 +151,19 @@ class Supervisor:
 
     def look_after(self, worker: Worker) -> None:
         """Hear what a worker says, find out how it ended, or that it hangs."""
-        ended = worker.process.exitcode  # read before the channel: what it said last is then already there
-        while message := worker.receive():
-            kind, payload = message
+        ended = worker.process.exitcode  # read before: what it said last is then heard
+        for kind, payload in worker.heard(ended is not None):
             if kind == "ready":
-                worker.ready, worker.seen_at = True, time.monotonic()
+                worker.ready = True
                 if self.started:
                     worker.let_go_on()
-            elif kind == "failed":
-                self.fail(worker, payload)
-            else:
-                worker.settled = kind == "done"
+            elif kind == "state":
                 self.on_states(payload)
-        if worker.settled or worker not in self.crew:
+            elif kind == "done":
+                worker.settled = True
+            else:
+                self.fail(worker, payload)
+        if worker.settled:
             return
         if ended is not None:
             self.fail(worker, last_words(ended))
@@ -153,21 +175,22 @@ class Supervisor:
     def fail(self, worker: Worker, cause: str) -> None:
         """Tell a fault, and start another worker if that is wanted."""
         worker.settled = True
-        self.on_states({worker.rank: None})
         if self.on_fault(f"{worker.process.name} {cause}"):
             worker.end()
             self.signs.waiting[worker.rank] = 0
-            self.crew[self.crew.index(worker)] = Worker(worker.rank, self.arguments(worker.rank))
+            self.crew[worker.rank] = Worker(worker.rank, self.arguments(worker.rank), self.news)
         else:
             self.faults += 1
 
     def hangs(self, worker: Worker) -> bool:
-        """Whether a worker has made no progress for too long; one that waits for others has none to make."""
+        """Whether a worker has made no progress for too long, at several looks."""
         now, seen = time.monotonic(), int(self.signs.progress[worker.rank])
-        idle = self.signs.waiting[worker.rank] or (worker.ready and not self.started)
-        if idle or seen != worker.seen:
-            worker.seen, worker.seen_at = seen, now
-        return now - worker.seen_at > (self.timeout if worker.ready else max(self.timeout, START_SECONDS))
+        if seen != worker.seen or (worker.ready and not self.started):
+            worker.seen, worker.idle = seen, 0.0
+        else:
+            worker.idle += min(now - worker.seen_at, self.timeout / 2)  # this process may have been stopped itself
+        worker.seen_at = now
+        return worker.idle > (self.timeout if worker.ready else max(self.timeout, START_SECONDS))
 
     def where(self, worker: Worker) -> str:
         """The line that a worker stands at, if it can still tell."""
@@ -176,8 +199,8 @@ class Supervisor:
             os.kill(worker.process.pid, signal.SIGUSR1)
         deadline = time.monotonic() + STACK_SECONDS
         while time.monotonic() < deadline:
-            lines = self.signs.stacks.read()[before:].splitlines()
-            if len(lines) > 1:
+            lines = self.signs.stacks.read()[before:].splitlines(keepends=True)
+            if len(lines) > 1 and lines[1].endswith("\n"):  # it is written piece by piece
                 return f", at {lines[1].strip()}"
             time.sleep(0.01)
         return ", and cannot tell where"

@@ -96,12 +96,16 @@ class Run:
             self.attempts = state["attempts"]
             if state.get("candidate") is not None:
                 self.memory.candidate.parameters[:] = state["candidate"].numpy()
-        # Where each worker stands, as it said last; None: it begins with new episodes.
+        self.key = training_key(self.resumed_at or 0)
+        # Where each worker goes on; None: it begins with new episodes.
         self.standing: list[bytes | None] = [None] * config.workers
         for rank, saved in enumerate((state or {}).get("workers", [])):
             self.standing[rank] = None if saved is None else saved.numpy().tobytes()
-        self.told: set[int] = set()  # ranks that have said it for the checkpoint that is due
-        self.rows_read = self.restarts = 0
+        self.began_from = self.ledger.env_steps, self.ledger.updates
+        self.told: dict[int, bytes] = {}  # where workers stand for the next checkpoint, by rank
+        self.rows_read = 0
+        self.restarts = state.get("restarts", 0) if state else 0  # of workers, in the whole run
+        self.restarts_left = config.restart_workers
         self.startup_seconds = 0.0
         self.signal: int | None = None
         self.fault: str | None = None
@@ -109,30 +113,57 @@ class Run:
     # --- what the parent does while workers train
 
     def poll(self, worker_failed: Callable[[], bool] = never) -> bool:
-        """Write closed rows, judge a pending crossing, save a checkpoint that is due; whether a signal asks to stop."""
-        if self.signal is not None:
-            self.ledger.request_stop()
-        if self.ledger.attempt_pending and not self.fault:
-            self.judge(worker_failed)
-        self.write_rows(worker_failed)
-        if self.ledger.checkpoint_due and len(self.told) == self.config.workers:
-            self.checkpoint()
-        return self.signal is not None
+        """Judge a pending crossing, write closed rows, save a checkpoint that is due; whether the run is to stop.
 
-    def write_rows(self, worker_failed: Callable[[], bool] = never) -> None:
-        """Bring the record up to the last closed row; one whose evaluation a signal cuts short is left for a resume."""
+        What a signal or a fault cuts short stays as it is, for the run that goes on from here.
+        """
+
+        def cut() -> bool:
+            return worker_failed() and not self.restarts_left
+
+        with self.noting_faults():
+            if self.ledger.attempt_pending and not self.stopping:
+                self.judge(cut)
+            if not self.stopping:
+                self.write_rows(cut)
+            if self.ledger.checkpoint_due and len(self.told) == self.config.workers and not self.stopping:
+                self.checkpoint()
+        if self.stopping:
+            self.ledger.request_stop()
+            if self.ledger.waiting:  # no push will come
+                with self.locked() as held:
+                    if held:
+                        self.ledger.finish()
+        return self.stopping
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a signal or a fault asks the run to end."""
+        return self.signal is not None or self.fault is not None
+
+    def write_rows(self, cut: Callable[[], bool] = never, at_end: bool = False) -> None:
+        """Bring the record up to the last closed row, or to one whose evaluation is cut short.
+
+        Args:
+            cut: whether to cut it short.
+            at_end: write all of them: behind the last checkpoint, a run that goes on writes them anew.
+        """
         for row in self.ledger.rows(self.rows_read):
             evaluation = {}
             if self.ledger.evaluates(row.env_steps - row.interval_env_steps, row.env_steps):
-                evaluation = {} if self.fault else self.evaluate_now(worker_failed)
-                if not evaluation and self.exact and self.signal is not None:
+                evaluation = {} if self.stopping else self.evaluate_now(cut)
+                if not evaluation and not at_end:
                     return
-                with self.locked():
+                with self.locked() as held:
+                    if not held:
+                        return  # again at the next look
                     self.ledger.evaluated()
+            restarts = {"worker/restarts": self.restarts} if self.config.restart_workers else {}
+            keys = self.tracker.row(row, evaluation | restarts)
             self.rows_read += 1
-            self.on_row(self.tracker.row(row, evaluation))
+            self.on_row(keys)
 
-    def evaluate_now(self, worker_failed: Callable[[], bool] = never) -> dict[str, float]:
+    def evaluate_now(self, cut: Callable[[], bool] = never) -> dict[str, float]:
         """Play the same episodes as every time with the parameters as they are now; {} where it was cut short.
 
         Training stands still meanwhile, and its clock too, but for asynchronous workers, which go on: what is played
@@ -140,14 +171,16 @@ class Run:
         """
         agent = FlatAgent(copy.deepcopy(self.agent.agent))  # the parent's own may be confirming a crossing
         with self.noting_faults():
-            with self.locked():
+            with self.locked() as held:
+                if not held:
+                    return {}
                 agent.load(self.learner.parameters)
                 seen = {"eval/global_step": self.ledger.env_steps, "eval/core_seconds": self.ledger.core_seconds}
             returns = [
                 evaluate(
                     agent.agent, self.config, self.make_environments, self.config.interval_episodes, greedy,
                     seed=self.config.seed, offset=INTERVAL_EPISODES,
-                    stop=lambda: self.signal is not None or worker_failed(),
+                    stop=lambda: self.stopping or cut(),
                 )
                 for greedy in (True, False)
             ]  # fmt: skip
@@ -160,31 +193,38 @@ class Run:
         """Remember the first signal."""
         self.signal = self.signal or number
 
-    def judge(self, worker_failed: Callable[[], bool] = never) -> None:
+    def judge(self, cut: Callable[[], bool] = never) -> None:
         """Play fresh episodes with the parameters of a crossing: the run is solved if they reach the threshold too."""
-        env_steps, seconds, window_mean = self.ledger.crossing
-        with self.locked():  # until then it is still being copied
+        with self.locked() as held:  # until then it is still being copied
+            if not held:
+                return  # again at the next look
             self.agent.load(torch.from_numpy(self.memory.candidate.parameters))
         offset = (2 + len(self.attempts)) * self.config.eval_episodes
-        returns = self.evaluate(greedy=False, offset=offset, worker_failed=worker_failed)
-        if returns is None and self.signal is not None:
-            return  # it is left to the run that goes on
-        confirmed = returns is not None and bool(returns >= self.reward_threshold)
-        self.attempts.append(
-            {"env_steps": env_steps, "seconds": seconds, "window_mean": window_mean,
-             "confirmation": returns, "confirmed": confirmed}
-        )  # fmt: skip
-        with self.locked():
-            if confirmed and self.config.stop_when_solved:
-                self.ledger.finish()
-            self.ledger.judge(confirmed)
+        returns = self.evaluate(greedy=False, offset=offset, cut=cut)
+        if returns is None:
+            return
+        confirmed = bool(returns >= self.reward_threshold)
+        with self.locked() as held:
+            if not held:
+                return
+            self.attempts.append(self.attempt(returns, confirmed))
+            with self.ledger.change():
+                if confirmed and self.config.stop_when_solved:
+                    self.ledger.finish()
+                self.ledger.judge(confirmed)
 
-    def evaluate(self, greedy: bool, offset: int, worker_failed: Callable[[], bool] = never) -> float | None:
+    def attempt(self, returns: float | None, confirmed: bool) -> dict[str, Any]:
+        """The last crossing, and what its evaluation said."""
+        env_steps, seconds, window_mean = self.ledger.crossing
+        return {"env_steps": env_steps, "seconds": seconds, "window_mean": window_mean,
+                "confirmation": returns, "confirmed": confirmed}  # fmt: skip
+
+    def evaluate(self, greedy: bool, offset: int, cut: Callable[[], bool] = never) -> float | None:
         """Mean return of fresh episodes with the parent's agent; None where a signal or a fault cut it short."""
 
         def stop() -> bool:
-            self.write_rows(worker_failed)  # workers go on meanwhile, and so does the record
-            return self.signal is not None or worker_failed()
+            self.write_rows(cut)  # workers go on meanwhile, and so does the record
+            return self.stopping or cut()
 
         returns = evaluate(
             self.agent.agent, self.config, self.make_environments, self.config.eval_episodes, greedy,
@@ -192,31 +232,28 @@ class Run:
         )  # fmt: skip
         return None if returns is None else float(returns.mean())
 
-    def checkpoint(self) -> bool:
-        """Save what the run needs to go on; False where the lock was not to be had."""
+    def checkpoint(self) -> None:
+        """Save what the run needs to go on."""
         with self.locked() as held:
             if not held:
-                return False
+                return  # again at the next look
             ledger, pending = self.ledger, self.ledger.attempt_pending
             candidate = torch.from_numpy(self.memory.candidate.parameters.copy()) if pending else None
             state = {"learner": self.learner.state(), "ledger": ledger.state(self.rows_read), "candidate": candidate,
-                     "attempts": self.attempts, "env_steps": ledger.env_steps,
+                     "attempts": self.attempts, "env_steps": ledger.env_steps, "restarts": self.restarts,
                      "parts": replaced(self.parts)}  # fmt: skip
+        # Whoever has not moved still stands where it began.
+        others = (
+            self.standing if (ledger.env_steps, ledger.updates) == self.began_from else [None] * self.config.workers
+        )
+        standing = [self.told.get(rank, other) for rank, other in enumerate(others)]
         state["workers"] = [None if saved is None else torch.frombuffer(bytearray(saved), dtype=torch.uint8)
-                            for saved in self.standing]  # fmt: skip
+                            for saved in standing]  # fmt: skip
         save_checkpoint(self.run_dir / "checkpoint.pt", self.config, state)
-        with self.locked():
-            self.told.clear()
-            ledger.checkpointed()
-        return True
-
-    def note_states(self, standing: dict[int, bytes | None]) -> None:
-        """Where workers stand, by rank."""
-        for rank, saved in standing.items():
-            self.standing[rank] = saved
-        if self.in_group and None in standing.values():
-            self.standing = [None] * self.config.workers  # others told last at an earlier moment than the parameters'
-        self.told.update(standing)
+        with self.locked() as held:
+            if held:
+                self.told.clear()
+                ledger.checkpointed()
 
     @property
     def exact(self) -> bool:
@@ -225,10 +262,7 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[bool]:
-        """Hold the learner's lock, or find in a second that a dead worker holds it."""
-        if self.config.mode == "serial":
-            yield True
-            return
+        """Hold the learner's lock; False where it was not to be had in a second, since a worker hangs that holds it."""
         held = self.memory.lock.acquire(timeout=1.0)
         try:
             yield held
@@ -264,36 +298,35 @@ class Run:
 
     def train_here(self) -> None:
         """Serial mode: everything in this process."""
-        key = training_key(self.resumed_at or 0)
         learner, collector, experience = build_worker(
-            0, self.config, self.make_environments, self.memory, self.ledger, key, self.parts
+            0, self.config, self.make_environments, self.memory, self.ledger, self.key, self.parts
         )
-        if self.standing[0] is not None:
-            load_worker_state(collector, experience, self.standing[0])
+        saved = self.standing[0]
+        left = 0 if saved is None else load_worker_state(collector, experience, saved)
         self.start()
 
-        def stand() -> None:
+        def between(left: int) -> None:
             if self.ledger.checkpoint_due:
-                self.note_states({0: worker_state(collector, experience)})
+                self.told[0] = worker_state(collector, experience, left)
+            self.poll()
 
         self.poll()  # a run that goes on may have stopped before a verdict
-        run_segments(learner, collector, experience, self.poll, stand)
-        self.note_states({0: worker_state(collector, experience)})
+        left = run_segments(learner, collector, experience, between, left)
+        self.told[0] = worker_state(collector, experience, left)
         collector.environments.close()
 
     def train_in_workers(self) -> None:
         """Async and sync mode: worker processes train, this one watches."""
         Supervisor(
-            1 if self.in_group else self.config.workers, self.arguments_of, self.memory.signs, self.start, self.poll,
-            self.note_states,
-            self.worker_failed, self.config.worker_timeout,
+            1 if self.in_group else self.config.workers, self.arguments_of, self.memory.signs,
+            self.config.worker_timeout, self.start, self.poll, self.told.update, self.worker_failed,
         ).run()  # fmt: skip
 
     def arguments_of(self, rank: int) -> tuple[Any, ...]:
-        """Of `run_worker`: a worker that is started anew draws random numbers that the run has not used."""
-        began_anew = self.restarts > 0
-        key = training_key(self.ledger.env_steps if began_anew else self.resumed_at or 0)
-        standing = [None] * self.config.workers if began_anew else self.standing
+        """Of `run_worker`: one that takes another's place draws random numbers that the run has not used."""
+        key, standing = self.key, self.standing if self.in_group else [None] * rank + self.standing[rank : rank + 1]
+        if self.restarts_left < self.config.restart_workers:
+            key, standing = training_key(self.ledger.env_steps + self.restarts), [None] * self.config.workers
         return (self.config, self.make_environments, self.memory, self.ledger, key, self.parts, standing, self.in_group)
 
     def start(self) -> None:
@@ -314,11 +347,12 @@ class Run:
         Returns:
             Whether another worker should take its place.
         """
-        if (self.signal is not None and not self.in_group) or self.ledger.finished:
-            return False  # in a group, torchrun sends a signal because of a fault
-        if self.restarts < self.config.restart_workers and not self.fault:
+        if self.signal is not None and not self.in_group:  # there, torchrun sends one to all that a fault left
+            return False
+        if self.restarts_left and not self.fault and not self.ledger.finished:
+            self.restarts_left -= 1
             self.restarts += 1
-            self.notify(f"{cause}\nanother one takes its place ({self.restarts} of {self.config.restart_workers})")
+            self.notify(f"{cause}\nanother one takes its place, {self.restarts_left} more may follow")
             return True
         self.fail(cause)
         return False
@@ -375,9 +409,10 @@ class Run:
             "solved": ledger.solved,
             "solved_at_env_steps": env_steps if ledger.solved else None,
             "solved_at_seconds": seconds if ledger.solved else None,
-            "solve_attempts": self.attempts,
+            "solve_attempts": self.attempts + ([self.attempt(None, False)] if ledger.attempt_pending else []),
             **evaluations,
             "staleness": ledger.staleness,
+            "restarts": self.restarts,
             "exit_reason": reason,
             "exit_code": code,
         }
@@ -397,24 +432,22 @@ class Run:
             if self.resumed_at is not None:
                 self.say_how_it_goes_on()
             self.tracker = Tracker(
-                self.run_dir, self.config, self.reward_threshold, notify, self.resumed_at, self.ledger.row_opened_at
+                self.run_dir, self.config, self.reward_threshold, notify, self.resumed_at, self.ledger.written_to(0)
             )
             with self.noting_faults():
                 if self.config.mode == "serial":
                     self.train_here()
                 else:
                     self.train_in_workers()
+            self.poll()
             with self.noting_faults():
-                if self.ledger.attempt_pending and not self.fault:
-                    self.judge()
                 if self.ledger.solved and self.config.stop_when_solved:
                     # The run ends at its crossing: async workers went on while it was being confirmed.
                     self.learner.parameters.copy_(torch.from_numpy(self.memory.candidate.parameters))
-                if not self.checkpoint():
-                    self.notify("a worker was killed while it held the lock: the last checkpoint stands")
+                self.checkpoint()
             with self.noting_faults():
                 self.ledger.close_row()
-                self.write_rows()
+                self.write_rows(at_end=True)
             summary = self.summary()
             try:
                 self.tracker.close(summary)
@@ -444,9 +477,9 @@ def new_run(config: Config, make_environments: MakeEnvironments, parts: Parts = 
 def resumed_run(
     run_dir: str | Path, make_environments: MakeEnvironments, parts: Parts = OWN, in_group: bool = False
 ) -> Run:
-    """A run that goes on from its checkpoint with its own config: parameters, optimiser, schedule, clock and record.
+    """A run that goes on from its checkpoint with its own config, in serial and sync mode as if it had never stopped.
 
-    Environments start new episodes, with random numbers that the run has not used before.
+    Environments that cannot tell where they stood start new episodes, with random numbers that the run has not used.
 
     Raises:
         ValueError: there is no readable checkpoint, or the run was complete.
@@ -459,7 +492,8 @@ def resumed_run(
     [core_seconds] = state["ledger"]["arrays"].get("core_seconds", [0.0])  # older checkpoints have none
     ended = state["env_steps"] >= config.total_env_steps or 0 < config.max_seconds <= seconds
     ended = ended or 0 < config.max_core_seconds <= core_seconds
-    if ended or (config.stop_when_solved and state["ledger"]["solved"]):
+    ended = ended or (config.stop_when_solved and state["ledger"]["solved"])
+    if ended and not state["ledger"].get("pending"):
         raise ValueError(f"--resume {run_dir}: the run is complete, at {state['env_steps']} env steps")
     if state.get("parts", []) != replaced(parts):
         needed = " and ".join(state.get("parts", [])) or "no parts"

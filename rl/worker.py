@@ -36,6 +36,7 @@ class Parts(NamedTuple):
     watch: Callable[..., Any] | None = None  # wraps an Experience, to measure while it learns; is given config and rank
 
 
+BEAT_SECONDS = 0.25
 OWN = Parts()  # all of them rl's own
 
 
@@ -65,12 +66,12 @@ def run_worker(
         ledger: likewise.
         training_key: of the random numbers.
         parts: of an experiment.
-        standing: `worker_state` of every worker, where the run goes on; else None for each.
+        standing: `worker_state` of the workers that this one starts, by rank; None where one begins with new episodes.
         in_group: whether the others are on other machines, or started by torchrun on this one.
-        channel: sends what it is about to the parent and what goes with it ("ready"; "state" and "done" with workers'
-            states by rank; "failed" with a traceback), receives the start.
+        channel: sends to the parent what it is about and what goes with that ("ready"; "state" with workers' states by
+            rank; "done"; "failed" with a traceback), receives the start.
     """
-    end_with_parent()
+    end_with_parent(lambda: memory.signs.beat(rank))
     leave_signals_to_parent()
     faulthandler.register(signal.SIGUSR1, memory.signs.stacks.fd, all_threads=False)  # the parent asks where it hangs
     try:
@@ -139,39 +140,38 @@ def run_segments(
     learner: "Learner",
     collector: "Collector",
     experience: "Experience",
-    between: Callable[[], Any],
-    after: Callable[[], Any] = lambda: None,
-) -> None:
+    between: Callable[[int], Any],
+    left: int = 0,
+) -> int:
     """Pull, act for N steps, differentiate, push: until the ledger says that the run is over.
 
     Args:
         learner: owner of the parameters.
         collector: owner of environments and core state.
         experience: owner of what is learnt from, and of the local agent.
-        between: called after every push.
-        after: called after every segment, before the last of these.
+        between: called after every push with the number of updates that are left to do of the segment; the run may be
+            saved there, and stopped.
+        left: where a run goes on, as many.
+
+    Returns:
+        How many are left at the end.
     """
     flat = experience.flat
     while not learner.ledger.finished:
         learner.pull(flat)
-        segment = collector.collect()
-        env_steps, episodes = segment.env_steps, collector.take_finished_episodes()
-        updates = experience.add(segment)
-        if not updates:
+        env_steps, episodes = 0, []
+        if not left:
+            segment = collector.collect()
+            env_steps, episodes = segment.env_steps, collector.take_finished_episodes()
+            left = experience.add(segment)
+        if left:
+            left -= 1
+            losses = experience.differentiate()
+            learner.push(flat.gradient, env_steps, losses, episodes)
+        else:
             learner.push(None, env_steps, {}, episodes)
-            after()
-            between()
-        for update in range(updates):
-            if update > 0:  # the segment is entered already
-                if learner.ledger.finished:
-                    break
-                learner.pull(flat)
-                env_steps, episodes = 0, []
-            losses, last = experience.differentiate(), update == updates - 1
-            learner.push(flat.gradient, env_steps, losses, episodes, last)
-            if last:
-                after()
-            between()
+        between(left)
+    return left
 
 
 def run_work(
@@ -184,38 +184,71 @@ def run_work(
     Args:
         work: of `build_worker`.
         saved: of `worker_state`, or None for a beginning.
-        tell: is given "state" or "done", and where the workers stand that are told of here.
+        tell: is given "state" and where the workers stand that are told of here, for each checkpoint that is due and at
+            the end; and "done", with nothing, when all is closed.
     """
     learner, collector, experience = work
-    if saved is not None:
-        load_worker_state(collector, experience, saved)
+    left = 0 if saved is None else load_worker_state(collector, experience, saved)
+    told = -1  # the number of the checkpoint
 
-    def stand(kind: str) -> None:
-        tell(kind, learner.gather(worker_state(collector, experience)))
+    def stand(left: int) -> None:
+        tell("state", learner.gather(worker_state(collector, experience, left)))
+
+    def between(left: int) -> None:
+        nonlocal told
+        number = learner.ledger.checkpoint_number
+        if learner.ledger.checkpoint_due and told != number:
+            told = number
+            stand(left)
+        learner.stand_still()
 
     learner.publish()
     learner.stand_still()  # a run that goes on may have stopped before a verdict
-    run_segments(learner, collector, experience, learner.stand_still, StateSender(learner.ledger, stand))
-    stand("done")
+    stand(run_segments(learner, collector, experience, between, left))
     collector.environments.close()
+    tell("done", {})
 
 
-def worker_state(collector: "Collector", experience: "Experience") -> bytes:
-    """What a worker goes on from, between two segments; as bytes, since multiprocessing would share tensors instead."""
+def worker_state(collector: "Collector", experience: "Experience", left: int) -> bytes:
+    """What a worker goes on from, between two pushes; as bytes, since multiprocessing would share tensors instead.
+
+    Args:
+        collector: between two segments.
+        experience: likewise.
+        left: updates of the last segment that are still to do.
+    """
     import torch
 
+    of_collector = collector.state()
+    if not can_be_read(of_collector["environments"]):
+        of_collector["environments"] = None
     file = io.BytesIO()
-    torch.save({"collector": collector.state(), "experience": experience.state()}, file)
+    torch.save({"collector": of_collector, "experience": experience.state(), "left": left}, file)
     return file.getvalue()
 
 
-def load_worker_state(collector: "Collector", experience: "Experience", saved: bytes) -> None:
-    """Go on from `worker_state`."""
+def can_be_read(content: Any) -> bool:
+    """Whether this comes back from a checkpoint, which reads tensors and plain Python alone."""
+    import torch
+
+    file = io.BytesIO()
+    try:
+        torch.save(content, file)
+        file.seek(0)
+        torch.load(file, weights_only=True)
+    except Exception:  # whatever cannot be pickled raises
+        return False
+    return True
+
+
+def load_worker_state(collector: "Collector", experience: "Experience", saved: bytes) -> int:
+    """Go on from `worker_state`; returns how many updates are left to do."""
     import torch
 
     state = torch.load(io.BytesIO(saved), weights_only=True)
     collector.load_state(state["collector"])
     experience.load_state(state["experience"])
+    return state["left"]
 
 
 def has_environments(saved: bytes) -> bool:
@@ -225,26 +258,13 @@ def has_environments(saved: bytes) -> bool:
     return torch.load(io.BytesIO(saved), weights_only=True)["collector"]["environments"] is not None
 
 
-class StateSender:
-    """Tells the parent where the worker stands, once for each checkpoint that is due."""
-
-    def __init__(self, ledger: Ledger, tell: Callable[[str], Any]) -> None:
-        self.ledger, self.tell, self.told = ledger, tell, -1
-
-    def __call__(self) -> None:
-        """Tell if it was not told yet."""
-        number = self.ledger.checkpoint_number
-        if self.ledger.checkpoint_due and self.told != number:
-            self.told = number
-            self.tell("state")
-
-
-def end_with_parent() -> None:
-    """End this process as soon as its parent has ended, however that ended."""
+def end_with_parent(meanwhile: Callable[[], None]) -> None:
+    """End this process as soon as its parent has ended, however that ended; meanwhile do this four times a second."""
     sentinel = multiprocessing.parent_process().sentinel
 
     def watch() -> None:
-        wait([sentinel])
+        while not wait([sentinel], timeout=BEAT_SECONDS):
+            meanwhile()
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()

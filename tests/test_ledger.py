@@ -479,7 +479,8 @@ def test_a_ledger_that_goes_on_from_its_state_ends_as_one_that_was_never_stopped
 
     stopped = make_ledger(log_interval=50)
     stopped.start_clock()
-    state = json.loads(json.dumps(play(stopped, 0, 90).state()))  # plain Python: it survives a file
+    written = len(play(stopped, 0, 90).rows(0))
+    state = json.loads(json.dumps(stopped.state(written)))  # plain Python: it survives a file
     resumed = Ledger(Config(workers=1, envs_per_worker=1, total_env_steps=1_000_000, log_interval=50), 10.0, 90 * 7)
     resumed.load_state(state)
     clock[0] += 1000  # the machine was off
@@ -487,5 +488,5 @@ def test_a_ledger_that_goes_on_from_its_state_ends_as_one_that_was_never_stopped
     resumed.start_clock()
     play(resumed, 90, 200)
 
-    assert resumed.state() == expected and resumed.solved
+    assert resumed.state() == {**expected, "rows": expected["rows"][written:]} and resumed.solved
     assert stopped.rows(0) + resumed.rows(0) == whole.rows(0)

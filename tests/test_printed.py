@@ -191,7 +191,7 @@ def two_workers(kind):
     def push(rank: int, gradient: float) -> float:
         losses = {"policy_loss": 0.0, "value_loss": 0.0, "entropy": 0.0, "explained_variance": 0.0}
         workers[rank].push(torch.tensor([gradient], dtype=torch.float64), 1, losses, [])
-        return float(learner.parameters[0])
+        return float(workers[0].parameters[0])
 
     return workers, memory, push
 
@@ -227,10 +227,10 @@ def test_moments_and_steps_are_each_workers_own_and_parameters_are_one():
     assert (first["moment1"].item(), second["moment1"].item()) == pytest.approx((0.19, -0.2))
     assert (first["moment2"].item(), second["moment2"].item()) == pytest.approx((0.001999, 0.004))
     assert (first["step"].item(), second["step"].item()) == (2, 1)
-    vectors = memory.vectors
-    assert (vectors.moment1[0], vectors.moment2[0], vectors.step[0]) == (0, 0, 0)
+    for page in memory.vectors:
+        assert (page.moment1[0], page.moment2[0], page.step[0]) == (0, 0, 0)
     assert first["parameters"].data_ptr() == second["parameters"].data_ptr() == workers[0].parameters.data_ptr()
-    assert vectors.parameters[0] == workers[1].parameters.item() == pytest.approx(-0.1)
+    assert memory.vectors[1].parameters[0] == workers[1].parameters.item() == pytest.approx(-0.1)  # the third update
 
 
 def test_one_worker_with_an_adam_of_its_own_learns_what_the_shared_one_learns():

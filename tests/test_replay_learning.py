@@ -621,7 +621,7 @@ def trained_by_threads(**options):
     config = Config(**{**CARTPOLE, "mode": "sync", "workers": 2, "envs_per_worker": 2, **options})
     run = Run(config, envs.make_vector, None)
     workers = [build_worker(rank, config, envs.make_vector, run.memory, run.ledger, TRAINING) for rank in range(2)]
-    threads = [threading.Thread(target=run_segments, args=(*worker, lambda: None)) for worker in workers]
+    threads = [threading.Thread(target=run_segments, args=(*worker, lambda _left: None)) for worker in workers]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -671,7 +671,7 @@ def test_workers_that_update_together_wait_until_each_has_a_whole_episode_to_rea
         add = experience.add
         monkeypatch.setattr(experience, "add", lambda segment, add=add, mine=updates[rank]: mine.append(add(segment))
                             or mine[-1])  # fmt: skip
-    threads = [threading.Thread(target=run_segments, args=(*worker, lambda: None)) for worker in workers]
+    threads = [threading.Thread(target=run_segments, args=(*worker, lambda _left: None)) for worker in workers]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -683,16 +683,26 @@ def test_workers_that_update_together_wait_until_each_has_a_whole_episode_to_rea
 
 @pytest.mark.parametrize(("algorithm", "way"), [("q_replay", "stored_burn_in"), ("q_replay", "episodes"),
                                                 ("a2c_replay", "stored"), ("q_online", "stored")])  # fmt: skip
-def test_a_stopped_run_goes_on_with_an_empty_buffer_that_it_warms_up_again(tmp_path, algorithm, way):
-    """Stopped at 800 of 1600 env steps. The buffer is not saved: updates pause until it holds 320 env steps again."""
+def test_a_checkpoint_of_before_there_were_workers_goes_on_with_an_empty_buffer(tmp_path, algorithm, way):
+    """Stopped at 800 of 1600 env steps, without the buffer: updates pause until it holds 320 env steps again."""
     folder = tmp_path / "run"
     config = Config(**{**CARTPOLE, "algorithm": algorithm, "replay_way": way, "run_dir": str(folder)})
     run = new_run(config, envs.make_vector)
     stopped = run.execute(print, lambda row: run.note_signal(15) if row["global_step"] == 800 else None)
     assert stopped["exit_code"] == 143 and 800 <= stopped["env_steps"] < 900
-    again = resumed_run(folder, envs.make_vector)
+    _, state = load_checkpoint(folder / "checkpoint.pt")
+    for name in ("workers", "restarts", "config", "format"):
+        del state[name]
+    for name in ("rows", "pending"):
+        del state["ledger"][name]
+    for name in ("attempt", "evaluation_due"):
+        del state["ledger"]["arrays"][name]
+    save_checkpoint(folder / "checkpoint.pt", config, state)
+    again, said = resumed_run(folder, envs.make_vector), []
     assert_bit_equal(again.learner.state(), run.learner.state())
-    summary = again.execute(print)
+    summary = again.execute(said.append)
+    assert said == [f"going on from {state['env_steps']} env steps, not bit by bit: environments of worker 0 begin "
+                    "their next episodes"]  # fmt: skip
     rows = rows_of(folder)
     assert summary["exit_code"] == 0 and summary["env_steps"] == 1600
     assert summary["updates"] == sum(row["losses/updates"] for row in rows) > stopped["updates"]
