@@ -6,13 +6,22 @@ Time:     about 15 seconds on 2 cores with the defaults.
 Output:   a run folder (config.json, metrics.jsonl, summary.json, checkpoint.pt, wandb/) and its summary on screen.
 """
 
+import contextlib
 import os
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rl.config import Config, option
 from rl.presets import ALGORITHMS, PRESETS, READ_BY
+
+if TYPE_CHECKING:
+    from rl.train import Run
+
+MOST_ORDERED = 8  # workers up to which a group adds up in order, where nothing else is said
+OTHERS_SECONDS = 10.0  # to be ended in
 
 
 @dataclass(frozen=True)
@@ -65,54 +74,108 @@ def refuse_unread(config: Config, default: Config) -> None:
                              f"it, {' or '.join(algorithms)} is needed, or leave it out")  # fmt: skip
 
 
+def group_size() -> int:
+    """Workers of the group that torchrun started; 0 where it did not start this process."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
+
+
 def in_group(command: Command, workers: int) -> Command:
-    """The command of a worker that torchrun started: --workers is theirs, and after a restart the run goes on.
+    """The command of one of so many workers that torchrun started: after a restart it goes on with the run.
 
     Raises:
         ValueError: the options do not go with a group.
     """
+    from experiments.command_line import given
+
     config = command.config
+    if command.resume:
+        return command
     if config.mode != "sync":
         raise ValueError(f"--mode {config.mode}: under torchrun workers update together, sync is needed")
-    if not config.run_dir and not command.resume and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)):
+    if given("--workers") and config.workers != workers:
+        raise ValueError(f"--workers {config.workers}: torchrun started {workers}, leave it out")
+    if not config.run_dir and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0":
         raise ValueError("--run-dir '': where torchrun restarts a group, a folder to go on from is needed")
-    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
-    if restarted and (Path(config.run_dir) / "checkpoint.pt").exists():
-        return replace(command, resume=config.run_dir)
-    return replace(command, config=replace(config, workers=workers))
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0" and (Path(config.run_dir) / "checkpoint.pt").exists():
+        return Command(resume=config.run_dir)
+    reduce = config.reduce
+    if reduce == "auto":
+        reduce = "ordered" if workers <= MOST_ORDERED else "all_reduce"
+    return replace(command, config=replace(config, workers=workers, reduce=reduce))
+
+
+@contextlib.contextmanager
+def one_speaks() -> Iterator[None]:
+    """What all processes of a host find wrong, let the first of them say; torchrun then ends the others."""
+    try:
+        yield
+    except ValueError:
+        time.sleep(OTHERS_SECONDS if int(os.environ.get("LOCAL_RANK", 0)) > 0 else 0)
+        raise
+
+
+def command() -> Command:
+    """What is to be done.
+
+    Raises:
+        ValueError: an option is wrong.
+    """
+    from experiments.command_line import given, parse
+
+    default, workers = defaults(), group_size()
+    command = parse(Command, __doc__, default)
+    if command.resume and command != Command(resume=command.resume):
+        raise ValueError(f"--resume {command.resume}: a resumed run keeps its own config; give no other option")
+    refuse_unread(command.config, default.config)
+    if given("--reduce") and not workers:
+        raise ValueError(f"--reduce {command.config.reduce}: it is read under torchrun, leave it out")
+    return in_group(command, workers) if workers else command
+
+
+def run_of(command: Command, workers: int) -> "Run":
+    """The run that a command begins or goes on with.
+
+    Args:
+        command: what is to be done.
+        workers: of the group; 0: there is none.
+
+    Raises:
+        ValueError: it cannot work.
+    """
+    import envs
+    from rl.train import new_run, resumed_run
+
+    if not command.resume:
+        return new_run(command.config, envs.make_vector, in_group=workers > 0)
+    run = resumed_run(command.resume, envs.make_vector, in_group=workers > 0)
+    was = run.config
+    if workers and (was.mode, was.workers) != ("sync", workers):
+        raise ValueError(f"--resume {command.resume}: a run of {was.workers} workers in mode {was.mode}, torchrun "
+                         f"started {workers} for mode sync")  # fmt: skip
+    return run
 
 
 def main() -> None:
     """Parse the command line, train, print the summary, and exit with its exit code."""
-    from experiments.command_line import parse
     from experiments.display import TrainingDisplay, command_line, show_summary, training_progress
 
     with command_line():
-        default = defaults()
-        command = parse(Command, __doc__, default)
-        if command.resume and command != Command(resume=command.resume):
-            raise ValueError(f"--resume {command.resume}: a resumed run keeps its own config; give no other option")
-        refuse_unread(command.config, default.config)
-
-        import envs
+        with one_speaks():
+            chosen, workers = command(), group_size()
         from rl.tracking import leave
 
-        if workers := int(os.environ.get("WORLD_SIZE", 0)) if "TORCHELASTIC_RUN_ID" in os.environ else 0:
-            command = in_group(command, workers)
+        if workers:
+            import envs
+            from rl.group import end_with_torchrun, run_member
+
+            end_with_torchrun()
             if os.environ["RANK"] != "0":
-                from rl.group import run_member
-
-                run_member(command.config, envs.make_vector)
-                leave(0)
-        from rl.train import new_run, resumed_run
-
-        resumed, group = command.resume, workers > 0
-        if resumed:
-            run = resumed_run(resumed, envs.make_vector, in_group=group)
-        else:
-            run = new_run(command.config, envs.make_vector, in_group=group)
+                leave(run_member(envs.make_vector))
+        run = run_of(chosen, workers)
         with training_progress() as progress:
             display = TrainingDisplay(progress, run.config.total_env_steps, f"{run.config.core} on {run.config.env}")
+            if workers > MOST_ORDERED and run.config.reduce == "all_reduce":
+                display.notify(f"--reduce all_reduce: more than {MOST_ORDERED} workers, equal to rounding")
             summary = run.execute(display.notify, display.row)
         show_summary(run.run_dir, summary)
     leave(summary["exit_code"])

@@ -58,9 +58,9 @@ class Config:
     mode: Literal["async", "sync", "serial"] = "async"
     """async: workers push under one lock (A3C). sync: one update with the gradients of all, bit-reproducible. serial:
     no processes, for debugging (needs --workers 1)."""
-    reduce: Literal["ordered", "all_reduce"] = "ordered"
-    """Under torchrun: gradients are added up by rank 0, in order (equal bit for bit to one machine), or by all together
-    (equal to rounding)."""
+    reduce: Literal["auto", "ordered", "all_reduce"] = "auto"
+    """How a group that torchrun started adds up gradients. ordered: rank 0 does, in order (equal bit for bit to one
+    machine); all_reduce: all together (equal to rounding); auto: ordered up to 8 workers."""
     workers: int = 2
     """Spawned worker processes, one thread each."""
     envs_per_worker: int = 32
@@ -154,7 +154,8 @@ class Config:
     """How much their weight in the loss is lowered for that: w ~ p^-exponent; 1 undoes the bias, 0 leaves it."""
 
     worker_timeout: float = 300.0
-    """Seconds without a step of its environments after which a worker counts as hung, and is ended."""
+    """Seconds without a step of its environments after which a worker counts as hung, and is ended. In a group that
+    torchrun started the others wait for it as long: it has to get through a whole segment in that time."""
     restart_workers: int = 0
     """How many workers that died, failed or hung are replaced before the run ends for one; needs --mode async."""
 

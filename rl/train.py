@@ -350,7 +350,7 @@ class Run:
         Returns:
             Whether another worker should take its place.
         """
-        if self.signal is not None:
+        if self.signal is not None and not self.in_group:  # there, torchrun sends one to all that a fault left
             return False
         if self.restarts_left and not self.fault and not self.ledger.finished:
             self.restarts_left -= 1

@@ -40,6 +40,10 @@ BEAT_SECONDS = 0.25
 OWN = Parts()  # all of them rl's own
 
 
+class GroupLost(ConnectionError):
+    """Workers of other machines are gone or do not answer; says in one line who."""
+
+
 def run_worker(
     rank: int,
     config: Config,
@@ -75,17 +79,19 @@ def run_worker(
 
         torch.set_num_threads(1)
         if in_group:
-            from rl.group import Group, grouped, start_of_run
+            from rl.group import grouped, lead
 
-            group = Group(config.worker_timeout)
+            group = lead(config, memory, ledger.env_steps, training_key, standing)
             parts = grouped(parts, group)
         work = build_worker(rank, config, make_environments, memory, ledger, training_key, parts)
         if in_group:
-            start = start_of_run(config, len(work[2].flat), ledger.env_steps, training_key, standing)
-            group.broadcast_bytes(start)
+            group.begin(config.worker_timeout)
         channel.send(("ready", None))
         channel.recv()
         run_work(work, standing[rank], lambda *message: channel.send(message))
+    except GroupLost as lost:
+        channel.send(("failed", str(lost)))
+        sys.exit(1)
     except BaseException:  # SystemExit from an environment is a failure too
         channel.send(("failed", f"failed:\n{traceback.format_exc()}"))
         sys.exit(1)

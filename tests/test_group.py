@@ -1,0 +1,534 @@
+"""A group that torchrun started: its workers learn what those of one machine learn, and it ends as orderly as they."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_experiments import rows
+from test_processes import ROOT, SMALL, Program, assert_clean
+from torch import distributed
+
+import envs
+from experiments import train
+from experiments.group_scaling import measure_group
+from rl.checkpoint import load_checkpoint
+from rl.config import Config
+from rl.group import GroupLearner, this_round
+from rl.ledger import Ledger
+from rl.memory import LearnerMemory
+from rl.train import new_run, resumed_run
+
+CARTPOLE = {
+    "mode": "sync", "envs_per_worker": 4, "segment_length": 8, "hidden_size": 8, "torso_size": 8, "log_interval": 200,
+    "checkpoint_interval": 500, "total_env_steps": 2_000, "eval_interval": 400, "interval_episodes": 2,
+    "eval_episodes": 2, "wandb": "disabled",
+}  # fmt: skip
+FAULTY = {**SMALL, "mode": "sync"}
+REPLAY = {
+    "algorithm": "q_replay", "replay_capacity": 2_000, "replay_warm_up": 300, "replay_batch": 4, "sequence_length": 4,
+    "burn_in": 2, "target_steps": 2,
+}  # fmt: skip
+
+
+def words(options):
+    """Options of a config as the command line has them."""
+    return [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+
+
+class Torchrun(Program):
+    """torchrun, and everything it starts, which carries a mark."""
+
+    def __init__(self, folder, options, workers=2, how=("--standalone",), before=(), name="", **variables):
+        self.folder, self.mark = folder, uuid.uuid4().hex
+        self.stderr = open(folder.with_suffix(f"{name}.stderr"), "w+")  # noqa: SIM115  a pipe could fill up
+        launcher = ["-m", "torch.distributed.run", *how, "--nproc-per-node", str(workers), "-m", "experiments.train"]
+        self.process = subprocess.Popen(
+            [*before, sys.executable, *launcher, *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=self.stderr,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "tests"), "MARK": self.mark, **variables},
+        )  # fmt: skip
+
+    def member(self, rank):
+        """The process of a worker other than rank 0."""
+        found = [Path(f"/proc/{pid}") for pid in self.everyone()]
+        [folder] = [one for one in found if f"\0RANK={rank}\0" in (one / "environ").read_text()
+                    and "experiments.train" in (one / "cmdline").read_text()]  # fmt: skip
+        return int(folder.name)
+
+    def summary(self):
+        return json.loads((self.folder / "summary.json").read_text())
+
+    def all_gone(self, limit):
+        """The exit code, once everything has ended."""
+        code = self.process.wait(limit)
+        self.seconds_until_all_are_gone(limit)
+        return code
+
+    def end(self):
+        for pid in self.everyone():  # torchrun gives each process a session of its own
+            os.kill(pid, signal.SIGKILL)
+        super().end()
+
+
+@pytest.fixture
+def start(tmp_path):
+    groups = []
+
+    def start(name, options, **more):
+        groups.append(Torchrun(tmp_path / name, options, **more))
+        return groups[-1]
+
+    yield start
+    for group in groups:
+        group.end()
+
+
+def on_one_machine(folder, **options):
+    """A finished run of spawned workers."""
+    assert new_run(Config(**options, run_dir=str(folder)), envs.make_vector).execute()["exit_code"] == 0
+    return folder
+
+
+def in_a_group(folder, workers, **options):
+    """A finished run of processes that torchrun started."""
+    group = Torchrun(folder, words({**options, "run_dir": folder}), workers)
+    try:
+        assert group.all_gone(300) == 0, group.said()
+        return folder
+    finally:
+        group.end()
+
+
+def learnt(folder):
+    """What a run's checkpoint says but for times: the learner, counters, and where each worker stands."""
+    state = load_checkpoint(folder / "checkpoint.pt")[1]
+    counters = {name: state["ledger"]["arrays"][name] for name in ("env_steps", "updates", "returns", "returns_seen")}
+    workers = [torch.load(io.BytesIO(one.numpy().tobytes()), weights_only=True) for one in state["workers"]]
+    return {"learner": state["learner"], "counters": counters, "workers": workers}
+
+
+def assert_same(one, other, where="run"):
+    """Equal in every bit, whatever it is made of."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_same(one[key], other[key], f"{where}: {key}")
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other), where
+        for number, (first, second) in enumerate(zip(one, other, strict=True)):
+            assert_same(first, second, f"{where}: {number}")
+    else:
+        assert one == other, where
+
+
+# --- what is learnt
+
+
+@pytest.mark.parametrize(
+    ("workers", "options"),
+    [
+        pytest.param(2, {}, id="2 workers"),
+        pytest.param(1, {}, id="1 worker", marks=pytest.mark.slow),
+        pytest.param(3, REPLAY, id="3 workers, replay", marks=pytest.mark.slow),
+        pytest.param(3, {"core": "gru", "loss_reduction": "sum"}, id="3 workers, sums", marks=pytest.mark.slow),
+    ],
+)
+def test_in_order_a_group_learns_bit_for_bit_what_workers_of_one_machine_learn(tmp_path, workers, options):
+    """Record, evaluations within and after training, parameters, moments, and the state of each worker at the end."""
+    options = {**CARTPOLE, **options}
+    one = on_one_machine(tmp_path / "one", **options, workers=workers)
+    group = in_a_group(tmp_path / "group", workers, **options)
+    assert_same(learnt(one), learnt(group))
+    assert rows(one) == rows(group) and rows(one)[-1]["global_step"] >= 2_000
+    assert sum("eval/episodic_return" in row for row in rows(group)) == 5  # at 400, 800, … 2,000 env steps
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (one, group)]
+    assert summaries[0]["eval_sampled"] == summaries[1]["eval_sampled"]
+    assert load_checkpoint(group / "checkpoint.pt")[0].reduce == "ordered"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss_reduction", ["mean", "sum"])
+def test_all_together_a_group_of_three_learns_the_same_to_rounding(tmp_path, loss_reduction):
+    """float64 rounds at 1e-16; 20 updates may grow that."""
+    options = {**CARTPOLE, "dtype": "float64", "loss_reduction": loss_reduction}
+    one = on_one_machine(tmp_path / "one", **options, workers=3)
+    group = in_a_group(tmp_path / "group", 3, **options, reduce="all_reduce")
+    first, second = (learnt(folder)["learner"]["parameters"] for folder in (one, group))
+    torch.testing.assert_close(first, second, rtol=1e-10, atol=1e-12)
+    assert [row["global_step"] for row in rows(one)] == [row["global_step"] for row in rows(group)]
+
+
+# --- what is exchanged
+
+
+class OneOfMany:
+    """Stands for the group in rank 0; `act` is what happens in the parent while the others are told."""
+
+    def __init__(self, act):
+        self.act, self.told, self.size = act, [], 1
+
+    def broadcast(self, tensor):
+        self.told.append(tensor.clone())
+        self.act()
+
+
+def test_rank_0_stands_still_where_it_told_the_others_to_though_its_parent_was_quick():
+    """The parent may settle what it was waited for while the ledger is on its way: the others wait to be told."""
+    config = Config(mode="sync", workers=1)
+    memory, ledger = LearnerMemory(config, 3), Ledger(config, None)
+    group = OneOfMany(ledger.evaluated)
+    learner = GroupLearner(group, config, memory, ledger)
+    ledger.shared.evaluation_due[0] = 1
+    learner.publish()
+    group.told.clear()
+    learner.stand_still()
+    assert group.told[0].tolist() == [0]  # go on
+    assert len(group.told) == 6  # then the ledger, parameters, two moments and the step count
+    group.told.clear()
+    learner.stand_still()
+    assert group.told == []
+
+
+def test_what_rank_0_tells_of_its_ledger_is_of_one_moment():
+    """A verdict is two changes, the second of which is written to the page that is being told."""
+    config = Config(mode="sync", workers=1, stop_when_solved=True)
+    memory, ledger = LearnerMemory(config, 3), Ledger(config, 1.0)
+    told = []
+
+    class Slow(OneOfMany):
+        def broadcast(self, tensor):
+            self.act()
+            told.append(tensor.clone())
+
+    def judge():
+        ledger.finish()
+        ledger.judge(confirmed=True)
+
+    ledger.shared.attempt[0] = 1
+    before = ledger.shared.content.copy()
+    GroupLearner(Slow(judge), config, memory, ledger).share_ledger()
+    assert ledger.solved and ledger.finished
+    assert np.array_equal(told[0].numpy(), before)
+
+
+def ask(store, rank, names):
+    thread = threading.Thread(target=lambda: names.__setitem__(rank, this_round(store, rank, 2)), daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_group_that_starts_again_on_the_same_store_has_a_name_that_is_new_to_both():
+    """torchrun keeps the store when it restarts processes: what the last start left there must not be found."""
+    store = distributed.HashStore()
+    store.set_timeout(timedelta(seconds=20))
+    seen = []
+    for _ in range(3):
+        names = {}
+        first = ask(store, 0, names)
+        time.sleep(0.1)  # rank 0 looks before the other has asked
+        second = ask(store, 1, names)
+        first.join(20)
+        second.join(20)
+        assert names[0] == names[1]
+        seen.append(names[0])
+    assert len(set(seen)) == 3
+
+
+@pytest.mark.slow
+def test_what_an_update_sends_is_a_gradient_and_the_parameters_of_each_other_worker():
+    """4 · 100,000 bytes each way; all_reduce passes two thirds of a vector of 3 workers on, twice, in each of them."""
+    ordered, together = measure_group(3, [100_000])
+    megabytes = 2 * 2 * 0.4  # of two workers
+    small = 0.1  # rows, ledgers and sums
+    assert (ordered["reduce"], together["reduce"]) == ("ordered", "all_reduce")
+    assert megabytes < ordered["all_bytes"] / 1e6 < megabytes + small
+    assert 3 * 2 * 2 / 3 * 0.4 < together["all_bytes"] / 1e6 < 3 * 2 * 2 / 3 * 0.4 + small
+    assert 2 * 0.4 < ordered["busiest_bytes"] / 1e6 < 2 * 0.4 + small
+    assert 2 * 2 / 3 * 0.4 < together["busiest_bytes"] / 1e6 < 2 * 2 / 3 * 0.4 + small
+    assert all(0 < row["exchange_seconds"] < row["seconds"] for row in (ordered, together))
+
+
+# --- options
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """What a command line comes to in one of so many processes that torchrun started; 0: it did not."""
+
+    def command(workers, *options, **variables):
+        monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+        of_torchrun = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": str(workers), **variables}
+        for name, value in of_torchrun.items() if workers else ():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["train", *options])
+        return train.command()
+
+    return command
+
+
+def test_torchrun_says_how_many_workers_there_are(command):
+    assert command(3, "--mode", "sync").config.workers == 3
+    assert command(3, "--mode", "sync", "--workers", "3").config.workers == 3
+    assert command(0, "--mode", "sync").config.workers == 2  # the default, without torchrun
+
+
+def test_up_to_eight_workers_gradients_are_added_up_in_order(command):
+    assert command(8, "--mode", "sync").config.reduce == "ordered"
+    assert command(9, "--mode", "sync").config.reduce == "all_reduce"
+    assert command(9, "--mode", "sync", "--reduce", "ordered").config.reduce == "ordered"
+    assert command(8, "--mode", "sync", "--reduce", "all_reduce").config.reduce == "all_reduce"
+
+
+@pytest.mark.parametrize(
+    ("workers", "options", "line"),
+    [
+        (2, [], "--mode async: under torchrun workers update together, sync is needed"),
+        (1, ["--mode", "serial", "--workers", "1"], "--mode serial: under torchrun workers update together, sync is "
+                                                    "needed"),
+        (2, ["--mode", "sync", "--workers", "3"], "--workers 3: torchrun started 2, leave it out"),
+        (2, ["--mode", "sync", "--workers", "2", "--restart-workers", "1"],
+         "--restart-workers 1: --mode sync goes on with --resume, 0 is needed"),
+        (0, ["--mode", "sync", "--reduce", "ordered"], "--reduce ordered: it is read under torchrun, leave it out"),
+        (2, ["--resume", "runs/x", "--mode", "sync"],
+         "--resume runs/x: a resumed run keeps its own config; give no other option"),
+    ],
+)  # fmt: skip
+def test_an_option_that_does_not_go_with_a_group_is_one_line(command, workers, options, line):
+    with pytest.raises(ValueError) as error:
+        command(workers, *options)
+    assert str(error.value) == line
+
+
+def test_a_group_that_is_to_be_restarted_needs_a_folder_to_go_on_from(command, tmp_path):
+    restarts = {"TORCHELASTIC_MAX_RESTARTS": "2", "TORCHELASTIC_RESTART_COUNT": "1"}
+    with pytest.raises(ValueError, match=r"^--run-dir '': where torchrun restarts a group, a folder to go on from is"):
+        command(2, "--mode", "sync", **restarts)
+    options = ["--mode", "sync", "--run-dir", str(tmp_path)]
+    assert command(2, *options, **restarts).config.run_dir == str(tmp_path)  # it ended before it left a checkpoint
+    (tmp_path / "checkpoint.pt").touch()
+    assert command(2, *options, **restarts) == train.Command(resume=str(tmp_path))
+    assert command(2, *options, **{**restarts, "TORCHELASTIC_RESTART_COUNT": "0"}).config.run_dir == str(tmp_path)
+
+
+def test_a_run_goes_on_with_as_many_workers_as_it_had(tmp_path):
+    serial = {**CARTPOLE, "mode": "serial", "workers": 1, "eval_interval": 0}
+    run = new_run(Config(**serial, run_dir=str(tmp_path / "run")), envs.make_vector)
+    run.note_signal(signal.SIGTERM)  # it ends after the first update
+    assert run.execute()["exit_reason"] == "SIGTERM"
+    with pytest.raises(ValueError) as error:
+        train.run_of(train.Command(resume=str(tmp_path / "run")), 2)
+    assert str(error.value) == (
+        f"--resume {tmp_path / 'run'}: a run of 1 workers in mode serial, torchrun started 2 for mode sync"
+    )
+    assert train.run_of(train.Command(resume=str(tmp_path / "run")), 0).config.workers == 1
+
+
+# --- how it ends
+
+
+def faulty(folder, *env_arg, **options):
+    """Words of a run that goes on until something happens."""
+    given = [f"--env-arg={one}" for one in env_arg]
+    return words({**FAULTY, **options, "run_dir": folder}) + given
+
+
+def test_a_fault_of_one_worker_is_named_in_the_record_and_ends_all(start, tmp_path):
+    group = start("run", faulty(tmp_path / "run", "fault=raises", "at=5000", f"folder={tmp_path}"))
+    assert group.all_gone(80) == 1
+    assert time.time() - float((tmp_path / "fault").read_text()) < 60
+    summary, said = group.summary(), group.said()
+    cause = "worker 0 lost its group: worker 1 failed: RuntimeError: the pole fell on my foot"
+    assert summary["exit_reason"] == cause and summary["exit_code"] == 1 and summary["env_steps"] > 1000
+    assert cause in said.splitlines()
+    assert said.count("the pole fell on my foot\n") == 3  # the traceback's line, that one, and the table at the end
+    assert_clean(tmp_path / "run", summary)
+
+
+@pytest.mark.slow
+def test_killed_workers_are_named_and_a_group_that_torchrun_restarts_goes_on_with_nothing_logged_twice(start, tmp_path):
+    """Updates are of 2 · 4 · 8 = 64 env steps, a row each."""
+    options = faulty(tmp_path / "run", "slow_process=worker 1", "sleep=0.001", total_env_steps=6_400)
+    group = start("run", options, how=("--standalone", "--max-restarts", "1"))
+    group.wait_until(group.has_rows)
+    os.kill(group.member(1), signal.SIGKILL)
+    assert group.all_gone(200) == 0
+    said = group.said()
+    assert "worker 0 lost its group: worker 1 is gone" in said.splitlines()
+    assert "not bit by bit: environments of worker 0, 1 begin their next episodes" in said
+    assert group.summary()["exit_reason"] == "total_env_steps" and group.summary()["exit_code"] == 0
+    steps = [row["global_step"] for row in rows(group.folder)]
+    assert steps == list(range(64, 6_401, 64))
+    assert [row["losses/updates"] for row in rows(group.folder)] == [1] * 100
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_named_when_its_time_is_over(start, tmp_path):
+    options = faulty(tmp_path / "run", "fault=hangs", "at=2000", "process=worker 2", f"folder={tmp_path}")
+    group = start("run", [*options, "--worker-timeout=3"], workers=3)
+    group.wait_until(lambda: (group.folder / "summary.json").exists(), seconds=120)
+    assert 3 < (group.folder / "summary.json").stat().st_mtime - float((tmp_path / "fault").read_text()) < 8
+    cause = "worker 0 lost its group: worker 2 did not answer within 3 s (--worker-timeout)"
+    assert group.summary()["exit_reason"] == cause
+    assert group.all_gone(60) == 1  # torchrun gives those that hang 30 s
+    assert_clean(group.folder, group.summary())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """What a run comes to that nobody stops: 400 updates of two workers."""
+    folder = tmp_path_factory.mktemp("runs") / "uninterrupted"
+    return on_one_machine(folder, **LONG, workers=2)
+
+
+LONG = {**CARTPOLE, "total_env_steps": 25_600, "eval_interval": 0, "checkpoint_interval": 5_000}
+
+
+def stop(group, pid, seconds=60):
+    """Send SIGTERM to a process when some rows are there; the run must end orderly, in the middle."""
+    group.wait_until(lambda: group.has_rows() and len(rows(group.folder)) >= 10)
+    os.kill(pid, signal.SIGTERM)
+    group.all_gone(seconds)
+    summary = group.summary()
+    assert summary["exit_reason"] == "SIGTERM" and summary["exit_code"] == 128 + signal.SIGTERM
+    assert 2_000 <= summary["env_steps"] < 25_600
+    assert_clean(group.folder, summary)
+    return summary
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["torchrun", "one worker"])
+def test_a_group_that_is_asked_to_stop_goes_on_as_if_nothing_had_been(start, tmp_path, uninterrupted, whom):
+    """A host that is taken away asks only its own workers; all stop with it. A machine alone goes on with the run."""
+    group = start("run", words({**LONG, "run_dir": tmp_path / "run"}))
+    group.wait_until(group.has_rows)
+    stop(group, group.process.pid if whom == "torchrun" else group.member(1))
+    assert "Traceback" not in group.said().split("torch.distributed.elastic")[0]
+    assert resumed_run(group.folder, envs.make_vector).execute()["exit_code"] == 0
+    assert_same(learnt(uninterrupted), learnt(group.folder))
+    assert rows(uninterrupted) == rows(group.folder)
+
+
+@pytest.mark.slow
+def test_a_group_goes_on_with_a_run_that_one_machine_began(start, tmp_path, uninterrupted):
+    run = new_run(Config(**LONG, workers=2, run_dir=str(tmp_path / "run")), envs.make_vector)
+    threading.Timer(3.0, run.note_signal, [signal.SIGTERM]).start()
+    assert run.execute()["exit_reason"] == "SIGTERM" and run.ledger.env_steps < 25_600
+    group = start("run", ["--resume", str(tmp_path / "run")])
+    assert group.all_gone(120) == 0
+    assert_same(learnt(uninterrupted), learnt(group.folder))
+    assert rows(uninterrupted) == rows(group.folder)
+
+
+@pytest.mark.slow
+def test_when_torchrun_is_killed_the_run_ends_orderly_and_no_worker_had_wandb(start, tmp_path):
+    """Each worker leaves what it looks like from inside."""
+    group = start("run", faulty(tmp_path / "run", "fault=probe", f"folder={tmp_path}", wandb="offline"))
+    group.wait_until(group.has_rows)
+    group.process.kill()
+    group.seconds_until_all_are_gone(limit=60)
+    assert group.summary()["exit_reason"] == "SIGTERM"
+    assert_clean(group.folder, group.summary())
+    for rank in (0, 1):
+        seen = json.loads((tmp_path / f"worker {rank}.json").read_text())
+        assert not seen["wandb_imported"] and seen["torch_threads"] == 1
+
+
+@pytest.mark.slow
+def test_a_wrong_option_is_said_once_and_a_wrong_environment_ends_the_others_soon(start, tmp_path):
+    group = start("mode", faulty(tmp_path / "mode", mode="async"), workers=3)
+    assert group.all_gone(60) == 1
+    assert group.said().count("error: --mode async: under torchrun workers update together, sync is needed\n") == 1
+    group = start("env", faulty(tmp_path / "env", env="Nope-v0"), workers=3)
+    assert group.all_gone(60) == 1
+    assert group.said().count("error: --env Nope-v0") == 1 and not (tmp_path / "env").exists()
+
+
+# --- several hosts: network namespaces of this machine
+
+
+HOSTS = ("host-a", "host-b")
+
+
+def ip(*arguments):
+    return subprocess.run(["ip", *arguments], capture_output=True, text=True)
+
+
+@pytest.fixture
+def hosts():
+    """Two hosts with a cable between them, 10.77.0.1 and 10.77.0.2; each its own interfaces, routes and name."""
+    if not shutil.which("ip") or not shutil.which("unshare"):
+        pytest.skip("ip and unshare are needed")
+    for host in HOSTS:
+        ip("netns", "delete", host)
+        if made := ip("netns", "add", host).stderr:
+            pytest.skip(f"network namespaces cannot be made here: {made.strip()}")
+    first, second = HOSTS
+    try:
+        cable = ip("link", "add", "cable", "netns", first, "type", "veth", "peer", "name", "cable", "netns", second)
+        if cable.returncode:
+            pytest.skip(f"no cable between network namespaces can be made here: {cable.stderr.strip()}")
+        for number, host in enumerate(HOSTS, 1):
+            ip("-n", host, "address", "add", f"10.77.0.{number}/24", "dev", "cable")
+            for device in ("lo", "cable"):
+                ip("-n", host, "link", "set", device, "up")
+        yield
+    finally:
+        for host in HOSTS:
+            ip("netns", "delete", host)
+
+
+def start_on_both(start, name, options):
+    """torchrun on each host, as a user would start it there, with one worker each."""
+    there = 'hostname "$0" && exec "$@"'
+    return [
+        start(name, options, workers=1, name=f".{host}", GLOO_SOCKET_IFNAME="cable",
+              before=["ip", "netns", "exec", host, "unshare", "--uts", "sh", "-c", there, host],
+              how=["--nnodes", "2", "--node-rank", str(number), "--master-addr", "10.77.0.1", "--master-port", "29511"])
+        for number, host in enumerate(HOSTS)
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_two_hosts_learn_bit_for_bit_what_one_machine_learns(hosts, start, tmp_path):
+    one = on_one_machine(tmp_path / "one", **CARTPOLE, workers=2)
+    for group in start_on_both(start, "two", words({**CARTPOLE, "run_dir": tmp_path / "two"})):
+        assert group.all_gone(120) == 0, group.said()
+    assert_same(learnt(one), learnt(tmp_path / "two"))
+    assert rows(one) == rows(tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_a_host_that_is_cut_off_ends_the_run_in_time_and_when_it_is_back_the_run_goes_on(hosts, start, tmp_path):
+    """Updates are of 2 · 4 · 8 = 64 env steps, a row each; at 0.064 s an update the run takes 6.4 s or more."""
+    options = faulty(tmp_path / "run", "slow_process=worker 1", "sleep=0.002", total_env_steps=6_400, worker_timeout=4)
+    groups = start_on_both(start, "run", options)
+    groups[0].wait_until(groups[0].has_rows)
+    ip("-n", "host-b", "link", "set", "cable", "down")
+    cut = time.time()
+    codes = [group.all_gone(100) for group in groups]
+    assert codes == [1, 1]
+    assert (tmp_path / "run" / "summary.json").stat().st_mtime - cut < 4 + 5
+    said = [group.said() for group in groups]
+    cause = "worker 0 lost its group: worker 1 on host-b did not answer within 4 s (--worker-timeout)"
+    assert groups[0].summary()["exit_reason"] == cause and cause in said[0].splitlines()
+    assert "worker 1 lost its group: a worker or a host did not answer within 9 s (--worker-timeout)" in said[1]
+    assert groups[0].summary()["env_steps"] < 6_400
+    ip("-n", "host-b", "link", "set", "cable", "up")
+    for group in start_on_both(start, "run", ["--resume", str(tmp_path / "run")]):
+        assert group.all_gone(120) == 0, group.said()
+    assert [row["global_step"] for row in rows(tmp_path / "run")] == list(range(64, 6_401, 64))
+    assert [row["losses/updates"] for row in rows(tmp_path / "run")] == [1] * 100
