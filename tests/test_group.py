@@ -32,7 +32,7 @@ from rl.train import new_run, resumed_run
 
 CARTPOLE = {
     "mode": "sync", "envs_per_worker": 4, "segment_length": 8, "hidden_size": 8, "torso_size": 8, "log_interval": 200,
-    "checkpoint_interval": 500, "total_env_steps": 2_000, "eval_interval": 400, "interval_episodes": 2,
+    "checkpoint_interval": 700, "total_env_steps": 2_000, "eval_interval": 400, "interval_episodes": 2,
     "eval_episodes": 2, "wandb": "disabled",
 }  # fmt: skip
 FAULTY = {**SMALL, "mode": "sync"}
@@ -349,12 +349,12 @@ def faulty(folder, *env_arg, **options):
 def test_a_fault_of_one_worker_is_named_in_the_record_and_ends_all(start, tmp_path):
     group = start("run", faulty(tmp_path / "run", "fault=raises", "at=5000", f"folder={tmp_path}"))
     assert group.all_gone(80) == 1
-    assert time.time() - float((tmp_path / "fault").read_text()) < 60
+    assert (group.folder / "summary.json").stat().st_mtime - float((tmp_path / "fault").read_text()) < 5
     summary, said = group.summary(), group.said()
     cause = "worker 0 lost its group: worker 1 failed: RuntimeError: the pole fell on my foot"
     assert summary["exit_reason"] == cause and summary["exit_code"] == 1 and summary["env_steps"] > 1000
     assert cause in said.splitlines()
-    assert said.count("the pole fell on my foot\n") == 3  # the traceback's line, that one, and the table at the end
+    assert said.count("the pole fell on my foot\n") == 2  # of the traceback's two, the one that ends it, and that line
     assert_clean(tmp_path / "run", summary)
 
 
