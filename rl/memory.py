@@ -66,6 +66,7 @@ class LearnerMemory:
             {"parameters": vector, "moment1": vector, "moment2": vector, "candidate": vector, "step": ((1,), "float32")}
         )
         self.lock: Any = contextlib.nullcontext() if config.mode == "serial" else SPAWN.Lock()
+        self.depart: list[Any] = []
         if config.mode == "async":
             return
         workers, most_episodes = config.workers, max(1, config.segment_length) * config.envs_per_worker
@@ -80,5 +81,6 @@ class LearnerMemory:
                 "ended": ((workers, most_episodes, 2), np.float64),
             }
         )
-        self.arrive = SPAWN.Semaphore(0)
-        self.depart = [SPAWN.Semaphore(0) for _ in range(workers)]
+        if config.mode == "sync":  # else nobody waits, and semaphores would outlive a process that is killed
+            self.arrive = SPAWN.Semaphore(0)
+            self.depart = [SPAWN.Semaphore(0) for _ in range(workers)]

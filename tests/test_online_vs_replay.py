@@ -169,7 +169,7 @@ def test_a_part_is_trained_into_folders_of_its_own_and_the_report_covers_all(tmp
     [
         ({"tasks": "maksed"}, "--tasks 'maksed': all, or a list out of CartPole,masked,"),
         ({"arms": "a2c"}, "--arms 'a2c': all, or a list out of a2c mlp,"),
-        ({"part": "workers", "arms": "q mlp"}, "--arms q mlp: --part workers has none of them"),
+        ({"part": "workers", "arms": "q mlp"}, "--arms q mlp: --part workers has none of them on these tasks"),
         ({"part": "workers", "tasks": "masked"}, "--tasks masked: --part workers has tasks of its own, leave it out"),
     ],
 )
@@ -177,6 +177,12 @@ def test_what_there_is_not_is_refused_in_one_line(options, line):
     with pytest.raises(ValueError) as raised:
         chosen(Command(**options))
     assert str(raised.value).startswith(line) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("options", [{"arms": "a2c lstm"}, {"seeds": 2}, {"env_steps": 50_000}])
+def test_a_report_of_a_part_of_the_rows_is_refused(options, tmp_path):
+    with pytest.raises(ValueError, match=r"^--part report: it is of all rows in --out, give nothing else with it$"):
+        run(Command(part="report", out=tmp_path, **options))
 
 
 @pytest.mark.parametrize(("first", "seeds", "used"), [(901, 1, True), (900, 2, True), (899, 2, False), (902, 1, False)])
