@@ -7,10 +7,10 @@ from experiments.records import Run
 
 CORES = ("mlp", "rnn", "gru", "lstm")  # the order in tables and figures
 
-# Options in which runs of one arm may differ: the first six are told apart by the grouping itself, the others choose
-# what is recorded, not what is learnt.
+# Options in which runs of one arm may differ: those of the first line are told apart by the grouping itself, the others
+# choose what is recorded, not what is learnt.
 NOT_AN_ARM = {
-    *("seed", "env", "env_arg", "core", "frame_stack", "carry_state"),
+    *("seed", "env", "env_arg", "core", "frame_stack", "carry_state", "algorithm", "replay_way"),
     *("log_interval", "checkpoint_interval", "eval_episodes", "run_dir", "wandb", "wandb_project", "wandb_group"),
     "resumed_at_env_steps",
 }
@@ -21,7 +21,8 @@ Arms = dict[tuple[str, str], list[Run]]  # (environment with its arguments, name
 def arms_of(runs: Iterable[Run]) -> Arms:
     """Groups runs by environment and arm: the core's name, plus what differs.
 
-    `mlp 2 frames` stacks frames, `lstm zeroed` does not carry its state; any other option of the configuration in which
+    `mlp 2 frames` stacks frames, `lstm zeroed` does not carry its state, `lstm q_replay stored` is of another algorithm
+    than a2c, with its way of replay; any other option of the configuration in which
     runs would otherwise share a name is added to it, so that different experiments are never averaged.
     Raises ValueError when one arm has a seed twice, which would make its interval too short.
     """
@@ -45,7 +46,11 @@ def _task(config: dict) -> str:
 def _base_name(config: dict) -> str:
     frames = config.get("frame_stack", 1)
     zeroed = config.get("carry_state") is False and config["core"] != "mlp"  # an MLP has no state to zero
-    return config["core"] + (f" {frames} frames" if frames > 1 else "") + (" zeroed" if zeroed else "")
+    algorithm, way = config.get("algorithm", "a2c"), config.get("replay_way", "").replace("_", " ")
+    return " ".join(
+        [config["core"], *([f"{frames} frames"] if frames > 1 else []), *(["zeroed"] if zeroed else []),
+         *([algorithm] if algorithm != "a2c" else []), *([way] if algorithm.endswith("_replay") else [])]
+    )  # fmt: skip
 
 
 def _order(run: Run) -> tuple:

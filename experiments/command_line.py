@@ -93,12 +93,15 @@ def listed(name: str, text: str, convert: Callable[[str], object], needed: str) 
     Raises:
         ValueError: it is empty, or an entry is not what is needed.
     """
+    values, wrong = [], text
     try:
-        values = [convert(entry.strip()) for entry in text.split(",") if entry.strip()]
+        for entry in filter(None, map(str.strip, text.split(","))):
+            wrong = entry
+            values.append(convert(entry))
     except (ValueError, KeyError):
         values = []
     if not values:
-        raise ValueError(f"{name} {text!r}: {needed} is needed")
+        raise ValueError(f"{name} {wrong!r}: {needed} is needed")
     if any(value in values[:place] for place, value in enumerate(values)):
         raise ValueError(f"{name} {text!r}: each value once is needed")
     return values

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
@@ -33,6 +34,7 @@ X_AXES = (  # key of the rows, key of the summary, label
 )
 SOLVED_KEYS = {x_key: solved_key for x_key, solved_key, _ in X_AXES}
 POINTS = 200
+CHARACTERS = 100  # fit across the figure
 RETURN = "charts/episodic_return"
 LENGTH = "charts/episodic_length"
 SMOOTHED = 5  # log intervals: one alone holds some twenty episodes once they are long
@@ -63,8 +65,9 @@ def learning_curves(arms: Arms, file: Path) -> None:
             left.set_ylabel("mean episode return")
             left.set_title(env, loc="left", fontsize=10, fontweight="bold")
         lines = [Line2D([], [], color=colour, linewidth=2.2) for colour in colours.values()]
-        columns = max(1, 100 // (8 + max(map(len, colours))))  # some 100 characters fit across the figure
-        figure.legend(lines, list(colours), loc="outside upper center", ncols=columns, frameon=False)
+        columns = max(1, CHARACTERS // (8 + max(map(len, colours))))
+        names = [fill(name, CHARACTERS - 10) for name in colours]
+        figure.legend(lines, names, loc="outside upper center", ncols=columns, frameon=False)
         write_png(figure, file)
         plt.close(figure)
 

@@ -70,11 +70,14 @@ def held(folder: Path, already: Path | None = None) -> Iterator[None]:
         already: one that this process holds.
 
     Raises:
-        ValueError: another process holds it.
+        ValueError: another process holds it, or it cannot be made.
     """
     from rl.preflight import claim
 
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{folder}: a folder that can be written is needed ({error.strerror})") from None
     if already is not None and folder.samefile(already):
         yield
         return

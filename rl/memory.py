@@ -225,6 +225,7 @@ class LearnerMemory:
         self.candidate = SharedArrays({"parameters": vector})  # those of the last crossing
         self.lock: Any = Lock()
         self.signs = WorkerSigns(config.workers)
+        self.depart: list[Any] = []
         if config.mode == "async":
             return
         workers, most_episodes = config.workers, max(1, config.segment_length) * config.envs_per_worker
@@ -239,5 +240,6 @@ class LearnerMemory:
                 "ended": ((workers, most_episodes, 2), np.float64),
             }
         )
-        self.arrive = SPAWN.Semaphore(0)
-        self.depart = [SPAWN.Semaphore(0) for _ in range(workers)]
+        if config.mode == "sync":  # else nobody waits, and semaphores would outlive a process that is killed
+            self.arrive = SPAWN.Semaphore(0)
+            self.depart = [SPAWN.Semaphore(0) for _ in range(workers)]

@@ -86,6 +86,7 @@ def choose_run_dir(config: Config) -> Path:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise ValueError(f"--run-dir {path}: it is not empty; name a new folder, or go on with --resume {path}")
         return path
-    name = f"{config.core}-{config.env.rpartition(':')[2]}-s{config.seed}".replace("/", "-")
+    learner = config.core if config.algorithm == "a2c" else f"{config.algorithm}-{config.core}"
+    name = f"{learner}-{config.env.rpartition(':')[2]}-s{config.seed}".replace("/", "-")
     candidates = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, 1_000_000))
     return next(path for path in candidates if not path.exists())

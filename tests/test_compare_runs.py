@@ -52,6 +52,26 @@ def test_an_arm_is_the_core_and_what_is_special_about_it(tmp_path):
     assert names == ["mlp", "mlp 2 frames", "gru", "lstm", "lstm zeroed"]
 
 
+def test_other_algorithms_are_named_and_their_ways_of_replay_too(tmp_path):
+    """Else every option in which they differ would be part of the name."""
+    replay = {"core": "lstm", "algorithm": "q_replay", "replay_way": "stored_burn_in"}
+    online = [{"core": "lstm", "algorithm": name, "replay_way": "stored_burn_in"} for name in ("a2c", "q_online")]
+    names = arm_names(tmp_path, replay, *online, replay | {"replay_way": "zero"})
+    assert names == ["lstm", "lstm q_online", "lstm q_replay stored burn in", "lstm q_replay zero"]
+
+
+def test_a_name_that_is_wider_than_the_figure_is_folded(tmp_path, monkeypatch):
+    """One of 300 characters ran off both edges."""
+    from matplotlib.figure import Figure
+
+    told, legend = [], Figure.legend
+    monkeypatch.setattr(Figure, "legend", lambda self, lines, names, **how: told.extend(names) or legend(
+        self, lines, names, **how))  # fmt: skip
+    options = ({"core": "gru", **{f"option_{k}": n for k in range(20)}} for n in (8, 16))
+    compare([write_run(tmp_path, seed=1, **one) for one in options], tmp_path / "out")
+    assert len(told) == 2 and all(max(map(len, name.splitlines())) <= 90 for name in told)
+
+
 def test_runs_that_differ_in_any_other_option_are_not_averaged(tmp_path):
     names = arm_names(tmp_path, *({"core": "gru", "segment_length": n} for n in (16, 8, 32)), {"core": "mlp"})
     assert names == ["mlp", "gru, segment_length 8", "gru, segment_length 16", "gru, segment_length 32"]

@@ -95,14 +95,6 @@ def test_gymnasium_makes_it_again_from_its_spec_also_through_json(arguments):
         assert (again.reset(seed=3)[0] == env.reset(seed=3)[0]).all()
 
 
-def test_the_registered_masked_cartpole_is_made_again_from_its_spec_also_through_json():
-    import envs  # noqa: F401 (registers the id)
-
-    env = gymnasium.make("MaskedVelocityCartPole-v1", sutton_barto_reward=True)
-    for spec in (env.spec, EnvSpec.from_json(env.spec.to_json())):
-        assert gymnasium.make(spec).spec == env.spec
-
-
 def test_an_observation_is_a_copy_of_what_the_environment_gave():
     env = MaskVelocity(StandIn(), zero=True)
     given = np.ones(8, dtype=np.float32)

@@ -1,12 +1,7 @@
 """RepeatPrevious: the optimum is 1, memoryless is 0, and what a state zeroed every N steps can reach is known."""
 
-import copy
-import pickle
-import subprocess
-import sys
 from fractions import Fraction
 from math import gcd
-from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -191,24 +186,6 @@ def test_columns_differ_and_a_column_is_the_same_beside_other_neighbours():
     assert agree == pytest.approx(1 / 4, abs=0.12)  # 4 standard errors
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
-@pytest.mark.parametrize("make", [lambda: RepeatPreviousVectorEnv(3), lambda: envs.make_vector(
-    ID, 3, env_args={"max_episode_steps": 19})], ids=["vector", "singles"])  # fmt: skip
-def test_a_copy_made_in_the_middle_of_an_episode_goes_on_and_pays_as_the_original_does(make, duplicate):
-    original, ends = make(), 0
-    original.reset(seed=[0, 1, 2])
-    actions = random_actions(100, 3, count=4)
-    for action in actions[:27]:
-        original.step(action)
-    other = duplicate(original)
-    for action in actions[27:]:
-        (one, earned, *_, infos), (two, earned_too, *_, infos_too) = original.step(action), other.step(action)
-        assert (one == two).all() and (earned == earned_too).all()
-        assert all((infos[name] == infos_too[name]).all() for name in infos)
-        ends += bool(infos)
-    assert ends >= 3
-
-
 def test_frames_and_the_previous_action_come_on_top_final_observations_included():
     """Five frames hold the symbol that is asked for: the first of them, so that an agent without memory earns 1."""
     vector = envs.make_vector(ID, 6, frame_stack=5, previous_action=True)
@@ -234,29 +211,3 @@ def test_gymnasiums_check_env_accepts_it_and_its_threshold_is_095():
     env, vector = gymnasium.make(ID, symbols=5), gymnasium.make_vec(ID, 3, symbols=5)
     assert env.observation_space == vector.single_observation_space == gymnasium.spaces.Box(0, 1, (5,))
     assert env.action_space == vector.single_action_space == gymnasium.spaces.Discrete(5)
-
-
-@pytest.mark.parametrize("arguments", [
-    {"symbols": 1}, {"delay": 0}, {"questions": 0}, {"delay": 1.5}, {"symbols": "many"}, {"questions": None},
-], ids=str)  # fmt: skip
-def test_a_wrong_argument_is_refused_in_one_line_that_names_it(arguments):
-    ((name, value),) = arguments.items()
-    least = 2 if name == "symbols" else 1
-    message = f"RepeatPrevious needs {name} to be an integer of at least {least}, got {value!r}"
-    for form in (RepeatPreviousEnv, RepeatPreviousVectorEnv):
-        with pytest.raises(ValueError) as error:
-            form(**arguments)
-        assert str(error.value) == message
-    with pytest.raises(ValueError) as error:
-        envs.make_vector(ID, 2, env_args=arguments)
-    assert str(error.value) == f"cannot make environment '{ID}' with {arguments}: {message}"
-
-
-def test_a_new_process_finds_the_id_through_envs_and_imports_no_torch():
-    program = f"""
-import sys, gymnasium
-gymnasium.make("envs:{ID}").reset(seed=0)
-gymnasium.make_vec("envs:{ID}", 2).reset(seed=0)
-assert not {{"torch", "wandb", "rl", "einops"}} & set(sys.modules)
-"""
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, cwd=Path(__file__).parents[1])

@@ -14,7 +14,7 @@ import torch
 import envs
 from experiments import carry_ablation, compare_cores, study
 from rl.config import Config
-from rl.preflight import claim
+from rl.preflight import choose_run_dir, claim
 from rl.train import new_run
 from rl.worker import Parts
 
@@ -35,7 +35,7 @@ def test_the_demo_is_four_arms_of_three_seeds_with_two_workers():
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"arms": "lstm,rnn"}, "--arms 'lstm,rnn': a list out of mlp,mlp-2-frames,gru,lstm is needed"),
+        ({"arms": "lstm,rnn"}, "--arms 'rnn': a list out of mlp,mlp-2-frames,gru,lstm is needed"),
         ({"arms": ""}, "--arms '': a list out of"),
         ({"seeds": 0}, "--seeds 0: a whole number of at least 1 is needed"),
         ({"config": Config(core="gru", stop_when_solved=True)}, "--core gru: this experiment sets it itself"),
@@ -249,3 +249,13 @@ def test_help_of_a_study_says_its_question_command_time_and_output_without_loadi
     for option in ("--arms", "--seeds", "--first-seed", "--env-steps", "--processes", "--runs-dir", "--out", "--wandb"):
         assert f" {option} " in words
     assert f"runs/chapter5/{name}" in words
+
+
+def test_a_run_without_a_name_gets_that_of_its_learner_environment_and_seed_and_a_number(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = []
+    for options in ({}, {}, {"algorithm": "q_replay", "env": "module:Env-v0", "seed": 3}):
+        names.append(choose_run_dir(Config(core="gru", **options)))
+        names[-1].mkdir(parents=True)
+    env = Config().env
+    assert list(map(str, names)) == [f"runs/gru-{env}-s1", f"runs/gru-{env}-s1-2", "runs/q_replay-gru-Env-v0-s3"]

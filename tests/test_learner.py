@@ -191,6 +191,12 @@ def test_clipping_comes_after_averaging():
     assert learners[0].vectors["moment1"].tolist() == [0.0, 0.125]
 
 
+def test_only_workers_that_wait_for_others_have_semaphores():
+    """A process that is killed leaves its own behind: Ctrl-C in a study warned of four."""
+    gates = {mode: len(LearnerMemory(Config(mode=mode, workers=1), 2).depart) for mode in ("serial", "sync", "async")}
+    assert gates == {"serial": 0, "sync": 1, "async": 0}
+
+
 def test_a_worker_with_advantages_that_are_not_finite_fails_before_it_spoils_the_others():
     config = Config(mode="sync", workers=2)
     memory, ledger = shared(config, 2)

@@ -660,7 +660,7 @@ def test_results_in_a_file_are_one_line(tmp_path):
         ({"first_seed": -1}, "--first-seed -1: a whole number of at least 0 is needed"),
         ({"env_steps": -1}, "--env-steps -1: a whole number of at least 0 is needed"),
         ({"env_steps": 199}, "--env-steps 199: at least 200 is needed, five points of a curve"),
-        ({"arms": "plain,N = 3"}, "--arms 'plain,N = 3': all, or a list out of plain,N = 2, is needed"),
+        ({"arms": "plain,N = 3"}, "--arms 'N = 3': all, or a list out of plain,N = 2, is needed"),
         ({"arms": ""}, "--arms '': all, or a list out of plain,N = 2, is needed"),
         ({"arms": "plain,plain"}, "--arms 'plain,plain': each value once is needed"),
     ],

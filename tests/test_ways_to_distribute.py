@@ -278,7 +278,7 @@ def test_the_page_has_every_part_and_the_figure_is_drawn(tmp_path):
     [
         ({"arms": "async 3 workers"}, r"--arms 'async 3 workers': all, quick, or a list out of one process,async 1 w"),
         ({"arms": "one process,one process"}, r"--arms 'one process,one process': each value once is needed"),
-        ({"compute_ms": "1,-1"}, r"--compute-ms '1,-1': a list of numbers of at least 0, as in 0,1,10, is needed"),
+        ({"compute_ms": "1,-1"}, r"--compute-ms '-1': a list of numbers of at least 0, as in 0,1,10, is needed"),
         ({"compute_ms": "inf"}, r"--compute-ms 'inf': a list"),
         ({"compute_ms": "1,1.0"}, r"--compute-ms '1,1.0': each value once is needed"),
         ({"repetitions": 0}, r"--repetitions 0: a whole number of at least 1 is needed"),

@@ -3,7 +3,7 @@
 Question: does online distributed training suit recurrent networks better than replay?
 Command:  python -m experiments.online_vs_replay --quick
 Time:     2 cores finish 8 runs a minute: --quick has 48 (2 tasks, 8 arms, 3 seeds) and takes 6 minutes, all tasks and
-          arms with --seeds 10 have 800 and take 2 hours. Interrupted, it goes on where it stopped.
+          arms with --seeds 10 have 800 and take 2 hours. Interrupted, the same command keeps the runs that have ended.
 Output:   a folder of rows for each part, and report.md, report.html and figures, in --out; run folders.
 
 Tasks: CartPole, masked (no velocities), flickering (half the frames blank), recall 4, 24 and 48 (steps from cue to
@@ -38,7 +38,9 @@ class Command(StudyCommand):
     quick: bool = False
     """Two tasks, eight arms, three seeds."""
     arms: str = "all"
-    """Which arms, separated by commas."""
+    """Which arms to train, separated by commas: all, or out of a2c mlp, a2c mlp 2 frames, a2c mlp oracle, a2c gru,
+    a2c lstm, q mlp, q lstm transitions, q lstm zero, q lstm zero burn in, q lstm stored, q lstm stored burn in, q lstm
+    episodes, a2c lstm replay, q lstm online. The report is of all that have rows in --out."""
     seeds: int = 3
     """Runs of each arm on each task, from --first-seed on."""
     runs_dir: Path = Path("runs/online_vs_replay")
@@ -63,6 +65,8 @@ def run(command: Command) -> None:
     from experiments.online_vs_replay.report import write_report
 
     out = folder_of(command.out, command.runs_dir)
+    if command.part == "report" and command != Command(part="report", out=command.out, runs_dir=command.runs_dir):
+        raise ValueError("--part report: it is of all rows in --out, give nothing else with it")
     if command.first_seed <= TUNING_SEED < command.first_seed + command.seeds:
         raise ValueError(f"--first-seed {command.first_seed}: seed {TUNING_SEED} is the one that settings were "
                          "tuned with, others are needed")  # fmt: skip
@@ -124,7 +128,7 @@ def chosen(command: Command) -> dict[str, Arm]:
     arms = chosen_arms(command.arms)
     planned = {name: arm for name, arm in planned.items() if name.split(" / ")[1] in arms}
     if not planned:
-        raise ValueError(f"--arms {command.arms}: --part {command.part} has none of them")
+        raise ValueError(f"--arms {command.arms}: --part {command.part} has none of them on these tasks")
     return planned
 
 

@@ -181,14 +181,21 @@ def source_of(config: Config) -> str:
 
 
 def shared_settings() -> str:
-    """What all runs have in common, in a sentence."""
-    config = config_of(TASKS["masked"], ARMS["q lstm stored burn in"], {})
+    """What all runs have in common, and what only a part of them, in sentences."""
+    replay, online = (config_of(TASKS["masked"], ARMS[arm], {}) for arm in ("q lstm stored burn in", "a2c lstm"))
+    recall = config_of(TASKS["recall 4"], ARMS["a2c lstm"], {})
     return (
-        f"All have one layer of {config.torso_size} and a core of {config.hidden_size} units, γ = {config.discount:g}, "
-        f"Adam with a learning rate that falls to 0, {config.envs_per_worker} environments in one process, "
-        f"25 evaluations of {config.interval_episodes} episodes and {config.eval_episodes} fresh ones at the end, "
-        f"and at most {config.max_core_seconds:g} core seconds. From a buffer: {count(config.replay_capacity)} steps, "
-        f"each learnt from {config.replay_ratio:g} times, {config.replay_batch} sequences an update, "
-        f"{config.target_steps}-step targets, ε from {config.epsilon_first:g} to {config.epsilon_last:g} over the "
-        "environments; unless tuned."
+        f"Runs have {count(online.total_env_steps)} env steps, on recall {count(recall.total_env_steps)}. All have "
+        f"one layer of {replay.torso_size} and a core of {replay.hidden_size} units, γ = {replay.discount:g}, Adam "
+        f"(β₂ = {replay.adam_beta2:g}) with a learning rate that falls to 0, {replay.envs_per_worker} environments "
+        f"in one process, 25 evaluations of {replay.interval_episodes} episodes and {replay.eval_episodes} fresh "
+        f"ones at the end, and at most {replay.max_core_seconds:g} core seconds. From a buffer: "
+        f"{count(replay.replay_capacity)} steps, {replay.segment_length} steps of every environment at a time, "
+        f"each learnt from {replay.replay_ratio:g} times, {replay.replay_batch} sequences an update (8 times as "
+        f"many single steps), {replay.target_steps}-step targets, ε from {replay.epsilon_first:g} to "
+        f"{replay.epsilon_last:g} over the environments, a target network copied every {replay.target_interval} "
+        f"updates; all unless tuned. Actor-critics see {online.reward_scale:g} of CartPole's rewards and clip "
+        f"gradients at {online.max_gradient_norm:g}, Q-learning sees {replay.reward_scale:g} and from a buffer "
+        f"clips at {replay.max_gradient_norm:g}: no trial varied these. Every option is in "
+        "experiments/online_vs_replay/arms.py."
     )
