@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,14 +23,14 @@ from torch import distributed
 
 import envs
 from experiments import train
-from experiments.group_scaling import measure_group
 from rl.checkpoint import load_checkpoint
 from rl.config import Config
-from rl.group import GroupLearner, this_round
+from rl.group import Group, GroupLearner, grouped, this_round
 from rl.ledger import Ledger
 from rl.memory import LearnerMemory
 from rl.presets import ALGORITHMS
 from rl.train import new_run, resumed_run
+from rl.worker import GroupLost, Parts
 
 CARTPOLE = {
     "mode": "sync", "envs_per_worker": 4, "segment_length": 8, "hidden_size": 8, "torso_size": 8, "log_interval": 200,
@@ -249,18 +250,56 @@ def test_a_group_that_starts_again_on_the_same_store_has_a_name_that_is_new_to_b
     assert len(set(seen)) == 3
 
 
-@pytest.mark.slow
-def test_what_an_update_sends_is_a_gradient_and_the_parameters_of_each_other_worker():
-    """4 · 100,000 bytes each way; all_reduce passes two thirds of a vector of 3 workers on, twice, in each of them."""
-    ordered, together = measure_group(3, [100_000])
-    megabytes = 2 * 2 * 0.4  # of two workers
-    small = 0.1  # rows, ledgers and sums
-    assert (ordered["reduce"], together["reduce"]) == ("ordered", "all_reduce")
-    assert megabytes < ordered["all_bytes"] / 1e6 < megabytes + small
-    assert 3 * 2 * 2 / 3 * 0.4 < together["all_bytes"] / 1e6 < 3 * 2 * 2 / 3 * 0.4 + small
-    assert 2 * 0.4 < ordered["busiest_bytes"] / 1e6 < 2 * 0.4 + small
-    assert 2 * 2 / 3 * 0.4 < together["busiest_bytes"] / 1e6 < 2 * 2 / 3 * 0.4 + small
-    assert all(0 < row["exchange_seconds"] < row["seconds"] for row in (ordered, together))
+class Other(OneOfMany):
+    """A group of two, the other of which adds this to whatever is added up."""
+
+    def __init__(self, *theirs):
+        super().__init__(lambda: None)
+        self.theirs, self.size = torch.tensor(theirs), 2
+
+    def add_up(self, tensor):
+        tensor += self.theirs
+
+
+def of_two(group, **options):
+    config = Config(mode="sync", workers=2, reduce="all_reduce", **options)
+    return GroupLearner(group, config, LearnerMemory(config, 2), Ledger(config, None))
+
+
+def test_gradients_that_all_add_up_together_are_weighted_by_the_env_steps_behind_them():
+    """Means [1, 2] of 3 steps and [5, 6] of 1 step: (3 + 5) / 4 = 2, (6 + 6) / 4 = 3. Nothing new: half of each."""
+    ours = torch.tensor([1.0, 2.0])
+    assert of_two(Other(5.0, 6.0, 1.0)).add_up(ours, 3).tolist() == [2, 3]
+    assert of_two(Other(5.0, 6.0, 1.0)).add_up(ours, 0).tolist() == [3, 4]
+    assert of_two(Other(5.0, 6.0, 1.0), loss_reduction="sum").add_up(ours, 3).tolist() == [6, 8]
+    assert ours.tolist() == [1, 2]
+
+
+def test_the_worker_whose_advantages_are_not_finite_is_the_one_that_fails():
+    """It does before it tells the others, or all would fail alike."""
+    group = OneOfMany(lambda: None)
+    config = Config(mode="sync", workers=1)
+    learner = GroupLearner(group, config, LearnerMemory(config, 3), Ledger(config, None))
+    with pytest.raises(FloatingPointError, match=r"^the advantages are not finite"):
+        learner.sum_over_workers(torch.tensor([1.0, float("nan"), 1.0], dtype=torch.float64))
+    assert group.told == []
+
+
+def test_an_experiment_with_a_learner_of_its_own_does_not_go_over_several_machines():
+    assert grouped(Parts(targets=print), None).targets is print
+    with pytest.raises(ValueError, match="a learner of one machine's own"):
+        grouped(Parts(make_learner=print), None)
+
+
+def test_a_worker_that_finds_no_group_says_what_may_be_missing(monkeypatch):
+    monkeypatch.setattr("rl.group.JOIN_SECONDS", 1.0)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name, value in {"RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
+        monkeypatch.setenv(name, str(value))
+    with pytest.raises(GroupLost, match=r"^found no group within 1 s: a worker is missing, or GLOO_SOCKET_IFNAME sh"):
+        Group()
 
 
 # --- options
