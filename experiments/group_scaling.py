@@ -328,8 +328,8 @@ def draw(table: list[Row], file: Path) -> None:
         ):
             for way in WAYS:
                 for one in many:
-                    line = sorted((row["workers"], scale * row[key]) for row in table
-                                  if (row["reduce"], row["parameters"]) == (way, one) and row["workers"] >= fewest)  # fmt: skip
+                    of_one = [row for row in table if (row["reduce"], row["parameters"]) == (way, one)]
+                    line = sorted((row["workers"], scale * row[key]) for row in of_one if row["workers"] >= fewest)
                     panel.plot(*np.array(line).reshape(-1, 2).T, color=colours[one], linestyle=dashes[way], marker=".")
             panel.set_yscale("log")
             panel.yaxis.set_major_formatter("{x:g}")
