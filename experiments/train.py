@@ -149,7 +149,7 @@ def run_of(command: Command, workers: int) -> "Run":
     from rl.train import new_run, resumed_run
 
     folder, config = command.resume, command.config
-    began = bool(workers) and restarts() and (Path(config.run_dir) / "checkpoint.pt").exists()
+    began = restarts() and (Path(config.run_dir) / "checkpoint.pt").exists()
     if not folder and not began:
         return new_run(config, envs.make_vector, in_group=workers > 0)
     run = resumed_run(folder or config.run_dir, envs.make_vector, in_group=workers > 0)

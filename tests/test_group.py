@@ -412,6 +412,9 @@ def test_where_torchrun_restarts_a_group_the_same_command_goes_on_and_another_on
     restarts = {"TORCHELASTIC_MAX_RESTARTS": "1"}
     run = train.run_of(command(2, *given, **restarts), 2)
     assert run.resumed_at == run.ledger.env_steps > 0 and run.in_group
+    moved = shutil.copytree(folder, folder.with_name("moved"))
+    again = command(2, *given, f"--run-dir={moved}", **restarts)
+    assert train.run_of(again, 2).resumed_at == run.resumed_at
     with pytest.raises(ValueError) as error:
         train.run_of(command(2, *given, "--seed=5", **restarts), 2)
     assert str(error.value) == f"--run-dir {folder}: its run has --seed 1, not 5; name another folder"
