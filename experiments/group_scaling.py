@@ -2,7 +2,7 @@
 
 Question: how do bytes and time of an update over gloo grow with workers and parameters, in order and all together?
 Command:  python -m experiments.group_scaling
-Time:     6 minutes on 2 cores that do nothing else.
+Time:     6 minutes on 2 cores that do nothing else; what an interrupted command has measured is not measured again.
 Output:   group_scaling.csv, group_scaling.md and group_scaling.png in --out.
 
 The workers are processes of this machine that talk over its loopback device and do nothing but what an update needs of
@@ -11,6 +11,7 @@ those of rank 0: in exchanges, and between them (adding up, clipping, Adam). Byt
 process's TCP connections. More workers than cores take turns, as they would not on hosts of their own.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -22,7 +23,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from experiments.learning_study import publish, read_csv, write_csv
+from experiments.learning_study import append_csv, publish, read_csv
+from experiments.study import held
 
 WAYS = ("ordered", "all_reduce")
 ENV_STEPS = 1024  # of a worker's update, with the defaults
@@ -67,22 +69,27 @@ def group_scaling(command: Command) -> None:
     workers, parameters = counts("--workers", command.workers), counts("--parameters", command.parameters)
     if command.repetitions < 1:
         raise ValueError(f"--repetitions {command.repetitions}: a whole number of at least 1 is needed")
-    command.out.mkdir(parents=True, exist_ok=True)
-    rows, file = [], command.out / "group_scaling.csv"
-    for repetition in range(command.repetitions):  # A B C A B C: what else the machine does meets all alike
+    with held(command.out):
+        measure_missing(command.out / "group_scaling.csv", workers, parameters, command.repetitions)
+        rows = read_csv(command.out / "group_scaling.csv")
+        table = medians([row for row in rows if int(row["repetition"]) <= command.repetitions
+                         and int(row["workers"]) in workers and int(row["parameters"]) in parameters])  # fmt: skip
+        draw(table, command.out / "group_scaling.png")
+        publish(command.out, "group_scaling", page(table))
+
+
+def measure_missing(file: Path, workers: Sequence[int], parameters: Sequence[int], repetitions: int) -> None:
+    """Add the rows that a file does not hold yet, a group's as soon as it has ended."""
+    found = {tuple(int(row[key]) for key in ("repetition", "workers", "parameters")) for row in read_csv(file)}
+    for repetition in range(1, repetitions + 1):  # A B C A B C: what else the machine does meets all alike
         for size in workers:
-            measured = measure_group(size, parameters)
-            rows += [{"repetition": repetition} | row for row in measured]
-            print(f"repetition {repetition + 1}, {size} workers: " + ", ".join(in_short(row) for row in measured))
-    write_csv(file, rows)
-    table = medians(read_csv(file))
-    draw(table, command.out / "group_scaling.png")
-    publish(command.out, "group_scaling", page(table))
-
-
-def in_short(row: Row) -> str:
-    """One measurement in words."""
-    return f"{row['reduce']} {count(row['parameters'])} {1e3 * row['seconds']:.2f} ms"
+            missing = [many for many in parameters if (repetition, size, many) not in found]
+            if not missing:
+                continue
+            measured = measure_group(size, missing)
+            append_csv(file, [{"repetition": repetition} | row for row in measured])
+            short = [f"{row['reduce']} {count(row['parameters'])} {1e3 * row['seconds']:.2f} ms" for row in measured]
+            print(f"repetition {repetition}, {size} workers: {', '.join(short)}", flush=True)
 
 
 # --- measuring
@@ -130,6 +137,7 @@ def work(rank: int, size: int, port: int, parameters: Sequence[int], channel: An
     from rl.group import Group, GroupLearner
     from rl.ledger import Ledger
     from rl.memory import LearnerMemory
+    from rl.worker import end_with_parent
 
     class TimedGroup(Group):
         """Adds up the seconds of its exchanges."""
@@ -143,6 +151,7 @@ def work(rank: int, size: int, port: int, parameters: Sequence[int], channel: An
             finally:
                 self.seconds += time.perf_counter() - start
 
+    end_with_parent(lambda: None)
     torch.set_num_threads(1)
     group, rows = TimedGroup(), []
     group.begin(LIMIT)
@@ -191,13 +200,13 @@ def time_updates(learner: Any, parameters: int, updates: int) -> dict[str, float
 def traffic() -> tuple[int, int]:
     """Bytes that this process has sent and received over its TCP connections."""
     sent = received = 0
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            with socket.socket(fileno=os.dup(int(name))) as one:
+    for file in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # of another protocol, or gone meanwhile
+            if not os.readlink(file).startswith("socket:"):
+                continue
+            with socket.socket(fileno=os.dup(int(file.name))) as one:
                 out, into = TCP_INFO.unpack(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size))
-        except OSError:
-            continue  # no TCP connection, or gone meanwhile
-        sent, received = sent + out, received + into
+            sent, received = sent + out, received + into
     return sent, received
 
 
@@ -239,7 +248,7 @@ def page(table: list[Row]) -> str:
     head = (f"Measured on {machine['date'][:10]}: {machine['processor']}, {machine['cores']} cores, torch "
             f"{machine['versions']['torch']}, commit {commit}. Medians of {table[0]['repetitions']} groups of "
             "processes on this machine; more workers than cores take turns.")  # fmt: skip
-    parts = [head, "![Time and bytes of an update](group_scaling.png)"]
+    parts = [head, limit(table), "![Time and bytes of an update](group_scaling.png)"]
     sizes = sorted({row["workers"] for row in table})
     for title, cell in (
         ("Milliseconds of an update (smallest to largest)",
@@ -254,6 +263,31 @@ def page(table: list[Row]) -> str:
     ):  # fmt: skip
         parts.append(grid(title, table, sizes, cell))
     return "\n\n".join(parts)
+
+
+def limit(table: list[Row]) -> str:
+    """The paragraph that says which part becomes the limit first, and what to turn then."""
+    most = max(row["workers"] for row in table)
+    sizes = min(row["parameters"] for row in table), max(row["parameters"] for row in table)
+    of = {tuple(row[key] for key in KEYS): row for row in table}
+    link = {way: [1e3 * of[way, many, most]["busiest_bytes"] / NETWORK for many in sizes] for way in WAYS}
+    ordered = [of["ordered", many, most] for many in sizes]
+    alone = [1e3 * (row["seconds"] - row["exchange_seconds"]) for row in ordered]
+    first = "the link of rank 0" if link["ordered"][-1] > alone[-1] else "what rank 0 does while the others wait"
+    return (
+        f"The first limit of {most} workers is {first}. Added up in order, an update of {count(sizes[0])} to "
+        f"{count(sizes[1])} parameters takes its link {span(link['ordered'])} each way at 1 Gbit/s, and {span(alone)} "
+        "between exchanges (adding up, clipping, Adam). Both grow with workers times parameters: each worker more "
+        "sends a gradient there and gets the parameters back. What to turn then: `--reduce all_reduce`, where no link "
+        f"carries more than twice the parameters however many workers there are ({span(link['all_reduce'])}) and all "
+        "add up together, at the price of equality to rounding; then fewer and larger updates, since bytes are by "
+        "update: twice `--segment-length` or `--envs-per-worker` halve those of an env step."
+    )
+
+
+def span(milliseconds: Sequence[float]) -> str:
+    """The first and the last."""
+    return " to ".join(f"{one:.2g}" if one < 10 else f"{one:.0f}" for one in milliseconds) + " ms"
 
 
 def grid(title: str, table: list[Row], sizes: list[int], cell: Callable[[Row], str]) -> str:
@@ -274,6 +308,7 @@ def count(many: int) -> str:
 def draw(table: list[Row], file: Path) -> None:
     """Draws milliseconds and megabytes of an update over workers, a line for each number of parameters, as a PNG."""
     import matplotlib
+    import numpy as np
 
     from experiments.figures import STYLE, write_png
 
@@ -287,15 +322,15 @@ def draw(table: list[Row], file: Path) -> None:
     dashes = dict(zip(WAYS, ("-", (0, (4, 1.5))), strict=True))
     with plt.rc_context(STYLE):
         figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-        for panel, key, scale, label in (
-            (panels[0], "seconds", 1e3, "milliseconds of an update"),
-            (panels[1], "busiest_bytes", 1e-6, "megabytes of an update, busiest worker"),
+        for panel, key, scale, fewest, label in (
+            (panels[0], "seconds", 1e3, 1, "milliseconds of an update"),
+            (panels[1], "busiest_bytes", 1e-6, 2, "megabytes of an update, busiest worker"),  # one sends nothing
         ):
             for way in WAYS:
                 for one in many:
-                    line = sorted((row["workers"], scale * row[key]) for row in table
-                                  if (row["reduce"], row["parameters"]) == (way, one) and row[key] > 0)  # fmt: skip
-                    panel.plot(*zip(*line, strict=True), color=colours[one], linestyle=dashes[way], marker=".")
+                    of_one = [row for row in table if (row["reduce"], row["parameters"]) == (way, one)]
+                    line = sorted((row["workers"], scale * row[key]) for row in of_one if row["workers"] >= fewest)
+                    panel.plot(*np.array(line).reshape(-1, 2).T, color=colours[one], linestyle=dashes[way], marker=".")
             panel.set_yscale("log")
             panel.yaxis.set_major_formatter("{x:g}")
             panel.set_xticks(sorted({row["workers"] for row in table}))

@@ -79,8 +79,13 @@ def group_size() -> int:
     return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
 
 
+def restarts() -> bool:
+    """Whether torchrun may restart the group; not how often it did, which it does not count when a host joins anew."""
+    return os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0"
+
+
 def in_group(command: Command, workers: int) -> Command:
-    """The command of one of so many workers that torchrun started: after a restart it goes on with the run.
+    """The command of one of so many workers that torchrun started.
 
     Raises:
         ValueError: the options do not go with a group.
@@ -94,10 +99,8 @@ def in_group(command: Command, workers: int) -> Command:
         raise ValueError(f"--mode {config.mode}: under torchrun workers update together, sync is needed")
     if given("--workers") and config.workers != workers:
         raise ValueError(f"--workers {config.workers}: torchrun started {workers}, leave it out")
-    if not config.run_dir and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0":
+    if restarts() and not config.run_dir:
         raise ValueError("--run-dir '': where torchrun restarts a group, a folder to go on from is needed")
-    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0" and (Path(config.run_dir) / "checkpoint.pt").exists():
-        return Command(resume=config.run_dir)
     reduce = config.reduce
     if reduce == "auto":
         reduce = "ordered" if workers <= MOST_ORDERED else "all_reduce"
@@ -145,13 +148,20 @@ def run_of(command: Command, workers: int) -> "Run":
     import envs
     from rl.train import new_run, resumed_run
 
-    if not command.resume:
-        return new_run(command.config, envs.make_vector, in_group=workers > 0)
-    run = resumed_run(command.resume, envs.make_vector, in_group=workers > 0)
+    folder, config = command.resume, command.config
+    began = restarts() and (Path(config.run_dir) / "checkpoint.pt").exists()
+    if not folder and not began:
+        return new_run(config, envs.make_vector, in_group=workers > 0)
+    run = resumed_run(folder or config.run_dir, envs.make_vector, in_group=workers > 0)
     was = run.config
+    differing = [name for name, value in vars(was).items() if value != getattr(config, name) and name != "run_dir"]
+    if differing and not folder:
+        name = differing[0]
+        raise ValueError(f"--run-dir {config.run_dir}: its run has {option(name)} {getattr(was, name)}, not "
+                         f"{getattr(config, name)}; name another folder")  # fmt: skip
     if workers and (was.mode, was.workers) != ("sync", workers):
-        raise ValueError(f"--resume {command.resume}: a run of {was.workers} workers in mode {was.mode}, torchrun "
-                         f"started {workers} for mode sync")  # fmt: skip
+        raise ValueError(f"--resume {folder}: a run of {was.workers} workers in mode {was.mode}, torchrun started "
+                         f"{workers} for mode sync")  # fmt: skip
     return run
 
 

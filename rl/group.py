@@ -228,10 +228,6 @@ class GroupLearner(SyncLearner):
         """In rank 0 where all workers stand, elsewhere nothing."""
         return dict(enumerate(self.group.gather_bytes(standing)))
 
-    def together(self, action: Callable[[], None]) -> None:
-        """Not used: what has to be exchanged differs."""
-        raise TypeError("a group exchanges sums and updates by methods of their own")
-
     def sum_over_workers(self, values: Tensor) -> Tensor:
         """The sum of three numbers over all workers, added in rank order."""
         self.check(values)
@@ -361,7 +357,6 @@ def follow(group: Group, make_environments: MakeEnvironments) -> None:
     start = torch.load(io.BytesIO(group.broadcast_bytes()), weights_only=True)
     config = Config(**{**start["config"], "env_arg": tuple(start["config"]["env_arg"])})
     memory, ledger = LearnerMemory(config, start["parameters"]), Ledger(config, None, start["env_steps"])
-    memory.arrive, memory.depart = None, []  # gates between processes of one machine
     work = build_worker(group.rank, config, make_environments, memory, ledger, start["key"], grouped(Parts(), group))
     group.begin(config.worker_timeout)
     for number in (signal.SIGINT, signal.SIGTERM):
