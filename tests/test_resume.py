@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import envs
-from rl.checkpoint import load_checkpoint
+from rl.checkpoint import load_checkpoint, save_checkpoint
 from rl.config import Config
 from rl.train import new_run, resumed_run
 
@@ -203,6 +203,24 @@ def test_two_workers_with_buffers_go_on_between_the_updates_of_one_segment(tmp_p
     runs.assert_equal(runs.stopped(at(480)))
 
 
+def test_where_one_of_two_synchronous_workers_is_lost_both_begin_with_empty_buffers(tmp_path):
+    """Worker 1 was stopped while the run was saved. A row is a push here, and buffers are warm with 160 env steps in
+    both: there is no update before. Worker 0 with its old buffer would make some, of which worker 1 knows nothing."""
+    runs, path = Runs(tmp_path, **{**REPLAY, **SYNC, "log_interval": 32}), tmp_path / "parts" / "checkpoint.pt"
+    runs.execute(runs.new("parts"), at(480))
+    config, state = load_checkpoint(path)
+    state["workers"][1] = None
+    save_checkpoint(path, config, state)
+    summary, at_first = runs.execute(resumed_run(path.parent, envs.make_vector)), state["env_steps"]
+    updates = {row["global_step"] - at_first: row["losses/updates"] for row in rows(path.parent)}
+    assert summary["exit_code"] == 0 and [updates[32 * number] for number in range(1, 5)] == [0, 0, 0, 0]
+    assert sum(updates[step] for step in updates if step > 0) > 0
+    assert runs.said == [
+        f"going on from {at_first} env steps, not bit by bit: environments of worker 0, 1 begin their next episodes; "
+        "the buffer of worker 0, 1 is empty"
+    ]
+
+
 # --- verdicts and evaluations
 
 
@@ -244,6 +262,19 @@ def test_what_a_signal_cuts_short_is_played_by_the_run_that_goes_on(tmp_path, mo
     assert nothing_is_said(runs)
     for attempt, other in zip(attempts, summary["solve_attempts"], strict=True):
         assert {**attempt, "seconds": 0} == {**other, "seconds": 0}
+
+
+@pytest.mark.parametrize("mode", ["serial", "sync"])
+def test_a_run_that_ends_when_it_is_solved_and_was_stopped_before_the_verdict_ends_there_too(tmp_path, mode):
+    def confirmed(run):
+        run.ledger.reward_threshold = run.reward_threshold = 5.0  # every episode is worth 8
+
+    runs = Runs(tmp_path, confirmed, **EVALUATED, stop_when_solved=True, **(SYNC if mode == "sync" else {}))
+    assert runs.whole["exit_reason"] == "solved" and runs.whole["env_steps"] < 4800
+    stop = during_evaluations(1, "evaluate")
+    runs.assert_equal(runs.stopped(stop, stop))
+    with pytest.raises(ValueError, match="the run is complete"):
+        resumed_run(tmp_path / "parts", envs.make_vector)
 
 
 def test_the_summary_of_a_run_stopped_before_a_verdict_says_so_and_the_resumed_one_has_it_once(tmp_path):
