@@ -702,7 +702,7 @@ def test_a_checkpoint_of_before_there_were_workers_goes_on_with_an_empty_buffer(
     assert_bit_equal(again.learner.state(), run.learner.state())
     summary = again.execute(said.append)
     assert said == [f"going on from {state['env_steps']} env steps, not bit by bit: environments of worker 0 begin "
-                    "their next episodes"]  # fmt: skip
+                    f"their next episodes{'' if algorithm == 'q_online' else '; the buffer of worker 0 is empty'}"]  # fmt: skip
     rows = rows_of(folder)
     assert summary["exit_code"] == 0 and summary["env_steps"] == 1600
     assert summary["updates"] == sum(row["losses/updates"] for row in rows) > stopped["updates"]

@@ -316,34 +316,53 @@ COMMAND = """
 import sys
 import envs
 from rl.config import Config
-from rl.train import new_run
+from rl.train import new_run, resumed_run
 
 if __name__ == "__main__":
-    options = eval(sys.argv[1])
-    run = new_run(Config(**options), envs.make_vector)
+    folder, options = sys.argv[1:]
+    run = new_run(Config(**eval(options)), envs.make_vector) if options else resumed_run(folder, envs.make_vector)
     sys.exit(run.execute()["exit_code"])
 """
 
 
-@pytest.mark.parametrize("mode", ["serial", "sync"])
-def test_a_run_killed_with_all_its_processes_goes_on_from_its_last_checkpoint_as_if_nothing_had_been(tmp_path, mode):
-    """Checkpoints every 320 env steps, the kill when the record has come past the second of them, wherever it is."""
-    options = {"checkpoint_interval": 320, "total_env_steps": 6400, **(SYNC if mode == "sync" else {})}
-    runs, folder = Runs(tmp_path, **options), tmp_path / "parts"
-    (tmp_path / "program.py").write_text(COMMAND)
-    words = [sys.executable, tmp_path / "program.py", repr({**runs.options, "run_dir": str(folder)})]
-    process = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True)
+def killed(program, folder, options):
+    """Start or resume a run and kill all its processes when it has saved itself twice; the env steps it is saved at."""
+    path, seen = folder / "checkpoint.pt", []
+    process = subprocess.Popen(
+        [sys.executable, program, folder, options], env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True
+    )
     try:
-        deadline = time.monotonic() + 60
-        while not (folder / "checkpoint.previous.pt").exists() and time.monotonic() < deadline:
+        before = path.stat().st_ino if path.exists() else None
+        while len(seen) < 2 and process.poll() is None:
+            now = path.stat().st_ino if path.exists() else None
+            if now not in (before, *seen):
+                seen.append(now)
             time.sleep(0.001)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert not (folder / "summary.json").exists()
-    run = resumed_run(folder, envs.make_vector)
-    assert 640 <= run.ledger.env_steps < 6400
-    runs.assert_equal(runs.execute(run))
+    return load_checkpoint(path)[1]["env_steps"]
+
+
+BUFFERS = {**REPLAY, **SYNC, "replay_ratio": 5.3, "priority_exponent": 0.9}
+
+
+@pytest.mark.parametrize("options", [
+    pytest.param({}, id="serial"), pytest.param(SYNC, id="sync"),
+    pytest.param(BUFFERS, id="sync with buffers", marks=pytest.mark.slow),
+])  # fmt: skip
+def test_a_run_killed_twice_with_all_its_processes_goes_on_from_its_checkpoints_as_if_nothing_had_been(
+    tmp_path, options
+):
+    """Checkpoints every 320 env steps, the kill when the second of them is there, wherever the run is then."""
+    runs = Runs(tmp_path, **{**options, "checkpoint_interval": 320, "total_env_steps": 4800})
+    (tmp_path / "program.py").write_text(COMMAND)
+    words = repr({**runs.options, "run_dir": str(tmp_path / "parts")})
+    at_first = killed(tmp_path / "program.py", tmp_path / "parts", words)
+    then = killed(tmp_path / "program.py", tmp_path / "parts", "")
+    assert 640 <= at_first <= then - 640 < 4800
+    runs.assert_equal(runs.execute(resumed_run(tmp_path / "parts", envs.make_vector)))
     assert nothing_is_said(runs)
 
 
@@ -387,6 +406,18 @@ def checkpoint_due_at_480(run):
 
 
 # --- what does not go on as if nothing had been
+
+
+def test_a_worker_that_has_moved_and_was_not_heard_of_does_not_go_on_from_where_it_stood_before(tmp_path):
+    """It would bring env steps that are counted already. One that has not moved stands where it stood."""
+    runs = Runs(tmp_path)
+    runs.execute(runs.new("parts"), at(480))
+    again = resumed_run(tmp_path / "parts", envs.make_vector)
+    again.checkpoint()
+    assert load_checkpoint(tmp_path / "parts" / "checkpoint.pt")[1]["workers"] != [None]
+    again.learner.push(None, 32, {}, [])
+    again.checkpoint()
+    assert load_checkpoint(tmp_path / "parts" / "checkpoint.pt")[1]["workers"] == [None]
 
 
 def test_environments_that_cannot_tell_where_they_stand_begin_their_next_episodes_and_one_line_says_so(tmp_path):
