@@ -165,10 +165,11 @@ def test_a_buffer_goes_on_too(tmp_path, way):
 
 
 @pytest.mark.parametrize("options", [
-    {"priority_exponent": 0.9, "importance_exponent": 0.6}, {"algorithm": "a2c_replay"},
+    {"priority_exponent": 0.9, "importance_exponent": 0.6, "reward_scale": 20.0}, {"algorithm": "a2c_replay"},
     {"algorithm": "a2c_replay", "replay_way": "episodes", "core": "gru"}, {"core": "mlp", "replay_way": "transitions"},
 ], ids=str)  # fmt: skip
 def test_so_does_one_with_priorities_and_one_of_actor_critic(tmp_path, options):
+    """Errors are above 1, what the highest priority is before any: new rows get that of the run."""
     runs = Runs(tmp_path, **{**REPLAY, "replay_ratio": 5.3, **options})
     runs.assert_equal(runs.stopped(at(192), at(480)))
 
