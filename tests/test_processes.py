@@ -107,12 +107,12 @@ def test_a_fault_of_one_worker_ends_the_run_within_5_seconds_and_is_named(tmp_pa
 
 
 def test_a_worker_that_fails_while_a_crossing_is_confirmed_ends_the_run_within_5_seconds(tmp_path):
-    """The evaluation would take 8 · 40 · 0.05 = 16 s; the only worker, already gone, must not be taken for done."""
+    """The evaluation would take 8 · 400 · 0.05 = 160 s; the only worker, already gone, must not be taken for done."""
     env_arg = arguments(
         fault="raises", at=5000, process="worker 0", folder=tmp_path, slow_process="MainProcess", sleep=0.05
     )
     summary, said, ended = execute(
-        tmp_path / "run", *env_arg, env="faulty_envs:Easy-v0", workers=1, eval_episodes=40
+        tmp_path / "run", *env_arg, env="faulty_envs:Easy-v0", workers=1, eval_episodes=400
     )  # fmt: skip
     assert ended - float((tmp_path / "fault").read_text()) < soon(5)
     assert summary["exit_code"] == 1 and summary["exit_reason"].startswith("worker 0 failed: RuntimeError")
