@@ -89,8 +89,7 @@ def arrays_of(environment: Any) -> dict[str, Any]:
 def load_arrays(environment: Any, arrays: dict[str, Any]) -> None:
     """Put them back."""
     for name, values in arrays.items():
-        before = getattr(environment, name)
-        setattr(environment, name, np.array(values, dtype=before.dtype).reshape(before.shape))
+        setattr(environment, name, np.array(values, dtype=getattr(environment, name).dtype))
 
 
 def column_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:

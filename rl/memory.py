@@ -105,9 +105,6 @@ class Pages:
         finally:
             self._open = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_pages": self._pages, "_valid": self._valid, "_open": None}
-
 
 class NamelessFile:
     """A file without a name, which spawned workers inherit and which is gone with the last of them."""

@@ -44,6 +44,11 @@ def never() -> bool:
     return False
 
 
+def in_words(ranks: list[int]) -> str:
+    """Numbers of workers, as 0, 1."""
+    return ", ".join(map(str, ranks))
+
+
 class Run:
     """The parent's part of a run."""
 
@@ -93,17 +98,10 @@ class Run:
         self.key = training_key(self.resumed_at or 0)
         # Where each worker goes on; None: it begins with new episodes.
         self.standing: list[bytes | None] = [None] * config.workers
-        with fitting(run_dir / "checkpoint.pt"):
-            if state:
-                self.learner.load_state(state["learner"])
-                self.ledger.load_state(state["ledger"])
-                self.attempts = list(state["attempts"])
-                if state.get("candidate") is not None:
-                    self.memory.candidate.parameters[:] = state["candidate"].numpy()
-            for rank, saved in enumerate((state or {}).get("workers", [])):
-                self.standing[rank] = None if saved is None else saved.numpy().tobytes()
-            self.anew = [rank for rank, one in enumerate(self.standing) if one is None or not has_environments(one)]
-            self.restarts = int(state.get("restarts", 0)) if state else 0  # of workers, in the whole run
+        self.restarts = 0  # of workers, in the whole run
+        if state:
+            with fitting(run_dir / "checkpoint.pt"):
+                self.go_on_from(state)
         self.began_from = self.ledger.env_steps, self.ledger.updates
         self.told: dict[int, bytes] = {}  # where workers stand for the next checkpoint, by rank
         self.rows_read = 0
@@ -111,6 +109,20 @@ class Run:
         self.startup_seconds = 0.0
         self.signal: int | None = None
         self.fault: str | None = None
+
+    def go_on_from(self, state: dict[str, Any]) -> None:
+        """Take over what a checkpoint holds."""
+        self.learner.load_state(state["learner"])
+        self.ledger.load_state(state["ledger"])
+        self.attempts, self.restarts = list(state["attempts"]), int(state.get("restarts", 0))
+        if state.get("candidate") is not None:
+            self.memory.candidate.parameters[:] = state["candidate"].numpy()
+        for rank, saved in enumerate(state.get("workers", [])):
+            self.standing[rank] = None if saved is None else saved.numpy().tobytes()
+        if self.exact and self.config.replays and None in self.standing:
+            # Workers that update together do so as their buffers fill: these are filled together, or all of them anew.
+            self.standing = [None] * self.config.workers
+        self.anew = [rank for rank, one in enumerate(self.standing) if one is None or not has_environments(one)]
 
     # --- what the parent does while workers train
 
@@ -372,7 +384,9 @@ class Run:
         """Say in one line what of a resumed run is not as if it had never stopped."""
         words = ["asynchronous workers do not repeat, nothing of the run is lost"] if not self.exact else []
         if self.anew:
-            words.append(f"environments of worker {', '.join(map(str, self.anew))} begin their next episodes")
+            words.append(f"environments of worker {in_words(self.anew)} begin their next episodes")
+        if self.config.replays and (empty := [rank for rank, one in enumerate(self.standing) if one is None]):
+            words.append(f"the buffer of worker {in_words(empty)} is empty")
         if words:
             self.notify(f"going on from {self.resumed_at} env steps, not bit by bit: {'; '.join(words)}")
 

@@ -258,7 +258,7 @@ def has_environments(saved: bytes) -> bool:
     return torch.load(io.BytesIO(saved), weights_only=True)["collector"]["environments"] is not None
 
 
-def end_with_parent(meanwhile: Callable[[], None]) -> None:
+def end_with_parent(meanwhile: Callable[[], None] = lambda: None) -> None:
     """End this process as soon as its parent has ended, however that ended; meanwhile do this four times a second."""
     sentinel = multiprocessing.parent_process().sentinel
 

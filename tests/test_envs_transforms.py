@@ -283,3 +283,10 @@ def test_a_wrong_scale_is_refused_in_one_line(scale, message):
 def test_a_transform_refuses_an_environment_that_resets_on_the_next_step(transform):
     with pytest.raises(ValueError, match=r"has autoreset mode NEXT_STEP; supported: SAME_STEP$"):
         transform(SyncVectorEnv([Counting]))
+
+
+def test_transforms_of_environments_that_cannot_tell_where_they_stand_cannot_either():
+    """A checkpoint that says they can would not be read again."""
+    vector = envs.make_vector("Acrobot-v1", 2, frame_stack=2, previous_action=True)
+    vector.reset(seed=1)
+    assert vector.state_dict() is None

@@ -56,7 +56,7 @@ def first_update(**options):
     config = Config(**options, mode="sync", adam_beta1=0.0, max_gradient_norm=1e6)
     run = Run(config, envs.make_vector, None)
     workers = [worker_of(run, rank) for rank in range(config.workers)]
-    threads = [threading.Thread(target=run_segments, args=(*worker, lambda: None)) for worker in workers]
+    threads = [threading.Thread(target=run_segments, args=(*worker, lambda _left: None)) for worker in workers]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -313,8 +313,8 @@ def test_before_each_of_a_segments_updates_the_newest_parameters_are_pulled_and_
         run = Run(config, envs.make_vector, None)
         learner, collector, experience = worker_of(run, 0)
         diligent, between = Diligent(experience.flat, learner), []
-        run_segments(learner, collector, diligent, lambda between=between: between.append(1))
-        assert diligent.pulled == list(range(updates)) and len(between) == updates
+        run_segments(learner, collector, diligent, between.append)
+        assert diligent.pulled == list(range(updates)) and between == [3, 2, 1, 0, 3][:updates]  # are left
         assert (run.ledger.updates, run.ledger.env_steps) == (updates, 160 * segments)
         assert run.ledger.staleness == [updates]
 

@@ -396,12 +396,13 @@ OTHER = {"env": "CartPole-v1", "env_arg": ("a=1",), "observation_scale": "l2", "
          "initialisation": "torch", "unroll": "again", "mode": "sync", "workers": 3, "returns": "gae",
          "baseline": "none", "loss_reduction": "sum", "dtype": "float64", "discount": 0.5, "gae_lambda": 0.5,
          "adam_beta1": 0.5, "adam_beta2": 0.5, "algorithm": "q_online", "epsilon_first": 0.5, "epsilon_last": 0.5,
-         "replay_way": "zero", "eval_interval": 10_000}  # fmt: skip
+         "replay_way": "zero", "eval_interval": 10_000, "reduce": "all_reduce"}  # fmt: skip
 
 
 def changed(name):
-    """BASE, and the same with another value of one option; more workers only where the mode has any."""
-    base, value = replace(BASE, mode="async") if name == "workers" else BASE, getattr(BASE, name)
+    """BASE, and the same with another value of one option; more workers, or others, only where the mode has any."""
+    of_async = name in ("workers", "restart_workers")
+    base, value = replace(BASE, mode="async") if of_async else BASE, getattr(BASE, name)
     if name not in OTHER:
         value = not value if isinstance(value, bool) else value + 1
     return base, replace(base, **{name: OTHER.get(name, value)})

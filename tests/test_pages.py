@@ -15,7 +15,7 @@ import torch
 from rl.config import Config
 from rl.learner import Learner, SyncLearner
 from rl.ledger import Ledger
-from rl.memory import LearnerMemory, Lock, Pages, SharedArrays
+from rl.memory import LearnerMemory, Lock, Pages, SharedArrays, WorkerSigns
 
 # --- pages
 
@@ -157,6 +157,18 @@ def test_a_thread_that_does_not_get_the_lock_in_time_is_told_so():
         thread.start()
         thread.join(5)
     assert got == [False] and lock.acquire(timeout=0)
+
+
+# --- signs of life
+
+
+def test_time_in_which_a_worker_waits_is_progress_and_no_other():
+    signs = WorkerSigns(2)
+    with pytest.raises(OSError), signs.waits(1):
+        signs.beat(0), signs.beat(1)
+        raise OSError
+    signs.beat(0), signs.beat(1)
+    assert signs.progress.tolist() == [0, 1]
 
 
 # --- updates

@@ -21,6 +21,7 @@ import torch
 import envs
 from rl.checkpoint import load_checkpoint
 from rl.config import Config
+from rl.memory import cores
 from rl.tracking import Tracker
 from rl.train import new_run, resumed_run
 from rl.worker import OWN, Parts
@@ -30,6 +31,11 @@ SMALL = {
     "env": "faulty_envs:Faulty-v0", "envs_per_worker": 4, "segment_length": 8, "hidden_size": 8, "torso_size": 8,
     "log_interval": 64, "eval_episodes": 4, "wandb": "disabled", "total_env_steps": 10_000_000,
 }  # fmt: skip
+
+
+def soon(seconds):
+    """The limit of so many seconds, which is that of a machine with nothing else to do; here it may have others."""
+    return seconds * max(1.5, os.getloadavg()[0] / cores())
 
 
 def arguments(**named):
@@ -93,7 +99,7 @@ def test_a_fault_of_one_worker_ends_the_run_within_5_seconds_and_is_named(tmp_pa
     """alex-petrenko/sample-factory#285, ray-project/ray#4358: one worker dies, the rest wait and no cause is shown."""
     env_arg = arguments(fault=fault, at=5000, folder=tmp_path)
     summary, said, ended = execute(tmp_path / "run", *env_arg, mode=mode)
-    assert ended - float((tmp_path / "fault").read_text()) < 5
+    assert ended - float((tmp_path / "fault").read_text()) < soon(5)
     assert summary["exit_code"] == 1 and summary["exit_reason"].startswith(reason)
     assert said.startswith(reason.partition(": ")[0]) and all(word in said for word in words)
     assert said.count("Traceback (most recent call last)") == bool(words)  # the culprit's and no other
@@ -101,14 +107,14 @@ def test_a_fault_of_one_worker_ends_the_run_within_5_seconds_and_is_named(tmp_pa
 
 
 def test_a_worker_that_fails_while_a_crossing_is_confirmed_ends_the_run_within_5_seconds(tmp_path):
-    """The evaluation would take 8 · 40 · 0.05 = 16 s; the only worker, already gone, must not be taken for done."""
+    """The evaluation would take 8 · 400 · 0.05 = 160 s; the only worker, already gone, must not be taken for done."""
     env_arg = arguments(
         fault="raises", at=5000, process="worker 0", folder=tmp_path, slow_process="MainProcess", sleep=0.05
     )
     summary, said, ended = execute(
-        tmp_path / "run", *env_arg, env="faulty_envs:Easy-v0", workers=1, eval_episodes=40
+        tmp_path / "run", *env_arg, env="faulty_envs:Easy-v0", workers=1, eval_episodes=400
     )  # fmt: skip
-    assert ended - float((tmp_path / "fault").read_text()) < 5
+    assert ended - float((tmp_path / "fault").read_text()) < soon(5)
     assert summary["exit_code"] == 1 and summary["exit_reason"].startswith("worker 0 failed: RuntimeError")
     assert "the pole fell on my foot" in said
     [attempt] = summary["solve_attempts"]
@@ -131,7 +137,7 @@ def test_a_worker_without_progress_for_2_seconds_is_a_fault_and_the_message_says
     where it stands, and the others have their second to end."""
     env_arg = arguments(fault=fault, at=5000, folder=tmp_path)
     summary, said, ended = execute(tmp_path / "run", *env_arg, mode=mode, **HANGS)
-    assert 2 < ended - float((tmp_path / "fault").read_text()) < 2 + 5
+    assert 2 < ended - float((tmp_path / "fault").read_text()) < 2 + soon(5)
     assert summary["exit_code"] == 1 and summary["env_steps"] > 1000
     assert re.fullmatch(rf"worker 1 made no progress for 2 s \(--worker-timeout\){where}", said)
     assert summary["exit_reason"] == said
@@ -162,7 +168,7 @@ def test_a_worker_stopped_while_it_waits_for_the_others_is_found_too(tmp_path, m
     summary, said, ended = execute(
         tmp_path / "run", *env_arg, mode=mode, meanwhile=stop_worker_1_as_it_waits, **HANGS
     )  # fmt: skip
-    assert ended - float((tmp_path / "fault").read_text()) < 2 + 5
+    assert ended - float((tmp_path / "fault").read_text()) < 2 + soon(5)
     assert summary["exit_code"] == 1 and said.startswith("worker 1 made no progress for 2 s (--worker-timeout)")
 
 
@@ -170,7 +176,7 @@ def test_a_worker_stopped_in_the_middle_of_what_it_says_does_not_stop_the_parent
     """It tells where it stands for a checkpoint at 1000 env steps; whoever reads all of that waits for ever."""
     folder, options = tmp_path / "run", {"mode": "sync", "checkpoint_interval": 1000, **HANGS}
     summary, said, ended = execute(folder, parts=Parts(watch=dying.stopped_as_it_tells), **options)
-    assert ended - float((folder / "fault").read_text()) < 2 + 5
+    assert ended - float((folder / "fault").read_text()) < 2 + soon(5)
     assert summary["exit_code"] == 1 and summary["env_steps"] == 1024
     assert said == "worker 1 made no progress for 2 s (--worker-timeout), and cannot tell where"
     first, second = load_checkpoint(folder / "checkpoint.pt")[1]["workers"]
@@ -300,7 +306,7 @@ def test_without_restarts_rows_do_not_count_them(tmp_path):
 def test_a_worker_killed_within_an_update_ends_the_run_with_a_whole_checkpoint_from_which_it_goes_on(tmp_path):
     folder = tmp_path / "run"
     summary, said, ended = execute(folder, parts=Parts(watch=dying.killed))
-    assert ended - float((folder / "fault").read_text()) < 5
+    assert ended - float((folder / "fault").read_text()) < soon(5)
     assert said == summary["exit_reason"] == "worker 1 was killed by SIGKILL"
     state = load_checkpoint(folder / "checkpoint.pt")[1]
     assert state["learner"]["parameters"].isfinite().all() and state["learner"]["step"].item() == summary["updates"]
@@ -401,8 +407,8 @@ class Program:
                     found.add(pid)
         return found
 
-    def wait_until(self, condition, seconds=60):
-        deadline = time.monotonic() + seconds
+    def wait_until(self, condition):
+        deadline = time.monotonic() + soon(60)
         while not condition():
             assert time.monotonic() < deadline and self.process.poll() is None, self.said()
             time.sleep(0.02)
@@ -443,13 +449,13 @@ def start(tmp_path):
 
 
 def assert_ended_by(program, number):
-    code = program.process.wait(60)
+    code = program.process.wait(soon(60))
     said = program.said()
     assert code == 128 + number and "Traceback" not in said and "leaked" not in said, said
     summary = json.loads((program.folder / "summary.json").read_text())
     assert summary["exit_code"] == code and summary["exit_reason"] == signal.Signals(number).name
     assert_clean(program.folder, summary)
-    program.seconds_until_all_are_gone(limit=3)
+    program.seconds_until_all_are_gone(limit=soon(3))
     return summary
 
 
@@ -494,7 +500,7 @@ def test_when_the_parent_is_killed_its_workers_are_gone_within_2_seconds(start, 
     memory = shared_memory(program.process.pid)
     program.process.kill()
     program.process.wait()
-    assert program.seconds_until_all_are_gone(limit=10) < 3  # 2, and one for a busy machine
+    assert program.seconds_until_all_are_gone(limit=60) < soon(2)
     assert not left_of(memory)
     if moment == "training":
         lines = (program.folder / "metrics.jsonl").read_text().splitlines(keepends=True)
@@ -530,7 +536,11 @@ def test_workers_are_spawned_with_one_thread_and_without_wandb_even_after_a_larg
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     without = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     subprocess.run(
-        [sys.executable, program, tmp_path], env={**without, "PYTHONPATH": path}, cwd=tmp_path, timeout=60, check=True
+        [sys.executable, program, tmp_path],
+        env={**without, "PYTHONPATH": path},
+        cwd=tmp_path,
+        timeout=soon(60),
+        check=True,
     )
     for rank in (0, 1):
         assert json.loads((tmp_path / f"worker {rank}.json").read_text()) == {

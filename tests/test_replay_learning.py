@@ -701,8 +701,9 @@ def test_a_checkpoint_of_before_there_were_workers_goes_on_with_an_empty_buffer(
     again, said = resumed_run(folder, envs.make_vector), []
     assert_bit_equal(again.learner.state(), run.learner.state())
     summary = again.execute(said.append)
+    empty = "" if algorithm == "q_online" else "; the buffer of worker 0 is empty"
     assert said == [f"going on from {state['env_steps']} env steps, not bit by bit: environments of worker 0 begin "
-                    "their next episodes"]  # fmt: skip
+                    f"their next episodes{empty}"]  # fmt: skip
     rows = rows_of(folder)
     assert summary["exit_code"] == 0 and summary["env_steps"] == 1600
     assert summary["updates"] == sum(row["losses/updates"] for row in rows) > stopped["updates"]

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import envs
-from rl.checkpoint import load_checkpoint
+from rl.checkpoint import load_checkpoint, save_checkpoint
 from rl.config import Config
 from rl.train import new_run, resumed_run
 
@@ -165,10 +165,11 @@ def test_a_buffer_goes_on_too(tmp_path, way):
 
 
 @pytest.mark.parametrize("options", [
-    {"priority_exponent": 0.9, "importance_exponent": 0.6}, {"algorithm": "a2c_replay"},
+    {"priority_exponent": 0.9, "importance_exponent": 0.6, "reward_scale": 20.0}, {"algorithm": "a2c_replay"},
     {"algorithm": "a2c_replay", "replay_way": "episodes", "core": "gru"}, {"core": "mlp", "replay_way": "transitions"},
 ], ids=str)  # fmt: skip
 def test_so_does_one_with_priorities_and_one_of_actor_critic(tmp_path, options):
+    """Errors are above 1, what the highest priority is before any: new rows get that of the run."""
     runs = Runs(tmp_path, **{**REPLAY, "replay_ratio": 5.3, **options})
     runs.assert_equal(runs.stopped(at(192), at(480)))
 
@@ -201,6 +202,24 @@ def test_a_sync_run_that_was_stopped_is_the_one_that_never_was(tmp_path, core, e
 def test_two_workers_with_buffers_go_on_between_the_updates_of_one_segment(tmp_path):
     runs = Runs(tmp_path, **{**REPLAY, **SYNC, "replay_ratio": 20.0, "checkpoint_interval": 200})
     runs.assert_equal(runs.stopped(at(480)))
+
+
+def test_where_one_of_two_synchronous_workers_is_lost_both_begin_with_empty_buffers(tmp_path):
+    """Worker 1 was stopped while the run was saved. A row is a push here, and buffers are warm with 160 env steps in
+    both: there is no update before. Worker 0 with its old buffer would make some, of which worker 1 knows nothing."""
+    runs, path = Runs(tmp_path, **{**REPLAY, **SYNC, "log_interval": 32}), tmp_path / "parts" / "checkpoint.pt"
+    runs.execute(runs.new("parts"), at(480))
+    config, state = load_checkpoint(path)
+    state["workers"][1] = None
+    save_checkpoint(path, config, state)
+    summary, at_first = runs.execute(resumed_run(path.parent, envs.make_vector)), state["env_steps"]
+    updates = {row["global_step"] - at_first: row["losses/updates"] for row in rows(path.parent)}
+    assert summary["exit_code"] == 0 and [updates[32 * number] for number in range(1, 5)] == [0, 0, 0, 0]
+    assert sum(updates[step] for step in updates if step > 0) > 0
+    assert runs.said == [
+        f"going on from {at_first} env steps, not bit by bit: environments of worker 0, 1 begin their next episodes; "
+        "the buffer of worker 0, 1 is empty"
+    ]
 
 
 # --- verdicts and evaluations
@@ -246,6 +265,19 @@ def test_what_a_signal_cuts_short_is_played_by_the_run_that_goes_on(tmp_path, mo
         assert {**attempt, "seconds": 0} == {**other, "seconds": 0}
 
 
+@pytest.mark.parametrize("mode", ["serial", "sync"])
+def test_a_run_that_ends_when_it_is_solved_and_was_stopped_before_the_verdict_ends_there_too(tmp_path, mode):
+    def confirmed(run):
+        run.ledger.reward_threshold = run.reward_threshold = 5.0  # every episode is worth 8
+
+    runs = Runs(tmp_path, confirmed, **EVALUATED, stop_when_solved=True, **(SYNC if mode == "sync" else {}))
+    assert runs.whole["exit_reason"] == "solved" and runs.whole["env_steps"] < 4800
+    stop = during_evaluations(1, "evaluate")
+    runs.assert_equal(runs.stopped(stop, stop))
+    with pytest.raises(ValueError, match="the run is complete"):
+        resumed_run(tmp_path / "parts", envs.make_vector)
+
+
 def test_the_summary_of_a_run_stopped_before_a_verdict_says_so_and_the_resumed_one_has_it_once(tmp_path):
     runs = Runs(tmp_path, never_confirmed, **EVALUATED)
     stopped = runs.execute(runs.new("stopped"), during_evaluations(2, "evaluate"))
@@ -285,34 +317,53 @@ COMMAND = """
 import sys
 import envs
 from rl.config import Config
-from rl.train import new_run
+from rl.train import new_run, resumed_run
 
 if __name__ == "__main__":
-    options = eval(sys.argv[1])
-    run = new_run(Config(**options), envs.make_vector)
+    folder, options = sys.argv[1:]
+    run = new_run(Config(**eval(options)), envs.make_vector) if options else resumed_run(folder, envs.make_vector)
     sys.exit(run.execute()["exit_code"])
 """
 
 
-@pytest.mark.parametrize("mode", ["serial", "sync"])
-def test_a_run_killed_with_all_its_processes_goes_on_from_its_last_checkpoint_as_if_nothing_had_been(tmp_path, mode):
-    """Checkpoints every 320 env steps, the kill when the record has come past the second of them, wherever it is."""
-    options = {"checkpoint_interval": 320, "total_env_steps": 6400, **(SYNC if mode == "sync" else {})}
-    runs, folder = Runs(tmp_path, **options), tmp_path / "parts"
-    (tmp_path / "program.py").write_text(COMMAND)
-    words = [sys.executable, tmp_path / "program.py", repr({**runs.options, "run_dir": str(folder)})]
-    process = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True)
+def killed(program, folder, options):
+    """Start or resume a run and kill all its processes when it has saved itself twice; the env steps it is saved at."""
+    path, seen = folder / "checkpoint.pt", []
+    process = subprocess.Popen(
+        [sys.executable, program, folder, options], env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True
+    )
     try:
-        deadline = time.monotonic() + 60
-        while not (folder / "checkpoint.previous.pt").exists() and time.monotonic() < deadline:
+        before = path.stat().st_ino if path.exists() else None
+        while len(seen) < 2 and process.poll() is None:
+            now = path.stat().st_ino if path.exists() else None
+            if now not in (before, *seen):
+                seen.append(now)
             time.sleep(0.001)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert not (folder / "summary.json").exists()
-    run = resumed_run(folder, envs.make_vector)
-    assert 640 <= run.ledger.env_steps < 6400
-    runs.assert_equal(runs.execute(run))
+    return load_checkpoint(path)[1]["env_steps"]
+
+
+BUFFERS = {**REPLAY, **SYNC, "replay_ratio": 5.3, "priority_exponent": 0.9}
+
+
+@pytest.mark.parametrize("options", [
+    pytest.param({}, id="serial"), pytest.param(SYNC, id="sync"),
+    pytest.param(BUFFERS, id="sync with buffers", marks=pytest.mark.slow),
+])  # fmt: skip
+def test_a_run_killed_twice_with_all_its_processes_goes_on_from_its_checkpoints_as_if_nothing_had_been(
+    tmp_path, options
+):
+    """Checkpoints every 320 env steps, the kill when the second of them is there, wherever the run is then."""
+    runs = Runs(tmp_path, **{**options, "checkpoint_interval": 320, "total_env_steps": 4800})
+    (tmp_path / "program.py").write_text(COMMAND)
+    words = repr({**runs.options, "run_dir": str(tmp_path / "parts")})
+    at_first = killed(tmp_path / "program.py", tmp_path / "parts", words)
+    then = killed(tmp_path / "program.py", tmp_path / "parts", "")
+    assert 640 <= at_first <= then - 640 < 4800
+    runs.assert_equal(runs.execute(resumed_run(tmp_path / "parts", envs.make_vector)))
     assert nothing_is_said(runs)
 
 
@@ -356,6 +407,18 @@ def checkpoint_due_at_480(run):
 
 
 # --- what does not go on as if nothing had been
+
+
+def test_a_worker_that_has_moved_and_was_not_heard_of_does_not_go_on_from_where_it_stood_before(tmp_path):
+    """It would bring env steps that are counted already. One that has not moved stands where it stood."""
+    runs = Runs(tmp_path)
+    runs.execute(runs.new("parts"), at(480))
+    again = resumed_run(tmp_path / "parts", envs.make_vector)
+    again.checkpoint()
+    assert load_checkpoint(tmp_path / "parts" / "checkpoint.pt")[1]["workers"] != [None]
+    again.learner.push(None, 32, {}, [])
+    again.checkpoint()
+    assert load_checkpoint(tmp_path / "parts" / "checkpoint.pt")[1]["workers"] == [None]
 
 
 def test_environments_that_cannot_tell_where_they_stand_begin_their_next_episodes_and_one_line_says_so(tmp_path):

@@ -164,7 +164,7 @@ def of_episodes(experience: ReplayExperience) -> Measures:
     outputs, _ = agent.unroll(*_unrolled(rows, before))
     places = torch.from_numpy(numbers - begins), torch.arange(len(whole))
     true = AgentOutput(outputs.logits[places][None], outputs.values[places][None])
-    state = tuple(part[:, whole] for part in experience.state)
+    state = tuple(part[:, whole] for part in experience.state_read)
     carried, _ = agent.step(rows.observations[places], state, rows.is_first[places])
     training = AgentOutput(carried.logits[None], carried.values[None])
     found = gaps("true", training, true, config, (0,))
