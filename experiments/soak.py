@@ -107,7 +107,8 @@ def held_by(parent: int, seconds: float) -> list[dict[str, Any]]:
             status = Path(f"/proc/{pid}/status").read_text().splitlines()
             maps = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
             descriptors = len(os.listdir(f"/proc/{pid}/fd"))
-        except OSError:
+            [kilobytes] = [int(line.split()[1]) for line in status if line.startswith("RssAnon:")]
+        except (OSError, ValueError):
             continue  # it has just ended
         if pid == parent:
             name = "parent"
@@ -117,7 +118,6 @@ def held_by(parent: int, seconds: float) -> list[dict[str, Any]]:
             name = "W&B"
         else:
             continue  # the one that only waits to remove semaphores
-        [kilobytes] = [int(line.split()[1]) for line in status if line.startswith("RssAnon:")]
         shared = [entry[0].split("-") for entry in maps if len(entry) > 5 and entry[5].startswith("/dev/shm/")]
         rows.append({
             "process": name, "seconds": round(seconds, 1), "memory": kilobytes / 1024,

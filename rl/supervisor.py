@@ -155,7 +155,7 @@ class Supervisor:
         ended = worker.process.exitcode  # read before: what it said last is then heard
         for kind, payload in worker.heard(ended is not None):
             if kind == "ready":
-                worker.ready = True
+                worker.ready, worker.idle = True, 0.0  # how long it took is no sign of a hang
                 if self.started:
                     worker.let_go_on()
             elif kind == "state":
