@@ -76,8 +76,9 @@ def train(command: Command, folder: Path) -> tuple[int, list[dict[str, Any]]]:
     import time
 
     options = {
-        "mode": command.mode, "total_env_steps": 2**36, "max_seconds": 60 * command.minutes, "log_interval": 2**18,
-        "checkpoint_interval": 2**23, "wandb": "offline", "run_dir": folder,
+        "mode": command.mode, "max_seconds": 60 * command.minutes, "log_interval": 2**15, "checkpoint_interval": 2**23,
+        "wandb": "offline", "run_dir": folder,
+        "total_env_steps": round(6e7 * command.minutes) + 1,  # a million a second: more than there will be
     }  # fmt: skip
     words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     process = subprocess.Popen([sys.executable, "-m", "experiments.train", *words, "--no-anneal-learning-rate"])

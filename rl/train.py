@@ -371,7 +371,7 @@ class Run:
     def say_how_it_goes_on(self) -> None:
         """Say in one line what of a resumed run is not as if it had never stopped."""
         words = ["asynchronous workers do not repeat, nothing of the run is lost"] if not self.exact else []
-        if self.anew:
+        if self.anew and self.resumed_at:  # at 0 all begin as they would have
             words.append(f"environments of worker {', '.join(map(str, self.anew))} begin their next episodes")
         if words:
             self.notify(f"going on from {self.resumed_at} env steps, not bit by bit: {'; '.join(words)}")

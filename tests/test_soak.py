@@ -80,7 +80,7 @@ def test_too_few_samples_are_one_line():
 
 
 def test_what_a_process_holds_is_seen_from_outside():
-    """A child that opens three files, 64 KiB under /dev/shm and 50 MiB of memory of its own."""
+    """A child that opens three files, 64 KiB under /dev/shm, which is a fourth, and has 50 MiB of memory of its own."""
     code = """
 import mmap, os, sys
 name = f"/dev/shm/{os.getpid()}"
@@ -102,7 +102,7 @@ sys.stdin.read()
         ours, theirs = soak.held_by(os.getpid(), 3.0)[0], soak.held_by(child.pid, 3.0)[0]
         assert (ours["process"], theirs["process"]) == ("parent", "parent")
         assert "worker 0" in [row["process"] for row in soak.held_by(os.getpid(), 3.0)]
-        assert theirs["file descriptors"] == 3 + 3 and theirs["shared memory"] == 0.0625
+        assert theirs["file descriptors"] == 3 + 4 and theirs["shared memory"] == 0.0625
         assert 50 < theirs["memory"] < 70 and theirs["seconds"] == 3.0
     finally:
         child.communicate("")

@@ -136,9 +136,10 @@ def test_an_evaluation_in_training_does_not_disturb_the_one_that_confirms_a_cros
     evaluate_now, seen = run.evaluate_now, []
 
     def noting(*arguments):
-        run.learner.parameters += 1.0  # as workers that go on do
+        parameters = run.learner.parameters
+        parameters += 1.0  # as workers that go on do
         found = evaluate_now(*arguments)
-        run.learner.parameters -= 1.0
+        parameters -= 1.0
         if run.ledger.attempt_pending:
             seen.append(torch.equal(run.agent.parameters, torch.from_numpy(run.memory.candidate.parameters)))
         return found
@@ -176,13 +177,13 @@ def test_a_worker_that_fails_cuts_an_evaluation_in_training_short(tmp_path):
 
 
 def test_a_signal_cuts_an_evaluation_in_training_short(tmp_path):
-    """It comes with the row of 320 env steps; an evaluation is due at 352, which the last row, of 384, has passed."""
+    """It comes with the row of 320 env steps; an evaluation is due at 352, which is the end of the last row."""
     config = Config(**SMALL, eval_interval=352, run_dir=str(tmp_path / "run"))
     run = new_run(config, envs.make_vector)
     summary = run.execute(print, lambda row: run.note_signal(15) if row["global_step"] == 320 else None)
     record = rows(tmp_path / "run")
-    assert summary["exit_code"] == 143 and run.ledger.evaluates(320, 384)
-    assert [row["global_step"] for row in record] == [320, 384] and EVALUATIONS[0] not in record[1]
+    assert summary["exit_code"] == 143 and run.ledger.evaluates(320, 352)
+    assert [row["global_step"] for row in record] == [320, 352] and EVALUATIONS[0] not in record[1]
 
 
 def test_after_a_fault_nothing_is_evaluated_any_more(tmp_path):
