@@ -76,8 +76,9 @@ def train(command: Command, folder: Path) -> tuple[int, list[dict[str, Any]]]:
     import time
 
     options = {
-        "mode": command.mode, "total_env_steps": 2**36, "max_seconds": 60 * command.minutes, "log_interval": 2**18,
-        "checkpoint_interval": 2**23, "wandb": "offline", "run_dir": folder,
+        "mode": command.mode, "max_seconds": 60 * command.minutes, "log_interval": 2**15, "checkpoint_interval": 2**23,
+        "wandb": "offline", "run_dir": folder,
+        "total_env_steps": round(6e7 * command.minutes) + 1,  # a million a second: more than there will be
     }  # fmt: skip
     words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     process = subprocess.Popen([sys.executable, "-m", "experiments.train", *words, "--no-anneal-learning-rate"])
@@ -107,7 +108,8 @@ def held_by(parent: int, seconds: float) -> list[dict[str, Any]]:
             status = Path(f"/proc/{pid}/status").read_text().splitlines()
             maps = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
             descriptors = len(os.listdir(f"/proc/{pid}/fd"))
-        except OSError:
+            [kilobytes] = [int(line.split()[1]) for line in status if line.startswith("RssAnon:")]
+        except (OSError, ValueError):
             continue  # it has just ended
         if pid == parent:
             name = "parent"
@@ -117,7 +119,6 @@ def held_by(parent: int, seconds: float) -> list[dict[str, Any]]:
             name = "W&B"
         else:
             continue  # the one that only waits to remove semaphores
-        [kilobytes] = [int(line.split()[1]) for line in status if line.startswith("RssAnon:")]
         shared = [entry[0].split("-") for entry in maps if len(entry) > 5 and entry[5].startswith("/dev/shm/")]
         rows.append({
             "process": name, "seconds": round(seconds, 1), "memory": kilobytes / 1024,

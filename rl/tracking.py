@@ -12,10 +12,13 @@ import multiprocessing.util
 import os
 import platform
 import queue
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -265,20 +268,26 @@ def leave(exit_code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if _abandoned:
-        multiprocessing.util._exit_function()  # the part of the farewell that removes semaphores
+        multiprocessing.util._exit_function()  # the parts of the farewell that remove semaphores
+        weakref.finalize._exitfunc()  # and temporary folders
         end_wandb_service()
         os._exit(exit_code)
     sys.exit(exit_code)
 
 
 def end_wandb_service() -> None:
-    """Kill W&B's own process, a child of this one: it ends with us by itself, unless it hangs or was stopped."""
+    """Kill W&B's own process, a child of this one: it ends with us by itself, unless it hangs or was stopped.
+
+    The folder of its socket is removed too, also that of one that somebody else has killed.
+    """
     for stat in Path("/proc").glob("[0-9]*/stat"):  # where there is no /proc it is left to itself
         with contextlib.suppress(OSError, ValueError):
             pid, _, rest = stat.read_text().partition(" (")
             name, _, rest = rest.rpartition(") ")
             if name == "wandb-core" and int(rest.split()[1]) == os.getpid():
                 os.kill(int(pid), signal.SIGKILL)
+    for folder in Path(tempfile.gettempdir()).glob(f"wandb-{os.getpid()}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -383,9 +383,10 @@ class Run:
     def say_how_it_goes_on(self) -> None:
         """Say in one line what of a resumed run is not as if it had never stopped."""
         words = ["asynchronous workers do not repeat, nothing of the run is lost"] if not self.exact else []
-        if self.anew:
+        if self.anew and self.resumed_at:  # at 0 all begin as they would have
             words.append(f"environments of worker {in_words(self.anew)} begin their next episodes")
-        if self.config.replays and (empty := [rank for rank, one in enumerate(self.standing) if one is None]):
+        empty = [rank for rank, saved in enumerate(self.standing) if saved is None]
+        if self.config.replays and self.resumed_at and empty:
             words.append(f"the buffer of worker {in_words(empty)} is empty")
         if words:
             self.notify(f"going on from {self.resumed_at} env steps, not bit by bit: {'; '.join(words)}")

@@ -16,7 +16,7 @@ def one_thread():
 @pytest.fixture(autouse=True)
 def no_test_hangs(request):
     """A run that waits for ever is a red test and not a silent one."""
-    seconds = 600 if request.node.get_closest_marker("slow") else 300  # where others use the machine, too
+    seconds = 1200 if request.node.get_closest_marker("slow") else 300  # a tenth of that where nothing else runs
 
     def too_long(_number, _frame):
         raise TimeoutError(f"the test took more than {seconds} s")

@@ -68,6 +68,7 @@ def test_a_crash_while_saving_leaves_the_old_checkpoint_as_it_was(tmp_path, monk
             patch.setattr(place, crash)
             save_checkpoint(path, Config(), {"env_steps": 2})
         assert path.read_bytes() == before and load_checkpoint(path)[1]["env_steps"] == 1
+        assert os.listdir(tmp_path) == ["checkpoint.pt"]
     save_checkpoint(path, Config(), {"env_steps": 2})
     assert load_checkpoint(path)[1]["env_steps"] == 2
     assert (tmp_path / "checkpoint.previous.pt").read_bytes() == before

@@ -2,13 +2,16 @@
 
 A run that is hurt ends in time and names the cause, or goes on; no process and no shared memory of it is left; its
 record is whole to the last interval; what it counts adds up; and `--resume` goes on from there to the end, with no
-step lost or twice. `TRIALS=500 SEED=2 make test-all` makes other trials than the 100 of seed 1; each draws its run,
-fault and moment from the seed and its number, but what a run is at in that moment hangs on the machine.
+step lost or twice: in sync and serial mode with the very rows of a run that was never hurt. `TRIALS=500 SEED=2 make
+test-all` makes other trials than the 100 of seed 1; each draws its run, fault and moment from the seed and its number,
+but what a run is at in that moment hangs on the machine.
 """
 
 import collections
 import contextlib
+import functools
 import json
+import math
 import os
 import random
 import re
@@ -24,7 +27,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from test_processes import ROOT, Program, left_of, shared_memory
+from test_processes import ROOT, Program, arguments, execute, left_of, shared_memory
 
 import envs
 from experiments.records import read_run
@@ -34,13 +37,14 @@ from rl.train import new_run, resumed_run
 
 TRIALS, SEED = int(os.environ.get("TRIALS", 100)), int(os.environ.get("SEED", 1))
 WORKERS, BATCH, LENGTH = 2, 2, 2
-SECONDS = 2.5  # of training in a run, its continuation included
+SECONDS = 2.0  # of training in most runs
 TINY = {  # short segments, so that a large share of the time is pushes
-    "env": "faulty_envs:Faulty-v0", "workers": WORKERS, "envs_per_worker": BATCH, "segment_length": LENGTH,
-    "hidden_size": 32, "torso_size": 32, "total_env_steps": 10_000_000, "max_seconds": SECONDS, "log_interval": 64,
-    "checkpoint_interval": 1000, "eval_episodes": 2, "worker_timeout": 20,
+    "env": "MaskedVelocityCartPole-v1", "workers": WORKERS, "envs_per_worker": BATCH, "segment_length": LENGTH,
+    "hidden_size": 32, "torso_size": 32, "total_env_steps": 10_000_000, "log_interval": 64,
+    "checkpoint_interval": 256, "eval_episodes": 2, "worker_timeout": 20,
 }  # fmt: skip
 FOR_GOOD, THEN_KILLED, THEN_ON = "stopped for good", "stopped, then killed", "stopped, then continued"
+FILES = {"config.json", "metrics.jsonl", "summary.json", "checkpoint.pt", "checkpoint.previous.pt", "wandb"}
 REPLACED = "another one takes its place, 0 more may follow"
 
 
@@ -65,6 +69,7 @@ KINDS = [
     *[Kind("environment", action) for action in
       ("raises", "exits", "leaves", "nan_reward", "nan_observation", "hangs", "slow")],
 ]  # fmt: skip
+NOT_FINITE = r"worker 1 failed:.*FloatingPointError: the (advantages are not finite|loss is nan)"  # sync sees it first
 CAUSES = {
     ("worker", "SIGKILL"): r"worker \d was killed by SIGKILL",
     ("worker", THEN_KILLED): r"worker \d was killed by SIGKILL",
@@ -72,8 +77,8 @@ CAUSES = {
     ("environment", "raises"): r"worker 1 failed:.*RuntimeError: the pole fell on my foot",
     ("environment", "exits"): r"worker 1 failed:.*SystemExit: bye",
     ("environment", "leaves"): r"worker 1 ended early: exit code 0",
-    ("environment", "nan_reward"): r"worker 1 failed:.*FloatingPointError: the advantages are not finite",
-    ("environment", "nan_observation"): r"worker 1 failed:.*FloatingPointError: the loss is nan",
+    ("environment", "nan_reward"): NOT_FINITE,
+    ("environment", "nan_observation"): NOT_FINITE,
     ("environment", "hangs"): r"worker 1 made no progress for 2 s \(--worker-timeout\), at File .*faulty_envs\.py",
 }
 
@@ -98,6 +103,11 @@ class Plan(NamedTuple):
         return CAUSES.get(self.kind[:2], "")
 
     @property
+    def seconds(self):
+        """Of training, its continuation included: a hang is to be found before the others have come to the end."""
+        return SECONDS + 3 * (self.kind.action in (FOR_GOOD, "hangs") and self.kind.target != "wandb")
+
+    @property
     def code(self):
         """The exit code."""
         if self.kind.target == "parent" and self.kind.action in ("SIGKILL", THEN_KILLED):
@@ -108,12 +118,16 @@ class Plan(NamedTuple):
 
     def options(self, folder):
         """Of the command line."""
-        options = {**TINY, "mode": self.mode, "run_dir": folder / "run", "restart_workers": int(self.restart)}
+        options = {**TINY, "mode": self.mode, "run_dir": folder / "run", "restart_workers": int(self.restart),
+                   "max_seconds": self.seconds}  # fmt: skip
+        if self.mode == "serial":
+            options["workers"] = 1
         options["wandb"] = "offline" if self.kind.target in ("wandb", "everyone", "parent") else "disabled"
         if self.kind.action in (FOR_GOOD, "hangs") or self.kind in (Kind("everyone", THEN_ON), Kind("parent", THEN_ON)):
             options["worker_timeout"] = 2  # the last two stand still for longer, which is no fault of a worker
         words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         if self.kind.target == "environment":
+            words.append("--env=faulty_envs:Faulty-v0")
             given = {"fault": self.kind.action, "at": self.at, "folder": folder, "once": True}
             words += [f"--env-arg={name}={value}" for name, value in given.items()]
         return words
@@ -124,24 +138,27 @@ def plan(number):
     order = list(KINDS)
     random.Random(f"{SEED} order {number // len(KINDS)}").shuffle(order)
     kind, dice = order[number % len(KINDS)], random.Random(f"{SEED} trial {number}")
-    mode = dice.choice(["async", "sync"])
+    mode = dice.choice(["async", "sync", "serial"] if kind.target == "parent" else ["async", "sync"])
     restart = mode == "async" and kind[:2] in CAUSES and dice.random() < 0.5
     starting = kind.target in ("worker", "parent", "everyone") and not kind.in_push and kind.action != FOR_GOOD
-    starting = starting and dice.random() < 0.2
+    starting = starting and mode != "serial" and dice.random() < 0.2
     pause = dice.uniform(0.1, 0.8) if kind.target == "worker" else dice.uniform(0.1, 3.0)
-    return Plan(kind, mode, restart, starting, dice.uniform(0, 1.2), pause, dice.randrange(10, 800))
+    return Plan(kind, mode, restart, starting, dice.uniform(0, 0.4 * SECONDS), pause, dice.randrange(10, 400))
 
 
 class Training(Program):
     """The command line in a process group of its own; everything it starts carries a mark."""
 
-    def __init__(self, folder, words):
+    def __init__(self, folder, words, temporary):
         self.folder, self.mark, self.began = folder, uuid.uuid4().hex, time.monotonic()
+        self.temporary = temporary
+        temporary.mkdir(exist_ok=True)
         self.stderr = open(folder.with_suffix(f".stderr-{self.mark}"), "w+")  # noqa: SIM115  a pipe could fill up
         self.process = subprocess.Popen(
             [sys.executable, "-m", "experiments.train", *words], cwd=ROOT, stdout=subprocess.DEVNULL,
             stderr=self.stderr, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "tests"), "MARK": self.mark, "COLUMNS": "1000"},
+            env={**os.environ, "PYTHONPATH": str(ROOT / "tests"), "MARK": self.mark, "COLUMNS": "1000",
+                 "TMPDIR": str(temporary)},
         )  # fmt: skip
 
     def ended(self):
@@ -191,18 +208,23 @@ def holds_lock(pid):
 def stop(pid):
     """Stop a process, and return when it stands still."""
     os.kill(pid, signal.SIGSTOP)
-    while state_of(pid) not in ("T", "Z", "X", ""):
+    while state_of(pid) != "T":
+        if state_of(pid) in ("Z", "X", ""):
+            raise ProcessLookupError
         time.sleep(0.0005)
 
 
 def stop_in_push(pid, dice):
-    """Stop a process while it holds the learner's lock: whether one of 500 moments was of that kind."""
-    for _ in range(500):
+    """Stop a process while it holds the learner's lock: whether that came about within a second."""
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        if not holds_lock(pid):
+            continue
+        time.sleep(dice.uniform(0, 0.0002))
         stop(pid)
         if holds_lock(pid):
             return True
         os.kill(pid, signal.SIGCONT)
-        time.sleep(dice.uniform(0.0, 0.004))
     return False
 
 
@@ -231,6 +253,7 @@ def hurt(training, plan, dice):
                 time.sleep(0.02)
         else:
             send(pid, signal.SIGSTOP)
+            stop(pid)  # it stands still, and did not end a moment before
             if action != FOR_GOOD:
                 time.sleep(plan.pause)
                 send(pid, signal.SIGCONT if action == THEN_ON else signal.SIGKILL)
@@ -240,12 +263,13 @@ def hurt(training, plan, dice):
 
 
 def check_record(folder, summary):
-    """Every row whole, env steps rising; and if the run has told how it ended, no update missing and none twice."""
+    """Every row whole and of numbers, env steps rising; and if the run has told how it ended, no update missing and
+    none twice."""
     rows = read_run(folder).rows
     steps = [row["global_step"] for row in rows]
     assert steps == sorted(set(steps))
     for line in (folder / "metrics.jsonl").read_text().splitlines() if rows else []:
-        json.loads(line)
+        assert all(math.isfinite(value) for value in json.loads(line).values())
     if summary:
         assert sum(row["losses/updates"] for row in rows) == summary["updates"] == sum(summary["staleness"])
         assert (steps[-1] if steps else 0) == summary["env_steps"]
@@ -260,57 +284,97 @@ def check_checkpoint(folder, mode):
     return state
 
 
+def check_repeats(folder, whole, env_steps=math.inf):
+    """So many env steps of a record are those of a run that was never hurt; its last row may have been cut short."""
+    rows = [row for row in untimed(folder) if row["global_step"] <= env_steps][:-1]
+    for row, expected in zip(rows, whole, strict=False):  # it may be the longer one
+        assert row == expected
+
+
 def check_ended(training, memory, slowness):
-    """No process and no shared memory of it is left."""
+    """No process, no shared memory and no temporary file of it is left."""
     training.seconds_until_all_are_gone(limit=3 * slowness)
     deadline = time.monotonic() + 3 * slowness  # where the parent was killed, another process removes its semaphores
     while left := left_of(memory):
         assert time.monotonic() < deadline, f"shared memory left: {left}"
         time.sleep(0.05)
+    names = [path.name for path in training.temporary.iterdir()]
+    if training.process.returncode == -signal.SIGKILL:  # then nobody can remove what W&B has put there
+        names = [name for name in names if not name.endswith(("wandb-media", "wandb-artifacts"))]
+    assert not names, f"temporary files left: {names}"
 
 
-RESULTS = collections.defaultdict(list)  # of a kind: (survived, seconds to exit or None, whether in a push)
+class Result:
+    """Of a run that was hurt."""
+
+    survived = in_push = exact = False  # exact: all its rows are those of a run that was never hurt, bit by bit
+    seconds = None  # from then on to its end; None: it went on
 
 
 @pytest.fixture(scope="module")
 def table(say_at_the_end):
     """Says at the end how many trials there were of each kind, and how long a run took to end from its fault on."""
-    yield RESULTS
-    results = [result for of_kind in RESULTS.values() for result in of_kind]
-    lines = [f"seed {SEED}: {sum(survived for survived, *_ in results)} of {len(results)} runs survived, "
-             f"{sum(in_push for *_, in_push in results)} were hurt while holding the lock"]  # fmt: skip
-    for kind, of_kind in sorted(RESULTS.items()):
-        seconds = [value for _, value, _ in of_kind if value is not None]
+    of_kinds = collections.defaultdict(list)
+    yield of_kinds
+    results = [result for of_kind in of_kinds.values() for result in of_kind]
+    count = {name: sum(getattr(result, name) for result in results) for name in ("survived", "in_push", "exact")}
+    lines = [f"seed {SEED}: {count['survived']} of {len(results)} runs that were hurt survived, {count['exact']} were "
+             f"a whole run bit by bit, {count['in_push']} were hurt while holding the lock"]  # fmt: skip
+    for kind, of_kind in sorted(of_kinds.items()):
+        seconds = [result.seconds for result in of_kind if result.seconds is not None]
         times = f", ended after {statistics.median(seconds):.1f} s (at most {max(seconds):.1f})" if seconds else ""
-        lines.append(f"  {kind}: {sum(survived for survived, *_ in of_kind)} of {len(of_kind)}{times}")
+        lines.append(f"  {kind}: {sum(result.survived for result in of_kind)} of {len(of_kind)}{times}")
     say_at_the_end("\n".join(lines))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Rows of a run that was never hurt, three times as long, by mode; none where each run has others."""
+
+    @functools.cache
+    def rows(mode):
+        folder = tmp_path_factory.mktemp(mode)
+        trial = Plan(Kind("nobody", ""), mode, False, False, 0, 0, 0)
+        training = Training(folder / "run", [*trial.options(folder), f"--max-seconds={3 * SECONDS}"], folder / "tmp")
+        try:
+            assert training.process.wait(240) == 0, training.said()
+        finally:
+            training.end()
+        return untimed(folder / "run")[:-1]
+
+    return lambda mode: [] if mode == "async" else rows(mode)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(TRIALS), ids=lambda number: f"{SEED}-{number}-{plan(number)}")
-def test_a_run_that_is_hurt_keeps_its_promise(tmp_path, table, number):
+def test_a_run_that_is_hurt_keeps_its_promise(tmp_path, table, whole, record_property, number):
     trial, dice = plan(number), random.Random(f"{SEED} moment {number}")
-    for attempt in range(3):  # it may have ended before it could be hurt
+    for attempt in range(4):  # it may have ended before it could be hurt
         folder = tmp_path / str(attempt)
         folder.mkdir()
-        training = Training(folder / "run", trial.options(folder))
+        training = Training(folder / "run", trial.options(folder), folder / "tmp")
         resumed = None
         try:
             found = hurt_and_watch(training, trial, dice)
             if found is None:
                 trial = trial._replace(delay=trial.delay / 2, at=trial.at // 2)
                 continue
-            seconds, inside, slowness = found
-            result = [False, seconds, inside]
+            result = Result()
             table[str(trial.kind)].append(result)
+            result.seconds, result.in_push, slowness = found
+            for name in ("seconds", "in_push"):
+                record_property(name, getattr(result, name))
+            rows = [] if trial.kind.target == "environment" else whole(trial.mode)
+            check_repeats(training.folder, rows)
             resumed = go_on(training, trial, slowness)
-            result[0] = True
+            result.exact = bool(rows) and check_exact(training.folder, trial, resumed, rows)
+            result.survived = True
             return
         finally:
             for program in (training, resumed):
                 if program:
                     program.end()
-    pytest.fail(f"three runs ended before they could be hurt: {trial}")
+    pytest.fail(f"four runs ended before they could be hurt: {trial}")
 
 
 def hurt_and_watch(training, trial, dice):
@@ -332,7 +396,8 @@ def hurt_and_watch(training, trial, dice):
         pytest.fail(f"it did not end\n{training.said()}")
     seconds, said = time.monotonic() - moment, training.said()
     summary = json.loads((training.folder / "summary.json").read_text()) if code >= 0 else None
-    if code == 0 != trial.code and summary["seconds"] >= SECONDS and trial.kind.target != "environment":
+    came_late = code == 0 or trial.restart  # nobody takes a place then
+    if code != trial.code and came_late and summary["seconds"] >= trial.seconds:
         return None  # it had trained to its end
     assert code == trial.code, said
     assert training.lines()[: len(before)] == before
@@ -343,10 +408,13 @@ def hurt_and_watch(training, trial, dice):
         assert (REPLACED in said) == trial.restart, said
     elif code > 0:
         assert summary["exit_reason"] == trial.kind.action
+    elif trial.kind.target == "wandb" and trial.kind.action != THEN_ON:
+        assert re.search(r"W&B (stopped \(|did not end in time)", said), said
     if code >= 0:
-        assert summary["exit_code"] == code and not list(training.folder.glob("*.tmp"))
+        assert summary["exit_code"] == code and set(os.listdir(training.folder)) <= FILES
     if code != 0:
-        assert seconds < (8 + 2 * (trial.kind.action in (FOR_GOOD, "hangs"))) * slowness
+        hangs, mirrored = trial.kind.action in (FOR_GOOD, "hangs"), code > 1  # W&B may take its time after a signal
+        assert seconds < (8 + 2 * hangs + 20 * mirrored) * slowness
     check_ended(training, memory, slowness)
     check_record(training.folder, summary)
     return seconds if code != 0 else None, inside, slowness
@@ -362,9 +430,10 @@ def go_on(training, trial, slowness):
         state = check_checkpoint(folder, trial.mode)
         if trial.code == 0:
             return None
-        if state["ledger"]["seconds"] >= SECONDS:
+        trained = state["ledger"]["seconds"] >= trial.seconds
+        if trained and not state["ledger"]["pending"]:
             words = "the run is complete"
-    resumed = Training(folder, ["--resume", str(folder)])
+    resumed = Training(folder, ["--resume", str(folder)], training.temporary)
     try:
         code = resumed.process.wait(60 * slowness)
     except subprocess.TimeoutExpired:
@@ -375,11 +444,31 @@ def go_on(training, trial, slowness):
         return resumed
     assert code == 0 and "Traceback" not in said, said
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["updates"] > state["ledger"]["arrays"]["updates"][0]
+    assert trained or summary["updates"] > state["ledger"]["arrays"]["updates"][0]
+    assert set(os.listdir(folder)) <= FILES
     check_ended(resumed, set(), slowness)
     check_record(folder, summary)
     check_checkpoint(folder, trial.mode)
     return resumed
+
+
+def check_exact(folder, trial, resumed, whole):
+    """Whether a run went on to its end as if it had never been hurt: it says so where not, which is where a worker
+    could not tell any more where it stood."""
+    said = resumed.said() if resumed else ""
+    anew = re.search(r"going on from (\d+) env steps, not bit by bit", said)
+    check_repeats(folder, whole, int(anew[1]) if anew else math.inf)
+    assert not anew or trial.kind.target == "worker", said
+    return not anew and not re.search("no checkpoint|is complete", said)
+
+
+def test_a_worker_that_takes_anothers_place_may_start_up_for_longer_than_it_may_hang(tmp_path):
+    """It imports torch for longer than a second: that was counted as a second without progress when it was ready."""
+    given = arguments(fault="raises", at=100, folder=tmp_path, once=True)
+    limits = {"worker_timeout": 1.0, "restart_workers": 1, "total_env_steps": 4000}
+    summary, said, _ = execute(tmp_path / "run", *given, **limits)
+    assert said.endswith(REPLACED) and "no progress" not in said
+    assert (summary["exit_code"], summary["restarts"]) == (0, 1)
 
 
 # --- a disk that is full, a folder that cannot be written
@@ -477,10 +566,11 @@ def test_a_disk_that_is_full_at_the_start_is_one_line_and_the_folder_can_be_used
 
 
 @pytest.mark.parametrize("mode", ["async", "sync"])
-def test_a_disk_that_fills_up_under_workers_and_wandb_ends_the_program_in_time(disk, mode):
+def test_a_disk_that_fills_up_under_workers_and_wandb_ends_the_program_in_time(disk, tmp_path, mode):
     folder = disk / "run"
     options = {**TINY, "mode": mode, "wandb": "offline", "run_dir": folder, "max_seconds": 60}
-    training = Training(folder, [f"--{name.replace('_', '-')}={value}" for name, value in options.items()])
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    training = Training(folder, words, tmp_path / "tmp")
     try:
         training.wait_until(lambda: (folder / "checkpoint.previous.pt").exists(), seconds=80)
         memory, moment = training.memory(), time.monotonic()

@@ -91,22 +91,23 @@ def assert_previous_is_named(path, line):
     assert load_checkpoint(older)[1]["env_steps"] == 16
 
 
-def test_a_checkpoint_cut_at_any_length_is_one_line_that_names_the_one_before_it(checkpoint):
+def test_a_checkpoint_cut_at_every_fifth_length_is_one_line_that_names_the_one_before_it(checkpoint):
     whole = checkpoint.read_bytes()
     assert refusal(load_checkpoint, checkpoint) is None
-    for length in range(len(whole)):
+    for length in range(0, len(whole), 5):
         checkpoint.write_bytes(whole[:length])
         line = refusal(load_checkpoint, checkpoint)
         assert line and "not a readable checkpoint (" in line, length
     assert_previous_is_named(checkpoint, line)
 
 
-def test_a_wrong_byte_anywhere_in_a_checkpoint_is_found_or_changes_nothing(checkpoint):
-    """torch writes checksums and does not compare them: a parameter would silently be another number."""
+def test_a_wrong_byte_in_a_checkpoint_is_found_or_changes_nothing(checkpoint):
+    """Every third byte: torch writes checksums and does not compare them, so that a parameter would silently be another
+    number."""
     whole = checkpoint.read_bytes()
     config, state = load_checkpoint(checkpoint)
     lines = []
-    for position in range(len(whole)):
+    for position in range(0, len(whole), 3):
         damaged = bytearray(whole)
         damaged[position] ^= 1 << position % 8
         checkpoint.write_bytes(damaged)
@@ -116,7 +117,7 @@ def test_a_wrong_byte_anywhere_in_a_checkpoint_is_found_or_changes_nothing(check
         found, found_state = load_checkpoint(checkpoint)
         assert found == config and found_state["env_steps"] == 32, position
         assert torch.equal(found_state["learner"]["parameters"], state["learner"]["parameters"]), position
-    assert len(lines) > len(whole) / 2  # what is left is padding, and what a reader of zip files skips
+    assert len(lines) > len(whole) / 3 / 2  # what is left is padding, and what a reader of zip files skips
     assert_previous_is_named(checkpoint, lines[0])
 
 
@@ -150,7 +151,7 @@ def test_another_format_or_config_is_one_line_that_names_the_one_before_it(check
 
 
 @pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")
-@fuzz(150)
+@fuzz(60)
 @given(st.data())
 def test_a_state_with_something_else_in_any_place_is_one_line_or_goes_on(tmp_path, run_folder, data):
     """Parts of a real checkpoint are taken away, or are something else: nothing but a ValueError, before training."""
@@ -337,8 +338,9 @@ def test_what_a_resumed_run_keeps_of_any_record_are_rows_up_to_its_checkpoint(tm
     assert path.read_text().splitlines() == kept
 
 
+@pytest.mark.slow
 def test_a_damaged_file_of_wandb_is_one_line_or_the_rows_before_the_damage(tmp_path, wandb_run):
-    """A wrong byte in each of 12 places, and an end too early: what is read is the beginning of what was logged."""
+    """A wrong byte in each of 12 places, and an end too early: what is read is a part of what was logged."""
     [source] = wandb_run.glob("run-*.wandb")
     whole, logged = source.read_bytes(), read_run(wandb_run).rows
     assert len(logged) == 10
@@ -348,10 +350,11 @@ def test_a_damaged_file_of_wandb_is_one_line_or_the_rows_before_the_damage(tmp_p
         damaged[position] ^= 0x55
         for content in (bytes(damaged), whole[:position]):
             (tmp_path / source.name).write_bytes(content)
-            if not refusal(read_run, tmp_path):
-                rows = read_run(tmp_path).rows
-                assert [row for row in logged if row in rows] == rows  # some may be missing, none is another
-                lengths.append(len(rows))
+            found = []
+            if not refusal(lambda found=found: found.append(read_run(tmp_path))):
+                [run] = found
+                assert [row for row in logged if row in run.rows] == run.rows  # some may be missing, none is another
+                lengths.append(len(run.rows))
     assert lengths and min(lengths) < 10
 
 
@@ -363,7 +366,7 @@ def wandb_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wandb") / "run"
     options = {**SMALL, "wandb": "offline", "run_dir": folder}
     words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    subprocess.run([sys.executable, "-m", "experiments.train", *words], check=True, capture_output=True, timeout=80)
+    subprocess.run([sys.executable, "-m", "experiments.train", *words], check=True, capture_output=True, timeout=240)
     [found] = (folder / "wandb").glob("offline-run-*")
     return found
 

@@ -27,7 +27,7 @@ def program(name, *words, code=0, **environment):
     own = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
     ended = subprocess.run(
         [sys.executable, "-m", f"experiments.{name}", *map(str, words)], env=own | environment,
-        cwd=ROOT, capture_output=True, text=True, timeout=80,
+        cwd=ROOT, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert ended.returncode == code, ended.stderr
     return ended.stdout if code == 0 else ended.stderr

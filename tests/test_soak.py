@@ -1,16 +1,17 @@
 """The soak: what counts as growth, on samples made by hand, and that it looks at every process of a real run."""
 
 import csv
+import json
 import os
+import signal
 import subprocess
 import sys
-from pathlib import Path
+import time
 
 import pytest
+from test_processes import ROOT, Program, left_of, shared_memory
 
 from experiments import soak
-
-ROOT = Path(__file__).parents[1]
 
 
 def samples(process="parent", memory=lambda hours: 100.0, shared=lambda hours: 8.0, descriptors=lambda hours: 20):
@@ -80,7 +81,7 @@ def test_too_few_samples_are_one_line():
 
 
 def test_what_a_process_holds_is_seen_from_outside():
-    """A child that opens three files, 64 KiB under /dev/shm and 50 MiB of memory of its own."""
+    """A child that opens three files, 64 KiB under /dev/shm, which is a fourth, and has 50 MiB of memory of its own."""
     code = """
 import mmap, os, sys
 name = f"/dev/shm/{os.getpid()}"
@@ -102,7 +103,7 @@ sys.stdin.read()
         ours, theirs = soak.held_by(os.getpid(), 3.0)[0], soak.held_by(child.pid, 3.0)[0]
         assert (ours["process"], theirs["process"]) == ("parent", "parent")
         assert "worker 0" in [row["process"] for row in soak.held_by(os.getpid(), 3.0)]
-        assert theirs["file descriptors"] == 3 + 3 and theirs["shared memory"] == 0.0625
+        assert theirs["file descriptors"] == 3 + 4 and theirs["shared memory"] == 0.0625
         assert 50 < theirs["memory"] < 70 and theirs["seconds"] == 3.0
     finally:
         child.communicate("")
@@ -129,7 +130,7 @@ def test_a_short_soak_looks_at_parent_workers_and_wandb_and_writes_its_page(tmp_
     """15 seconds; so short a time may be judged either way."""
     ended = subprocess.run(
         [sys.executable, "-m", "experiments.soak", "--minutes=0.25", "--every=0.5", f"--out={tmp_path / 'soak'}"],
-        cwd=ROOT, capture_output=True, text=True, timeout=300,
+        cwd=ROOT, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert ended.returncode in (0, 1), ended.stderr
     page = (tmp_path / "soak" / "soak.md").read_text()
@@ -140,3 +141,42 @@ def test_a_short_soak_looks_at_parent_workers_and_wandb_and_writes_its_page(tmp_
         found = list(csv.DictReader(file))
     assert {row["process"] for row in found} == {"parent", "worker 0", "worker 1", "W&B"}
     assert (ended.returncode == 1) == ("not flat: " in ended.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["async", "sync"])
+def test_between_updates_100_and_1100_no_process_grows_and_nothing_is_left_under_dev_shm(tmp_path, mode):
+    """A row and 32 env steps (sync: 64) an update, and a checkpoint every 50: 2 MiB in 1000 updates would be 2 GiB in a
+    million. pytorch/pytorch#13246: memory that grows until the run is killed."""
+    steps = 64 if mode == "sync" else 32
+    program = Program(tmp_path / "run", mode=mode, log_interval=steps, checkpoint_interval=50 * steps)
+    try:
+        first, last = (held_at(program, updates * steps) for updates in (100, 1100))
+        memory = shared_memory(program.process.pid)
+        program.process.send_signal(signal.SIGTERM)
+        assert program.process.wait(60) == 128 + signal.SIGTERM and not left_of(memory)
+    finally:
+        program.end()
+    assert list(first) == list(last) == ["parent", "worker 0", "worker 1"]
+    for name, before in first.items():
+        after = last[name]
+        assert after["file descriptors"] == before["file descriptors"]
+        assert after["shared memory"] == before["shared memory"]
+        assert after["memory"] < before["memory"] + 2
+
+
+def held_at(program, env_steps):
+    """What the processes of a run hold when it has made so many env steps, by name: the least of five looks, since a
+    checkpoint may be open."""
+    program.wait_until(lambda: program.has_rows() and last_step(program) >= env_steps, seconds=240)
+    looks = []
+    for _ in range(5):
+        looks.append({row.pop("process"): row for row in soak.held_by(program.process.pid, 0.0)})
+        time.sleep(0.05)
+    return {name: {thing: min(look[name][thing] for look in looks) for thing in row} for name, row in looks[0].items()}
+
+
+def last_step(program):
+    """The env steps of the last row that is whole."""
+    lines = (program.folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+    return max((json.loads(line)["global_step"] for line in lines if line.endswith("\n")), default=0)
