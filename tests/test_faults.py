@@ -472,6 +472,18 @@ def test_a_worker_that_takes_anothers_place_may_start_up_for_longer_than_it_may_
     assert (summary["exit_code"], summary["restarts"]) == (0, 1)
 
 
+def test_ctrl_c_is_kept_from_the_first_worker_of_a_program_too(tmp_path):
+    """Python starts a process that removes semaphores together with the first worker, and lets SIGINT and SIGTERM
+    through again where it did: that worker ended the run with a KeyboardInterrupt."""
+    program = Program(tmp_path / "run", "--env-arg=fault=probe", f"--env-arg=folder={tmp_path}", total_env_steps=64)
+    try:
+        assert program.process.wait(200) == 0, program.said()
+    finally:
+        program.end()
+    for rank in (0, 1):
+        assert json.loads((tmp_path / f"worker {rank}.json").read_text())["sigint_blocked"]
+
+
 # --- a disk that is full, a folder that cannot be written
 
 
