@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from typing import Any
 
 from rl.memory import SPAWN, WorkerSigns
@@ -38,6 +39,7 @@ class Worker:
         self.process = SPAWN.Process(
             target=run_worker, args=(rank, *arguments, theirs), name=f"worker {rank}", daemon=True
         )
+        resource_tracker.ensure_running()  # it lets both signals through when it starts its own process
         with sigint_blocked(signal.SIGTERM):  # inherited: both may be sent to all processes, the parent answers
             self.process.start()
         theirs.close()

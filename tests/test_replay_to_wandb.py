@@ -80,7 +80,8 @@ def test_a_run_that_was_killed_in_the_middle_of_a_row_is_replayed_up_to_it(whole
     said = program("replay_to_wandb", cut, "--wandb", "offline", "--wandb-project", "other")
     assert said == f"9 rows of {cut} are in {cut}/wandb\n"
     again = mirrored(cut)
-    assert again.rows == read_run(whole).rows[:9] and again.summary["exit_reason"] == "killed"
+    assert again.rows == read_run(whole).rows[:9]
+    assert (again.summary["exit_reason"], again.summary["exit_code"]) == ("killed", 1)
     assert described(cut)["project"] == "other"
 
 
