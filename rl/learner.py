@@ -19,7 +19,7 @@ from rl.config import Config
 from rl.ledger import Ledger
 from rl.memory import LearnerMemory, cores
 
-LOOKS = 20_000  # at a gate: some 2 ms, where measured waits were 0.3 to 0.7 ms on average
+LOOKS = 2_000  # at a gate: some 2 ms, where measured waits were 0.3 to 0.7 ms on average
 STATE = ("parameters", "moment1", "moment2", "step")
 
 
@@ -254,7 +254,7 @@ class SyncLearner(Learner):
 
 
 def pass_gate(gate: Any, looks: int) -> None:
-    """Acquire a semaphore; look so many times before sleeping, since a core that has gone to sleep is slow to wake."""
+    """Acquire a permit; look so many times before sleeping, since a core that has gone to sleep is slow to wake."""
     if not any(gate.acquire(False) for _ in range(looks)):
         gate.acquire()
 

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import multiprocessing
 import os
+import select
 import tempfile
 import threading
 import time
@@ -178,6 +179,44 @@ class Lock:
         self._file, self._threads = file, threading.Lock()
 
 
+class Gate:
+    """A counter of permits between processes, for one that waits and others that let it through.
+
+    A semaphore has a name, which stays behind when all who know it are killed; a pipe has none.
+    """
+
+    def __init__(self) -> None:
+        self._own(*os.pipe())
+        os.set_blocking(self._reader, False)
+
+    def _own(self, reader: int, writer: int) -> None:
+        self._reader, self._writer = reader, writer
+        for end in (reader, writer):
+            weakref.finalize(self, os.close, end)
+
+    def acquire(self, block: bool = True) -> bool:
+        """Take a permit, if need be after waiting for it; whether one was taken."""
+        while True:
+            try:
+                return len(os.read(self._reader, 1)) == 1
+            except BlockingIOError:
+                if not block:
+                    return False
+                waiting = select.poll()  # select(2) knows the first 1024 descriptors only
+                waiting.register(self._reader, select.POLLIN)
+                waiting.poll()
+
+    def release(self) -> None:
+        """Give a permit."""
+        os.write(self._writer, b"x")
+
+    def __getstate__(self) -> tuple[Any, Any]:
+        return DupFd(self._reader), DupFd(self._writer)
+
+    def __setstate__(self, ends: tuple[Any, Any]) -> None:
+        self._own(*(end.detach() for end in ends))
+
+
 class WorkerSigns:
     """What workers show of themselves: that they go on, that they wait for others, and when asked where they stand."""
 
@@ -222,7 +261,6 @@ class LearnerMemory:
         self.candidate = SharedArrays({"parameters": vector})  # those of the last crossing
         self.lock: Any = Lock()
         self.signs = WorkerSigns(config.workers)
-        self.depart: list[Any] = []
         if config.mode == "async":
             return
         workers, most_episodes = config.workers, max(1, config.segment_length) * config.envs_per_worker
@@ -237,6 +275,5 @@ class LearnerMemory:
                 "ended": ((workers, most_episodes, 2), np.float64),
             }
         )
-        if config.mode == "sync":  # else nobody waits, and semaphores would outlive a process that is killed
-            self.arrive = SPAWN.Semaphore(0)
-            self.depart = [SPAWN.Semaphore(0) for _ in range(workers)]
+        self.arrive = Gate()
+        self.depart = [Gate() for _ in range(workers)]

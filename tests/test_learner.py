@@ -14,7 +14,7 @@ from rl.config import Config
 from rl.learner import FlatAgent, Learner, SyncLearner, adam_step, clip, make_learner, pass_gate
 from rl.ledger import Ledger
 from rl.loss import actor_critic_loss
-from rl.memory import SPAWN, LearnerMemory
+from rl.memory import Gate, LearnerMemory
 from rl.randomness import TRAINING
 from rl.train import Run, new_run, resumed_run
 from rl.worker import build_worker, run_segments
@@ -189,12 +189,6 @@ def test_clipping_comes_after_averaging():
     learners[0].push(torch.tensor([6.0, 0.0]).double(), 5, LOSSES, [])
     other.join(10)
     assert learners[0].vectors["moment1"].tolist() == [0.0, 0.125]
-
-
-def test_only_workers_that_wait_for_others_have_semaphores():
-    """A process that is killed leaves its own behind: Ctrl-C in a study warned of four."""
-    gates = {mode: len(LearnerMemory(Config(mode=mode, workers=1), 2).depart) for mode in ("serial", "sync", "async")}
-    assert gates == {"serial": 0, "sync": 1, "async": 0}
 
 
 def test_a_worker_with_advantages_that_are_not_finite_fails_before_it_spoils_the_others():
@@ -473,7 +467,7 @@ def test_the_agents_tensors_are_views_of_its_flat_vectors():
 
 @pytest.mark.parametrize("looks", [0, 10, 10**7])
 def test_a_gate_that_opens_late_is_passed_once_whether_it_opens_during_the_looks_or_after_them(looks):
-    gate = SPAWN.Semaphore(0)
+    gate = Gate()
     opener = threading.Timer(0.05, gate.release)
     opener.start()
     pass_gate(gate, looks)

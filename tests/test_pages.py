@@ -15,7 +15,7 @@ import torch
 from rl.config import Config
 from rl.learner import Learner, SyncLearner
 from rl.ledger import Ledger
-from rl.memory import LearnerMemory, Lock, Pages, SharedArrays, WorkerSigns
+from rl.memory import Gate, LearnerMemory, Lock, Pages, SharedArrays, WorkerSigns
 
 # --- pages
 
@@ -160,6 +160,18 @@ def test_a_thread_that_does_not_get_the_lock_in_time_is_told_so():
 
 
 # --- signs of life
+
+
+def test_a_gate_has_as_many_permits_as_were_given_whichever_process_gave_them():
+    gate = Gate()
+    assert not gate.acquire(block=False)
+    for _ in range(2):
+        os.waitpid(forked(gate.release), 0)
+    gate.release()
+    assert [gate.acquire(block=False) for _ in range(4)] == [True, True, True, False]
+    late = forked(lambda: (time.sleep(0.2), gate.release()))
+    assert gate.acquire() and not gate.acquire(block=False)
+    os.waitpid(late, 0)
 
 
 def test_time_in_which_a_worker_waits_is_progress_and_no_other():

@@ -71,7 +71,7 @@ def assert_clean(folder, summary):
 
 
 def shared_memory(pid):
-    """Inodes under /dev/shm that a process has mapped: its semaphores and shared blocks, whatever they are called."""
+    """Inodes under /dev/shm that a process has mapped: its shared blocks, whatever they are called."""
     maps = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
     return {int(words[4]) for words in maps if len(words) > 5 and words[5].startswith("/dev/shm/")}
 
@@ -468,7 +468,7 @@ def test_a_signal_to_the_whole_group_even_twice_ends_the_run_orderly_with_wandb_
     program.wait_until(program.has_rows)
     program.wait_until(lambda: list(program.folder.glob("wandb/offline-run-*/*.wandb")))
     memory = shared_memory(program.process.pid)
-    assert bool(left_of(memory)) == (mode == "sync")  # gates have names; nothing else has
+    assert memory and not left_of(memory)  # nothing has a name while it runs, so no kill leaves anything behind
     for _ in range(2):
         os.killpg(program.process.pid, number)
         time.sleep(0.05)
