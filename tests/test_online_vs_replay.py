@@ -530,7 +530,7 @@ def test_in_episodes_the_carried_state_is_compared_where_the_next_piece_begins(m
     monkeypatch.setattr(staleness, "HISTORY", 4)
     experience = replayed([UNREAD, UNREAD, UNREAD, 64.0, 128.0, UNREAD, UNREAD], 9, replay_way="episodes")
     experience.reader = SimpleNamespace(numbers=np.array([4, 13, 10]), columns=np.zeros(3, np.int64))
-    experience.state = (torch.tensor([[[UNREAD], [6.0], [4.0]]]),)
+    experience.state_read = (torch.tensor([[[UNREAD], [6.0], [4.0]]]),)
     found = of_buffer(experience, np.random.default_rng(0))
     assert (found["true_first"], found["age_mean"]) == (pytest.approx(0.25), 3.5)
 

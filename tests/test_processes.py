@@ -107,13 +107,11 @@ def test_a_fault_of_one_worker_ends_the_run_within_5_seconds_and_is_named(tmp_pa
 
 
 def test_a_worker_that_fails_while_a_crossing_is_confirmed_ends_the_run_within_5_seconds(tmp_path):
-    """The evaluation would take 8 · 400 · 0.05 = 160 s; the only worker, already gone, must not be taken for done."""
-    env_arg = arguments(
-        fault="raises", at=5000, process="worker 0", folder=tmp_path, slow_process="MainProcess", sleep=0.05
-    )
-    summary, said, ended = execute(
-        tmp_path / "run", *env_arg, env="faulty_envs:Easy-v0", workers=1, eval_episodes=400
-    )  # fmt: skip
+    """The evaluation would take 10 · 80 · 0.05 = 40 s; the only worker, already gone, must not be taken for done."""
+    env_arg = arguments(fault="raises", at=20_000, process="worker 0", folder=tmp_path, length=80,
+                        slow_process="MainProcess", sleep=0.05)  # fmt: skip
+    options = {"env": "faulty_envs:Easy-v0", "workers": 1, "eval_episodes": 10}
+    summary, said, ended = execute(tmp_path / "run", *env_arg, **options)
     assert ended - float((tmp_path / "fault").read_text()) < soon(5)
     assert summary["exit_code"] == 1 and summary["exit_reason"].startswith("worker 0 failed: RuntimeError")
     assert "the pole fell on my foot" in said
@@ -407,8 +405,8 @@ class Program:
                     found.add(pid)
         return found
 
-    def wait_until(self, condition):
-        deadline = time.monotonic() + soon(60)
+    def wait_until(self, condition, seconds=60):
+        deadline = time.monotonic() + soon(seconds)
         while not condition():
             assert time.monotonic() < deadline and self.process.poll() is None, self.said()
             time.sleep(0.02)
