@@ -2,7 +2,7 @@
 
 Question: how do bytes and time of an update over gloo grow with workers and parameters, in order and all together?
 Command:  python -m experiments.group_scaling
-Time:     6 minutes on 2 cores that do nothing else; what an interrupted command has measured is not measured again.
+Time:     10 minutes on 2 cores that do nothing else; what an interrupted command has measured is not measured again.
 Output:   group_scaling.csv, group_scaling.md and group_scaling.png in --out.
 
 The workers are processes of this machine that talk over its loopback device and do nothing but what an update needs of
