@@ -40,6 +40,15 @@ def save_checkpoint(path: Path, config: Config, state: dict[str, Any]) -> None:
         raise
 
 
+def file_id(path: Path) -> tuple[int, ...]:
+    """What tells whether a checkpoint was replaced; () where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def keep(path: Path) -> None:
     """Give a checkpoint that is about to be replaced a second name: there is a checkpoint.pt at every moment."""
     spare = path.with_name(path.name + ".spare")

@@ -75,6 +75,16 @@ def claim(folder: Path) -> int:
     return descriptor
 
 
+def require_empty(path: Path) -> None:
+    """Refuse the folder of another run.
+
+    Raises:
+        ValueError: it holds something.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"--run-dir {path}: it is not empty; name a new folder, or go on with --resume {path}")
+
+
 def choose_run_dir(config: Config) -> Path:
     """The folder of a new run.
 
@@ -83,8 +93,7 @@ def choose_run_dir(config: Config) -> Path:
     """
     if config.run_dir:
         path = Path(config.run_dir)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise ValueError(f"--run-dir {path}: it is not empty; name a new folder, or go on with --resume {path}")
+        require_empty(path)
         return path
     learner = config.core if config.algorithm == "a2c" else f"{config.algorithm}-{config.core}"
     name = f"{learner}-{config.env.rpartition(':')[2]}-s{config.seed}".replace("/", "-")

@@ -14,13 +14,20 @@ from typing import Any
 import torch
 
 from rl.agent import agent_for
-from rl.checkpoint import fitting, load_checkpoint, save_checkpoint
+from rl.checkpoint import file_id, fitting, load_checkpoint, save_checkpoint
 from rl.config import Config
 from rl.evaluate import MakeEnvironments, evaluate
 from rl.learner import FlatAgent, make_learner
 from rl.ledger import Ledger
 from rl.memory import LearnerMemory
-from rl.preflight import choose_run_dir, claim, probe_environment, require_importable, require_room
+from rl.preflight import (
+    choose_run_dir,
+    claim,
+    probe_environment,
+    require_empty,
+    require_importable,
+    require_room,
+)
 from rl.randomness import training_key
 from rl.supervisor import Supervisor, noted_signals
 from rl.tracking import Notify, Tracker
@@ -57,7 +64,7 @@ class Run:
         config: Config,
         make_environments: MakeEnvironments,
         run_dir: Path,
-        state: dict[str, Any] | None = None,
+        resumed_at: int | None = None,
         parts: Parts = OWN,
         in_group: bool = False,
     ) -> None:
@@ -68,7 +75,7 @@ class Run:
             make_environments: builds vector environments from (env, num_envs, **options); a top-level function, since
                 spawned workers import it.
             run_dir: folder of the record.
-            state: of a checkpoint to go on from.
+            resumed_at: env steps of the checkpoint that it is to `go_on_from`.
             parts: of an experiment, in the place of rl's own.
             in_group: whether this is rank 0 of a group that torchrun started, whose other workers are not its own.
 
@@ -78,7 +85,7 @@ class Run:
         self.began = time.monotonic()
         torch.set_num_threads(1)  # a second thread makes networks of this size slower
         self.config, self.make_environments, self.run_dir, self.parts = config, make_environments, run_dir, parts
-        self.in_group = in_group
+        self.in_group, self.resumed_at = in_group, resumed_at
         if config.mode != "serial":
             require_importable(make_environments=make_environments, **parts._asdict())
         if config.replays and parts.targets:
@@ -89,7 +96,6 @@ class Run:
         require_room(config, probe.spec.max_episode_steps if probe.spec else None)
         self.agent = FlatAgent(agent_for(config, probe))
         probe.close()
-        self.resumed_at = state["env_steps"] if state else None
         self.memory = LearnerMemory(config, len(self.agent))
         self.ledger = Ledger(config, self.reward_threshold, self.resumed_at or 0)
         self.learner = make_learner(config, self.memory, self.ledger)
@@ -99,9 +105,7 @@ class Run:
         # Where each worker goes on; None: it begins with new episodes.
         self.standing: list[bytes | None] = [None] * config.workers
         self.restarts = 0  # of workers, in the whole run
-        if state:
-            with fitting(run_dir / "checkpoint.pt"):
-                self.go_on_from(state)
+        self.checkpoint_read: tuple[int, ...] = ()
         self.began_from = self.ledger.env_steps, self.ledger.updates
         self.told: dict[int, bytes] = {}  # where workers stand for the next checkpoint, by rank
         self.rows_read = 0
@@ -110,8 +114,14 @@ class Run:
         self.signal: int | None = None
         self.fault: str | None = None
 
-    def go_on_from(self, state: dict[str, Any]) -> None:
-        """Take over what a checkpoint holds."""
+    def go_on_from(self, state: dict[str, Any], checkpoint_read: tuple[int, ...]) -> None:
+        """Take over what a checkpoint holds.
+
+        Args:
+            state: of the checkpoint.
+            checkpoint_read: `file_id` of it.
+        """
+        self.checkpoint_read = checkpoint_read
         self.learner.load_state(state["learner"])
         self.ledger.load_state(state["ledger"])
         self.attempts, self.restarts = list(state["attempts"]), int(state.get("restarts", 0))
@@ -123,6 +133,7 @@ class Run:
             # Workers that update together do so as their buffers fill: these are filled together, or all of them anew.
             self.standing = [None] * self.config.workers
         self.anew = [rank for rank, one in enumerate(self.standing) if one is None or not has_environments(one)]
+        self.began_from = self.ledger.env_steps, self.ledger.updates
 
     # --- what the parent does while workers train
 
@@ -290,7 +301,7 @@ class Run:
         """Make the run's folder and hold it; where another run took an unnamed one meanwhile, the next.
 
         Raises:
-            ValueError: another process writes there.
+            ValueError: another process writes there, or has done since this run was made.
         """
         named = bool(self.config.run_dir) or self.resumed_at is not None
         while True:
@@ -305,6 +316,10 @@ class Run:
                 ) from None
         descriptor = claim(self.run_dir)
         try:
+            if self.resumed_at is None:
+                require_empty(self.run_dir)
+            elif file_id(self.run_dir / "checkpoint.pt") != self.checkpoint_read:
+                raise ValueError(f"--resume {self.run_dir}: another process went on with it meanwhile; resume it again")
             yield
         finally:
             os.close(descriptor)
@@ -502,20 +517,31 @@ def resumed_run(
         ValueError: there is no readable checkpoint, or the run was complete.
     """
     path = Path(run_dir) / "checkpoint.pt"
-    try:
+    read = file_id(path)
+    with of_option(f"--resume {run_dir}"):
         config, state = load_checkpoint(path)
         with fitting(path):
             complete, at, needed = is_complete(config, state), state["env_steps"], list(state.get("parts", []))
             if type(at) is not int or at < 0:
                 raise TypeError(f"env_steps {at!r}")
+        if complete:
+            raise ValueError(f"the run is complete, at {at} env steps")
+        if needed != replaced(parts):
+            words = " and ".join(map(str, needed)) or "no parts"
+            raise ValueError(f"it learns with {words} of an experiment, which alone can go on with it")
+    run = Run(config, make_environments, Path(run_dir), at, parts, in_group)
+    with of_option(f"--resume {run_dir}"), fitting(path):
+        run.go_on_from(state, read)
+    return run
+
+
+@contextlib.contextmanager
+def of_option(words: str) -> Iterator[None]:
+    """Name an option in the errors of what it asks for."""
+    try:
+        yield
     except ValueError as error:
-        raise ValueError(f"--resume {run_dir}: {error}") from None
-    if complete:
-        raise ValueError(f"--resume {run_dir}: the run is complete, at {at} env steps")
-    if needed != replaced(parts):
-        words = " and ".join(map(str, needed)) or "no parts"
-        raise ValueError(f"--resume {run_dir}: it learns with {words} of an experiment, which alone can go on with it")
-    return Run(config, make_environments, Path(run_dir), state, parts, in_group)
+        raise ValueError(f"{words}: {error}") from None
 
 
 def is_complete(config: Config, state: dict[str, Any]) -> bool:

@@ -197,12 +197,10 @@ def state_of(pid):
     return ""
 
 
-def holds_lock(pid):
-    """Whether a process holds a POSIX lock, as the learner's is, and does not only wait for one."""
-    return any(
-        words[1] == "POSIX" and int(words[4]) == pid
-        for words in map(str.split, Path("/proc/locks").read_text().splitlines())
-    )
+def holders(pids):
+    """Which of these processes hold a POSIX lock, as the learner's is, and do not only wait for one."""
+    lines = map(str.split, Path("/proc/locks").read_text().splitlines())
+    return pids & {int(words[4]) for words in lines if words[1] == "POSIX"}
 
 
 def stop(pid):
@@ -214,18 +212,17 @@ def stop(pid):
         time.sleep(0.0005)
 
 
-def stop_in_push(pid, dice):
-    """Stop a process while it holds the learner's lock: whether that came about within a second."""
-    deadline = time.monotonic() + 1
+def stop_in_push(pids, dice):
+    """Stop one of these processes while it holds the learner's lock: which one, if that came about in two seconds."""
+    deadline = time.monotonic() + 2
     while time.monotonic() < deadline:
-        if not holds_lock(pid):
-            continue
-        time.sleep(dice.uniform(0, 0.0002))
-        stop(pid)
-        if holds_lock(pid):
-            return True
-        os.kill(pid, signal.SIGCONT)
-    return False
+        for pid in holders(pids):  # in sync mode worker 0 makes the updates, and the others hold it as they pull
+            time.sleep(dice.uniform(0, 0.0002))
+            stop(pid)
+            if holders({pid}):
+                return pid
+            os.kill(pid, signal.SIGCONT)
+    return None
 
 
 def hurt(training, plan, dice):
@@ -244,9 +241,10 @@ def hurt(training, plan, dice):
     send, inside = (os.killpg if target == "everyone" else os.kill), False
     try:
         if plan.kind.in_push:
-            inside = stop_in_push(pid, dice)
-            if not inside:
+            pid = stop_in_push(training.workers(), dice)
+            if pid is None:
                 return None
+            inside = True
         if action.startswith("SIG"):
             for _ in range(2 if target == "everyone" else 1):  # an impatient Ctrl-C
                 send(pid, signal.Signals[action])

@@ -298,6 +298,23 @@ def test_a_complete_run_whose_last_evaluation_was_cut_short_plays_it_and_ends(tm
         resumed_run(tmp_path / "parts", envs.make_vector)
 
 
+def test_what_another_run_has_written_meanwhile_stays(tmp_path):
+    """Both runs were made while the folder was empty, or before the other went on: the second one overwrote a finished
+    run, and one that went on from an old checkpoint threw away what the first had learnt since."""
+    options = Config(**{**SMALL, "run_dir": str(tmp_path)})
+    first, second = (new_run(options, envs.make_vector) for _ in range(2))
+    said = []
+    assert first.execute(said.append, at(480)(first))["exit_reason"] == "SIGTERM"
+    with pytest.raises(ValueError, match=f"^--run-dir {tmp_path}: it is not empty"):
+        second.execute(said.append)
+    first, second = (resumed_run(tmp_path, envs.make_vector) for _ in range(2))
+    first.execute(said.append)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=f"^--resume {tmp_path}: another process went on with it meanwhile"):
+        second.execute(said.append)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_a_run_that_goes_on_and_is_stopped_before_it_begins_has_lost_nothing(tmp_path):
     """Twice: the signal is there before the first segment, so that no worker moves."""
     runs = Runs(tmp_path, **SYNC)
