@@ -135,7 +135,8 @@ class Group:
         who = f"worker {peer}{self._at(peer)}" if peer else "a worker or a host"
         limit = f"{self._limit:g} s{' (--worker-timeout)' if self._processes else ''}"
         what = f"{who} did not answer within {limit}" if late else f"{who} is gone"
-        raise GroupLost(f"lost its group: {self.found_word() or what}")
+        word = self.found_word()
+        raise GroupLost(f"lost its group: {word or what}", failed=word is not None)
 
     def _waiting(self) -> AbstractContextManager[None]:
         return self._signs.waits(0) if self._signs else contextlib.nullcontext()

@@ -219,7 +219,7 @@ class Ledger:
             shared.returns[(shared.returns_seen[0] + np.arange(-len(newest), 0)) % self.window] = newest
         if self.env_steps // self.log_interval > self.row_opened_at // self.log_interval:
             self.close_row()
-        if self.env_steps - shared.checkpointed[0] >= self.checkpoint_interval:
+        if self.env_steps - self.saved_at >= self.checkpoint_interval:
             shared.checkpoint_due[0] = 1
             self.stop_clock()
         if self.requests.stop[0] or self.complete:
@@ -262,6 +262,11 @@ class Ledger:
     def checkpoint_number(self) -> int:
         """How many were saved before."""
         return int(self.shared.checkpoints[0])
+
+    @property
+    def saved_at(self) -> int:
+        """Env steps of the last one."""
+        return int(self.shared.checkpointed[0])
 
     @whole
     def checkpointed(self) -> None:

@@ -90,7 +90,7 @@ class Supervisor:
         on_ready: Callable[[], None],
         poll: Poll,
         on_states: Callable[[dict[int, bytes]], None],
-        on_fault: Callable[[str], bool],
+        on_fault: Callable[[str, bool], bool],
     ) -> None:
         """Nothing is started yet.
 
@@ -103,8 +103,9 @@ class Supervisor:
             poll: called about every 20 ms with a function that says whether a worker has failed meanwhile, so that it
                 need not finish what takes long; True asks the run to stop (the caller has told the workers).
             on_states: is given where workers stand, by rank.
-            on_fault: is given the cause when a worker fails: its traceback, signal or exit code, or where it hangs;
-                True starts another one in its place.
+            on_fault: is given the cause when a worker fails (its traceback, signal or exit code, or where it hangs),
+                and whether that came from outside: it was killed, or others of its group are gone; True starts another
+                one in its place.
         """
         self.ranks, self.arguments, self.signs, self.timeout = range(workers), arguments, signs, timeout
         self.on_ready, self.poll, self.on_states, self.on_fault = on_ready, poll, on_states, on_fault
@@ -165,20 +166,20 @@ class Supervisor:
             elif kind == "done":
                 worker.settled = True
             else:
-                self.fail(worker, payload)
+                self.fail(worker, payload, outside=kind == "lost")
         if worker.settled:
             return
         if ended is not None:
-            self.fail(worker, last_words(ended))
+            self.fail(worker, last_words(ended), outside=ended == -signal.SIGKILL)
         elif self.hangs(worker):
             where = self.where(worker)
             worker.process.kill()
             self.fail(worker, f"made no progress for {self.timeout:g} s (--worker-timeout){where}")
 
-    def fail(self, worker: Worker, cause: str) -> None:
+    def fail(self, worker: Worker, cause: str, outside: bool = False) -> None:
         """Tell a fault, and start another worker if that is wanted."""
         worker.settled = True
-        if self.on_fault(f"{worker.process.name} {cause}"):
+        if self.on_fault(f"{worker.process.name} {cause}", outside):
             worker.end()
             self.signs.waiting[worker.rank] = 0
             self.crew[worker.rank] = Worker(worker.rank, self.arguments(worker.rank), self.news)

@@ -113,6 +113,7 @@ class Run:
         self.startup_seconds = 0.0
         self.signal: int | None = None
         self.fault: str | None = None
+        self.cut_off = False  # by the loss of a worker that did not fail by itself
 
     def go_on_from(self, state: dict[str, Any], checkpoint_read: tuple[int, ...]) -> None:
         """Take over what a checkpoint holds.
@@ -258,7 +259,18 @@ class Run:
         return None if returns is None else float(returns.mean())
 
     def checkpoint(self) -> None:
-        """Save what the run needs to go on."""
+        """Save what the run needs to go on.
+
+        Where a worker that was killed cannot tell any more where it stood, the last checkpoint stays, from which the
+        run repeats what is lost bit by bit. One that failed by itself would fail there again: its environments begin
+        their next episodes.
+        """
+        path = self.run_dir / "checkpoint.pt"
+        if self.exact and self.cut_off and len(self.told) < self.config.workers and path.exists():
+            self.notify(
+                f"the checkpoint of {self.ledger.saved_at} env steps stays: --resume repeats from there, bit by bit"
+            )
+            return
         with self.locked() as held:
             if not held:
                 return  # again at the next look
@@ -274,7 +286,7 @@ class Run:
         standing = [self.told.get(rank, other) for rank, other in enumerate(others)]
         state["workers"] = [None if saved is None else torch.frombuffer(bytearray(saved), dtype=torch.uint8)
                             for saved in standing]  # fmt: skip
-        save_checkpoint(self.run_dir / "checkpoint.pt", self.config, state)
+        save_checkpoint(path, self.config, state)
         with self.locked() as held:
             if held:
                 if not ledger.finished:  # else they have told it for the last one too
@@ -371,8 +383,12 @@ class Run:
             self.notify(cause)
             self.ledger.request_stop()
 
-    def worker_failed(self, cause: str) -> bool:
+    def worker_failed(self, cause: str, outside: bool) -> bool:
         """Note a worker's fault, unless the run is being stopped: what ends then, ends by the signal.
+
+        Args:
+            cause: in words.
+            outside: whether nothing that the worker did was the cause.
 
         Returns:
             Whether another worker should take its place.
@@ -384,6 +400,7 @@ class Run:
             self.restarts += 1
             self.notify(f"{cause}\nanother one takes its place, {self.restarts_left} more may follow")
             return True
+        self.cut_off = self.cut_off or (outside and self.fault is None)
         self.fail(cause)
         return False
 

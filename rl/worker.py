@@ -43,6 +43,16 @@ OWN = Parts()  # all of them rl's own
 class GroupLost(ConnectionError):
     """Workers of other machines are gone or do not answer; says in one line who."""
 
+    def __init__(self, words: str, failed: bool = False) -> None:
+        """With that line.
+
+        Args:
+            words: the line.
+            failed: whether one of them has said that it failed.
+        """
+        super().__init__(words)
+        self.failed = failed
+
 
 def run_worker(
     rank: int,
@@ -69,7 +79,7 @@ def run_worker(
         standing: `worker_state` of the workers that this one starts, by rank; None where one begins with new episodes.
         in_group: whether the others are on other machines, or started by torchrun on this one.
         channel: sends to the parent what it is about and what goes with that ("ready"; "state" with workers' states by
-            rank; "done"; "failed" with a traceback), receives the start.
+            rank; "done"; "failed" with a traceback; "lost" with who of a group), receives the start.
     """
     end_with_parent(lambda: memory.signs.beat(rank))
     leave_signals_to_parent()
@@ -90,7 +100,7 @@ def run_worker(
         channel.recv()
         run_work(work, standing[rank], lambda *message: channel.send(message))
     except GroupLost as lost:
-        channel.send(("failed", str(lost)))
+        channel.send(("failed" if lost.failed else "lost", str(lost)))
         sys.exit(1)
     except BaseException:  # SystemExit from an environment is a failure too
         channel.send(("failed", f"failed:\n{traceback.format_exc()}"))

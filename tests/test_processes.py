@@ -259,9 +259,9 @@ def test_workers_that_begin_anew_draw_random_numbers_that_nobody_has_drawn(tmp_p
     run = new_run(Config(**{**SMALL, "run_dir": str(tmp_path / "run"), "restart_workers": 3}), envs.make_vector)
     run.notify, keys = print, [run.arguments_of(1)[4]]
     for _ in range(3):
-        assert run.worker_failed("worker 1 fell")
+        assert run.worker_failed("worker 1 fell", outside=True)
         keys.append(run.arguments_of(1)[4])
-    assert not run.worker_failed("worker 1 fell") and len(set(keys)) == 4
+    assert not run.worker_failed("worker 1 fell", outside=True) and len(set(keys)) == 4
 
 
 def test_the_parent_writes_under_the_lock_or_not_at_all(tmp_path):

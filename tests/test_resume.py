@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -197,6 +198,49 @@ def test_a_sync_run_that_was_stopped_is_the_one_that_never_was(tmp_path, core, e
     runs = Runs(tmp_path, **SYNC, env=env, core=core, **ENVIRONMENTS[env])
     runs.assert_equal(runs.stopped(at(400)))
     assert nothing_is_said(runs)
+
+
+@pytest.mark.parametrize("options", [{"core": "lstm"}, {**REPLAY, "replay_ratio": 20.0}])
+def test_a_sync_run_whose_worker_was_killed_repeats_from_its_last_checkpoint_what_was_lost(tmp_path, options):
+    """Nobody can ask it where it stood: its environments began new episodes, so the run was another one from there."""
+    runs = Runs(tmp_path, **{**SYNC, **options, "checkpoint_interval": 320})
+    run = runs.new("parts")
+
+    def kill(row):
+        if row["global_step"] >= 480:
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid, signal.SIGKILL) if worker.name == "worker 1" else None
+
+    summary = run.execute(runs.said.append, kill)
+    assert summary["exit_reason"] == "worker 1 was killed by SIGKILL" and summary["env_steps"] >= 480
+    at_last = saved(tmp_path / "parts")["env_steps"]
+    assert at_last in (320, 640) and summary["env_steps"] == rows(tmp_path / "parts")[-1]["global_step"] > at_last
+    words = f"the checkpoint of {at_last} env steps stays: --resume repeats from there, bit by bit"
+    assert runs.said == [summary["exit_reason"], words]
+    runs.assert_equal(runs.execute(resumed_run(tmp_path / "parts", envs.make_vector)))
+    assert nothing_is_said(runs)
+
+
+def test_where_a_worker_failed_by_itself_or_nothing_was_saved_before_its_environments_begin_their_next_episodes(
+    tmp_path,
+):
+    """From where it stood it would fail again, and no run would ever get past that. The fault is 50 steps of worker
+    1's environments into the run, so in its 7th segment of 8: 6 updates, of 2 · 2 · 8 env steps, are 192 env steps."""
+    for fault, interval in (("raises", 64), ("leaves", 64), ("killed", 10_000)):
+        folder = tmp_path / fault
+        folder.mkdir()
+        given = ("faulty_envs:Faulty-v0", f"fault={fault}", "at=97", f"folder={folder}", "once=True")
+        options = {**SMALL, **SYNC, "env": given[0], "env_arg": given[1:], "log_interval": 32,
+                   "checkpoint_interval": interval, "run_dir": str(folder / "run")}  # fmt: skip
+        said = []
+        summary = new_run(Config(**options), envs.make_vector).execute(said.append)
+        assert summary["exit_code"] == 1 and summary["env_steps"] == 192
+        assert load_checkpoint(folder / "run" / "checkpoint.pt")[1]["env_steps"] == 192
+        assert not any("stays" in line for line in said)
+        summary = resumed_run(folder / "run", envs.make_vector).execute(said.append)
+        assert summary["exit_code"] == 0 and summary["env_steps"] == 960
+        words = "going on from 192 env steps, not bit by bit: environments of worker 0, 1 begin their next episodes"
+        assert said[-1] == words
 
 
 def test_two_workers_with_buffers_go_on_between_the_updates_of_one_segment(tmp_path):

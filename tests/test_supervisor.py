@@ -27,7 +27,7 @@ class Watched:
             process=SimpleNamespace(name=f"worker {rank}"),
         )  # fmt: skip
 
-    def on_fault(self, cause):
+    def on_fault(self, cause, outside):
         self.asked.append(cause)
         return len(self.asked) == 1
 
