@@ -7,7 +7,7 @@ Output:   group_scaling.csv, group_scaling.md and group_scaling.png in --out.
 
 The workers are processes of this machine that talk over its loopback device and do nothing but what an update needs of
 the others: they sum three numbers for the advantages, push a gradient of so many parameters, and pull. Seconds are
-those of rank 0: in exchanges, and between them (adding up, clipping, Adam). Bytes are what the kernel counted on each
+those of worker 0: in exchanges, and between them (adding up, clipping, Adam). Bytes are what the kernel counted on each
 process's TCP connections. More workers than cores take turns, as they would not on hosts of their own.
 """
 
@@ -71,11 +71,12 @@ def group_scaling(command: Command) -> None:
         raise ValueError(f"--repetitions {command.repetitions}: a whole number of at least 1 is needed")
     with held(command.out):
         measure_missing(command.out / "group_scaling.csv", workers, parameters, command.repetitions)
-        rows = read_csv(command.out / "group_scaling.csv")
-        table = medians([row for row in rows if int(row["repetition"]) <= command.repetitions
-                         and int(row["workers"]) in workers and int(row["parameters"]) in parameters])  # fmt: skip
+        rows = [row for row in read_csv(command.out / "group_scaling.csv")
+                if int(row["repetition"]) <= command.repetitions
+                and int(row["workers"]) in workers and int(row["parameters"]) in parameters]  # fmt: skip
+        table, machines = medians(rows), list(dict.fromkeys(row["machine"] for row in rows))
         draw(table, command.out / "group_scaling.png")
-        publish(command.out, "group_scaling", page(table))
+        publish(command.out, "group_scaling", page(table, machines))
 
 
 def measure_missing(file: Path, workers: Sequence[int], parameters: Sequence[int], repetitions: int) -> None:
@@ -87,7 +88,7 @@ def measure_missing(file: Path, workers: Sequence[int], parameters: Sequence[int
             if not missing:
                 continue
             measured = measure_group(size, missing)
-            append_csv(file, [{"repetition": repetition} | row for row in measured])
+            append_csv(file, [{"repetition": repetition} | row | {"machine": this_machine()} for row in measured])
             short = [f"{row['reduce']} {count(row['parameters'])} {1e3 * row['seconds']:.2f} ms" for row in measured]
             print(f"repetition {repetition}, {size} workers: {', '.join(short)}", flush=True)
 
@@ -128,7 +129,7 @@ def measure_group(size: int, parameters: Sequence[int]) -> list[Row]:
 
 
 def work(rank: int, size: int, port: int, parameters: Sequence[int], channel: Any) -> None:
-    """The life of a worker; rank 0 sends the rows of all."""
+    """The life of a worker; worker 0 sends the rows of all."""
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(size), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
                       GLOO_SOCKET_IFNAME="lo")  # fmt: skip
     import torch
@@ -211,9 +212,9 @@ def traffic() -> tuple[int, int]:
 
 
 def combined(of_each: list[dict[str, float]]) -> Row:
-    """Rank 0's seconds; bytes that the busiest worker sent or received, whichever are more, and those of all.
+    """Worker 0's seconds; bytes that the busiest worker sent or received, whichever are more, and those of all.
 
-    Nothing but in rank 0.
+    Nothing but in worker 0.
     """
     if not of_each:
         return {}
@@ -239,21 +240,26 @@ def medians(rows: Sequence[Mapping[str, str]]) -> list[Row]:
     ]  # fmt: skip
 
 
-def page(table: list[Row]) -> str:
-    """The Markdown page: the machine, milliseconds and megabytes of an update, and what a network would take."""
+def this_machine() -> str:
+    """Date, processor, torch and commit of a measurement."""
     from experiments.machine import describe
 
     machine = describe()
     commit = (machine["git_commit"] or "unknown")[:7]
-    head = (f"Measured on {machine['date'][:10]}: {machine['processor']}, {machine['cores']} cores, torch "
-            f"{machine['versions']['torch']}, commit {commit}. Medians of {table[0]['repetitions']} groups of "
-            "processes on this machine; more workers than cores take turns.")  # fmt: skip
+    return (f"{machine['date'][:10]}: {machine['processor']}, {machine['cores']} cores, torch "
+            f"{machine['versions']['torch']}, commit {commit}")  # fmt: skip
+
+
+def page(table: list[Row], machines: Sequence[str]) -> str:
+    """The Markdown page: the machine, milliseconds and megabytes of an update, and what a network would take."""
+    head = (f"Measured on {'; '.join(machines)}. Medians of {table[0]['repetitions']} groups of processes on this "
+            "machine; more workers than cores take turns.")  # fmt: skip
     parts = [head, limit(table), "![Time and bytes of an update](group_scaling.png)"]
     sizes = sorted({row["workers"] for row in table})
     for title, cell in (
         ("Milliseconds of an update (smallest to largest)",
          lambda row: f"{1e3 * row['seconds']:.2f} ({1e3 * row['least']:.2f} to {1e3 * row['most']:.2f})"),
-        ("Of these, milliseconds of rank 0 between exchanges: adding up, clipping, Adam",
+        ("Of these, milliseconds of worker 0 between exchanges: adding up, clipping, Adam",
          lambda row: f"{1e3 * (row['seconds'] - row['exchange_seconds']):.2f}"),
         ("Megabytes of an update that the busiest worker sends or receives, whichever are more",
          lambda row: f"{row['busiest_bytes'] / 1e6:.2f}"),
@@ -273,7 +279,7 @@ def limit(table: list[Row]) -> str:
     link = {way: [1e3 * of[way, many, most]["busiest_bytes"] / NETWORK for many in sizes] for way in WAYS}
     ordered = [of["ordered", many, most] for many in sizes]
     alone = [1e3 * (row["seconds"] - row["exchange_seconds"]) for row in ordered]
-    first = "the link of rank 0" if link["ordered"][-1] > alone[-1] else "what rank 0 does while the others wait"
+    first = "the link of worker 0" if link["ordered"][-1] > alone[-1] else "what worker 0 does while the others wait"
     return (
         f"The first limit of {most} workers is {first}. Added up in order, an update of {count(sizes[0])} to "
         f"{count(sizes[1])} parameters takes its link {span(link['ordered'])} each way at 1 Gbit/s, and {span(alone)} "
@@ -322,10 +328,11 @@ def draw(table: list[Row], file: Path) -> None:
     dashes = dict(zip(WAYS, ("-", (0, (4, 1.5))), strict=True))
     with plt.rc_context(STYLE):
         figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-        for panel, key, scale, fewest, label in (
-            (panels[0], "seconds", 1e3, 1, "milliseconds of an update"),
-            (panels[1], "busiest_bytes", 1e-6, 2, "megabytes of an update, busiest worker"),  # one sends nothing
-        ):
+        for panel, key, scale, fewest, title, label in (
+            (panels[0], "seconds", 1e3, 1, "On one machine, where workers take turns", "milliseconds of an update"),
+            (panels[1], "busiest_bytes", 1e-6, 2, "What the busiest link carries between hosts",
+             "megabytes of an update, each way"),  # one worker sends nothing
+        ):  # fmt: skip
             for way in WAYS:
                 for one in many:
                     of_one = [row for row in table if (row["reduce"], row["parameters"]) == (way, one)]
@@ -333,7 +340,8 @@ def draw(table: list[Row], file: Path) -> None:
                     panel.plot(*np.array(line).reshape(-1, 2).T, color=colours[one], linestyle=dashes[way], marker=".")
             panel.set_yscale("log")
             panel.yaxis.set_major_formatter("{x:g}")
-            panel.set_xticks(sorted({row["workers"] for row in table}))
+            panel.set_title(title)
+            panel.set_xticks(sorted({row["workers"] for row in table if row["workers"] >= fewest}))
             panel.set_xlabel("workers")
             panel.set_ylabel(label)
             panel.grid(axis="y", color="#E5E5E5", linewidth=0.8)

@@ -18,7 +18,7 @@ class Command:
     """What the command line says."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """Run folder; also one of a run that was killed, or resumed."""
+    """Run folder, with config.json; also one of a run that was killed, or resumed."""
     wandb: Literal["auto", "online", "offline"] = "auto"
     """W&B mode of the new run. auto: as in experiments.train."""
     wandb_project: str = ""

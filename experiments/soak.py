@@ -3,7 +3,7 @@
 Question: can a run be left alone for days: flat memory, file descriptors and shared memory, steady speed?
 Command:  python -m experiments.soak --minutes 60
 Time:     as long as --minutes.
-Output:   samples.csv, a row a process and look, and soak.md in --out; exit code 1 if something grew.
+Output:   samples.csv, a row a process and look, and soak.md in --out; exit code 1 if something grew or speed fell.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Command:
     """What the command line says."""
 
     minutes: float = 60.0
-    """How long to train."""
+    """How long to train; below 20, what only fills up at first can look like growth."""
     mode: Literal["async", "sync"] = "async"
     """Of the run."""
     every: float = 10.0

@@ -59,7 +59,7 @@ class Config:
     """async: workers push under one lock (A3C). sync: one update with the gradients of all, bit-reproducible. serial:
     no processes, for debugging (needs --workers 1)."""
     reduce: Literal["auto", "ordered", "all_reduce"] = "auto"
-    """How a group that torchrun started adds up gradients. ordered: rank 0 does, in order (equal bit for bit to one
+    """How a group that torchrun started adds up gradients. ordered: worker 0 does, in order (equal bit for bit to one
     machine); all_reduce: all together (equal to rounding); auto: ordered up to 8 workers."""
     workers: int = 2
     """Spawned worker processes, one thread each."""
@@ -207,7 +207,7 @@ class Config:
         if self.mode == "serial" and self.workers != 1:
             raise ValueError(f"--workers {self.workers}: --mode serial has no worker processes, it needs --workers 1")
         if self.restart_workers and self.mode != "async":
-            raise ValueError(f"--restart-workers {self.restart_workers}: --mode {self.mode} goes on with --resume, "
+            raise ValueError(f"--restart-workers {self.restart_workers}: only async replaces workers, "
                              "0 is needed")  # fmt: skip
         if self.total_env_steps // self.log_interval > 1_000_000:
             needed = self.total_env_steps // 1_000_000 + 1

@@ -413,15 +413,15 @@ class Run:
             self.fail(f"the run failed:\n{traceback.format_exc()}")
 
     def say_how_it_goes_on(self) -> None:
-        """Say in one line what of a resumed run is not as if it had never stopped."""
+        """Say in one line from where, and what is not as if the run had never stopped."""
         words = ["asynchronous workers do not repeat, nothing of the run is lost"] if not self.exact else []
         if self.anew and self.resumed_at:  # at 0 all begin as they would have
             words.append(f"environments of worker {in_words(self.anew)} begin their next episodes")
         empty = [rank for rank, saved in enumerate(self.standing) if saved is None]
         if self.config.replays and self.resumed_at and empty:
             words.append(f"the buffer of worker {in_words(empty)} is empty")
-        if words:
-            self.notify(f"going on from {self.resumed_at} env steps, not bit by bit: {'; '.join(words)}")
+        how = f"not bit by bit: {'; '.join(words)}" if words else "bit by bit"
+        self.notify(f"going on from {self.resumed_at} env steps, {how}")
 
     # --- the end
 
@@ -445,15 +445,13 @@ class Run:
             limit = "max_seconds" if ledger.trained_seconds >= ledger.max_seconds else "max_core_seconds"
             in_time = ledger.env_steps >= self.config.total_env_steps
             reason, code = "solved" if ended_solved else "total_env_steps" if in_time else limit, 0
-        trained = ledger.env_steps - (self.resumed_at or 0)
-        training_seconds = ledger.trained_seconds - ledger.resumed_seconds
         return {
             "env_steps": ledger.env_steps,
             "updates": ledger.updates,
             "startup_seconds": self.startup_seconds,
             "seconds": ledger.trained_seconds,
             "core_seconds": ledger.core_seconds,
-            "sps": trained / training_seconds if training_seconds > 0 else 0.0,
+            "sps": ledger.env_steps / ledger.trained_seconds if ledger.trained_seconds > 0 else 0.0,
             "mean_return": crossing_mean if ended_solved else ledger.window_mean,
             "solved": ledger.solved,
             "solved_at_env_steps": env_steps if ledger.solved else None,
@@ -542,7 +540,7 @@ def resumed_run(
             if type(at) is not int or at < 0:
                 raise TypeError(f"env_steps {at!r}")
         if complete:
-            raise ValueError(f"the run is complete, at {at} env steps")
+            raise ValueError(f"the run is complete, at {at} env steps; a longer one is a new run")
         if needed != replaced(parts):
             words = " and ".join(map(str, needed)) or "no parts"
             raise ValueError(f"it learns with {words} of an experiment, which alone can go on with it")

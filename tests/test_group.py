@@ -358,7 +358,7 @@ def test_up_to_eight_workers_gradients_are_added_up_in_order(command):
                                                     "needed"),
         (2, ["--mode", "sync", "--workers", "3"], "--workers 3: torchrun started 2, leave it out"),
         (2, ["--mode", "sync", "--workers", "2", "--restart-workers", "1"],
-         "--restart-workers 1: --mode sync goes on with --resume, 0 is needed"),
+         "--restart-workers 1: only async replaces workers, 0 is needed"),
         (0, ["--mode", "sync", "--reduce", "ordered"], "--reduce ordered: it is read under torchrun, leave it out"),
         (2, ["--resume", "runs/x", "--mode", "sync"],
          "--resume runs/x: a resumed run keeps its own config; give no other option"),

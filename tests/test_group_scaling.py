@@ -32,7 +32,7 @@ def test_to_count_bytes_leaves_no_descriptor_open():
 
 
 def rows_of(size, parameters, seconds=0.010):
-    """As a group of this size measures them: rank 0 receives 4 bytes a parameter from each other worker, in order."""
+    """As a group of this size measures them: worker 0 receives 4 bytes a parameter from each other worker, in order."""
     return [
         {"reduce": way, "parameters": many, "workers": size, "updates": 10, "seconds": seconds,
          "exchange_seconds": 0.008, "busiest_bytes": 4 * many * sent, "all_bytes": 8 * many * (size - 1)}
@@ -68,6 +68,15 @@ def test_a_command_that_was_interrupted_measures_what_is_missing(monkeypatch, tm
     assert (tmp_path / "group_scaling.png").stat().st_size > 10_000
 
 
+def test_a_page_that_is_drawn_again_says_what_its_numbers_were_measured_on(monkeypatch, tmp_path):
+    """It named the machine and the commit of whoever drew it."""
+    monkeypatch.setattr(group_scaling, "measure_group", rows_of)
+    for machine, parameters in (("one", "1000"), ("another", "1000,9000"), ("a third", "1000,9000")):
+        monkeypatch.setattr(group_scaling, "this_machine", lambda machine=machine: machine)
+        group_scaling.group_scaling(Command(workers="2", parameters=parameters, repetitions=1, out=tmp_path))
+    assert (tmp_path / "group_scaling.md").read_text().startswith("Measured on one; another. Medians of 1 groups")
+
+
 def test_medians_are_over_repetitions():
     written = [{key: str(value) for key, value in row.items()}
                for seconds in (0.030, 0.010, 0.011) for row in rows_of(2, [1000], seconds)]  # fmt: skip
@@ -79,13 +88,13 @@ def test_medians_are_over_repetitions():
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (0.010, ["The first limit of 8 workers is the link of rank 0. ", "takes its link 6.7 to 672 ms each way",
+        (0.010, ["The first limit of 8 workers is the link of worker 0. ", "takes its link 6.7 to 672 ms each way",
                  "and 2 to 2 ms between exchanges", "many workers there are (1.7 to 168 ms)"]),
-        (9.0, ["The first limit of 8 workers is what rank 0 does while the others wait. "]),
+        (9.0, ["The first limit of 8 workers is what worker 0 does while the others wait. "]),
     ],
 )  # fmt: skip
 def test_the_limit_of_a_group_is_what_takes_longest_at_1_gbit_a_second(seconds, words):
-    """In order of 8 workers rank 0 gets 7 · 4 bytes a parameter: 30,000 are 0.84 MB, 0.84 · 8 / 1000 s = 6.7 ms."""
+    """In order of 8 workers worker 0 gets 7 · 4 bytes a parameter: 30,000 are 0.84 MB, 0.84 · 8 / 1000 s = 6.7 ms."""
     table = medians([{key: str(value) for key, value in row.items()}
                      for size in (2, 8) for row in rows_of(size, [30_000, 3_000_000], seconds)])  # fmt: skip
     assert all(one in limit(table) for one in words)

@@ -352,7 +352,7 @@ def test_a_run_of_few_core_seconds_ends_by_them_and_keeps_its_record(tmp_path):
     assert len(rows) == 1 and 0 < summary["core_seconds"] < 60 and summary["eval_greedy"] is not None
     raw = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
     assert raw["time/core_seconds"] == summary["core_seconds"]
-    with pytest.raises(ValueError, match=r"the run is complete, at 128 env steps$"):
+    with pytest.raises(ValueError, match=r"the run is complete, at 128 env steps; a longer one is a new run$"):
         resumed_run(tmp_path / "run", envs.make_vector)
 
 

@@ -402,7 +402,7 @@ def test_a_run_that_used_its_seconds_is_complete_and_one_stopped_before_goes_on_
     run = new_run(Config(**SECOND_EACH, max_seconds=4, run_dir=str(tmp_path / "run")), envs.make_vector)
     summary = executed(run, clock, stop_after=3)
     assert (summary["exit_reason"], summary["updates"]) == ("SIGTERM", 4)  # it ends with the update after
-    with pytest.raises(ValueError, match=r"run: the run is complete, at 128 env steps$"):
+    with pytest.raises(ValueError, match=r"run: the run is complete, at 128 env steps; a longer one is a new run$"):
         resumed_run(tmp_path / "run", envs.make_vector)
 
     run = new_run(Config(**SECOND_EACH, max_seconds=4, run_dir=str(tmp_path / "other")), envs.make_vector)
