@@ -50,14 +50,12 @@ def soak(command: Command) -> None:
         raise ValueError(f"--out {command.out}: it is not empty, name a new folder")
     import json
 
-    from experiments.learning_study import write_csv
     from experiments.records import read_run
     from rl.tracking import leave
 
     command.out.mkdir(parents=True, exist_ok=True)
     folder = command.out / "run"
     exit_code, samples = train(command, folder)
-    write_csv(command.out / "samples.csv", samples)
     if exit_code:
         leave(exit_code)  # it has said why
     verdicts = judged(samples, read_run(folder).rows)
@@ -70,10 +68,15 @@ def soak(command: Command) -> None:
 
 
 def train(command: Command, folder: Path) -> tuple[int, list[dict[str, Any]]]:
-    """Exit code of a run that trains as long as is asked, and what its processes held while it trained."""
+    """Exit code of a run that trains as long as is asked, and what its processes held while it trained.
+
+    Each look is appended to samples.csv: a soak that is killed keeps what it saw.
+    """
     import subprocess
     import sys
     import time
+
+    from experiments.learning_study import append_csv
 
     options = {
         "mode": command.mode, "max_seconds": 60 * command.minutes, "log_interval": 2**15, "checkpoint_interval": 2**23,
@@ -88,7 +91,8 @@ def train(command: Command, folder: Path) -> tuple[int, list[dict[str, Any]]]:
             if began is None and record.exists() and record.stat().st_size:  # training has begun
                 began = time.monotonic()
             if began is not None and time.monotonic() - began < 60 * command.minutes:
-                samples += held_by(process.pid, time.monotonic() - began)
+                samples += (seen := held_by(process.pid, time.monotonic() - began))
+                append_csv(command.out / "samples.csv", seen)
             time.sleep(command.every if began is not None else 0.1)
     except BaseException:
         process.terminate()
