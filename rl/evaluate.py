@@ -11,6 +11,7 @@ from rl.agent import Agent, agent_for
 from rl.checkpoint import fitting, load_checkpoint
 from rl.collector import sample_actions
 from rl.config import Config
+from rl.denormals import denormals_as_zeros
 from rl.learner import FlatAgent
 from rl.policies import SOFTMAX, Policy, evaluated_policy
 from rl.randomness import ActionNoise, environment_seeds, evaluation_key
@@ -79,6 +80,7 @@ class Player:
         return sample_actions(self.policy.scores(output.logits), torch.from_numpy(noise).to(inputs.dtype)).numpy()
 
 
+@denormals_as_zeros()
 def evaluate(
     agent: Agent,
     config: Config,

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rl.config import Config
+from rl.denormals import denormals_as_zeros
 from rl.ledger import Ledger
 from rl.memory import LearnerMemory
 
@@ -146,6 +147,7 @@ def build_worker(
     return learner, collector, parts.watch(experience, config, rank) if parts.watch else experience
 
 
+@denormals_as_zeros()
 def run_segments(
     learner: "Learner",
     collector: "Collector",
