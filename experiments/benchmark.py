@@ -25,6 +25,7 @@ from experiments.benchmark_report import PARTS, report
 from experiments.machine import describe, measure_rates, resident_bytes, roofline, spread
 from experiments.study import RunFailed
 from rl.config import Config, option
+from rl.denormals import denormals_as_zeros
 from rl.presets import SPEED
 
 if TYPE_CHECKING:
@@ -289,6 +290,7 @@ def contention(spent: "np.ndarray", worker_seconds: float) -> dict[str, float]:
 # --- one worker in this process
 
 
+@denormals_as_zeros()  # as in `run_segments`
 def measure_parts(config: Config) -> dict[str, float]:
     """Seconds an env step of each part of a worker's life, alone on the machine and with nobody else at the lock."""
     from experiments.timers import TimedEnvironments

@@ -1,7 +1,7 @@
 """Numbers too small for the normal range are zeros while agents act and learn.
 
 Policies that have long been right saturate gates and softmax. Gradients through them, and Adam's moments of those, fall
-below 2⁻¹²⁶ (1.2e-38), where a processor takes up to a hundred times as long for each operation.
+below 2⁻¹²⁶ (1.2e-38), where processors take many times as long for each operation.
 """
 
 from collections.abc import Iterator

@@ -52,8 +52,8 @@ def test_they_are_zeros_within_and_what_they_were_afterwards():
 
 @pytest.mark.parametrize(("mode", "workers"), [("serial", 1), ("sync", 2), ("async", 2)])
 def test_they_are_zeros_in_every_worker_and_evaluation_and_not_in_the_callers_program(tmp_path, mode, workers):
-    """chainer/chainer#2554: training on a CPU slowed down as it went on. An hour of training at 500 of 500 was, before
-    this, three times as slow at its end as at its beginning. Every episode of 8 steps is worth 8."""
+    """chainer/chainer#2554: training on a CPU slowed down as it went on, and so did `make soak`, long after it had
+    solved its task. Every episode of 8 steps is worth 8."""
     config = Config(
         env="test_denormals:Flushing-v0", mode=mode, workers=workers, envs_per_worker=4, segment_length=8,
         hidden_size=8, torso_size=8, total_env_steps=640, log_interval=64, eval_episodes=2, wandb="disabled",
