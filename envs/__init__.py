@@ -12,14 +12,14 @@ It imports NumPy and Gymnasium only: spawned workers import it.
 
 import gymnasium
 
-from envs.cartpole import CartPoleVectorEnv
-from envs.fall_penalty import FallPenalty
-from envs.flickering import FlickeringObservation
-from envs.masked_velocity import MaskVelocity
-from envs.noisy_position import NoisyObservation
-from envs.recall_cue import RecallCueEnv, RecallCueVectorEnv
-from envs.repeat_previous import RepeatPreviousEnv, RepeatPreviousVectorEnv
-from envs.vector import make_vector
+from envs.cartpole.cartpole import CartPoleVectorEnv
+from envs.cartpole.fall_penalty import FallPenalty
+from envs.cartpole.flickering import FlickeringObservation
+from envs.cartpole.masked_velocity import MaskVelocity
+from envs.cartpole.noisy_position import NoisyObservation
+from envs.memory.recall_cue import RecallCueEnv, RecallCueVectorEnv
+from envs.memory.repeat_previous import RepeatPreviousEnv, RepeatPreviousVectorEnv
+from envs.vector.make_vector import make_vector
 
 __all__ = [
     "CartPoleVectorEnv",
@@ -36,41 +36,41 @@ __all__ = [
 
 gymnasium.register(
     id="MaskedVelocityCartPole-v1",
-    entry_point="envs.masked_velocity:make_masked_velocity_cartpole",
-    vector_entry_point="envs.cartpole:MaskedVelocityCartPoleVectorEnv",
+    entry_point="envs.cartpole.cartpole.masked_velocity:make_masked_velocity_cartpole",
+    vector_entry_point="envs.cartpole.cartpole:MaskedVelocityCartPoleVectorEnv",
     max_episode_steps=500,
     reward_threshold=475.0,
 )
 gymnasium.register(
     id="NoisyPositionCartPole-v1",
-    entry_point="envs.noisy_position:make_noisy_position_cartpole",
-    vector_entry_point="envs.noisy_position:NoisyPositionCartPoleVectorEnv",
+    entry_point="envs.cartpole.cartpole.noisy_position:make_noisy_position_cartpole",
+    vector_entry_point="envs.cartpole.cartpole.noisy_position:NoisyPositionCartPoleVectorEnv",
     max_episode_steps=500,
     reward_threshold=475.0,
 )
 gymnasium.register(
     id="FlickeringCartPole-v1",
-    entry_point="envs.flickering:make_flickering_cartpole",
-    vector_entry_point="envs.flickering:FlickeringCartPoleVectorEnv",
+    entry_point="envs.cartpole.cartpole.flickering:make_flickering_cartpole",
+    vector_entry_point="envs.cartpole.cartpole.flickering:FlickeringCartPoleVectorEnv",
     max_episode_steps=500,
     reward_threshold=475.0,
 )
 gymnasium.register(
     id="FallPenaltyCartPole-v1",
-    entry_point="envs.fall_penalty:make_fall_penalty_cartpole",
-    vector_entry_point="envs.fall_penalty:FallPenaltyCartPoleVectorEnv",
+    entry_point="envs.cartpole.cartpole.fall_penalty:make_fall_penalty_cartpole",
+    vector_entry_point="envs.cartpole.cartpole.fall_penalty:FallPenaltyCartPoleVectorEnv",
     max_episode_steps=500,
     reward_threshold=475.0,
 )
 gymnasium.register(
     id="RecallCue-v0",
-    entry_point="envs.recall_cue:RecallCueEnv",
-    vector_entry_point="envs.recall_cue:RecallCueVectorEnv",
+    entry_point="envs.memory.recall_cue:RecallCueEnv",
+    vector_entry_point="envs.memory.recall_cue:RecallCueVectorEnv",
     reward_threshold=0.95,
 )
 gymnasium.register(
     id="RepeatPrevious-v0",
-    entry_point="envs.repeat_previous:RepeatPreviousEnv",
-    vector_entry_point="envs.repeat_previous:RepeatPreviousVectorEnv",
+    entry_point="envs.memory.repeat_previous:RepeatPreviousEnv",
+    vector_entry_point="envs.memory.repeat_previous:RepeatPreviousVectorEnv",
     reward_threshold=0.95,
 )

@@ -17,7 +17,7 @@ import csv
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from experiments.study import train_missing
+from experiments.lab.study import train_missing
 from rl.config import Config
 
 DEFAULT = Config(mode="serial", workers=1, envs_per_worker=64, log_interval=5_000, checkpoint_interval=10_000_000)
@@ -61,7 +61,7 @@ class Command:
         Raises:
             ValueError: a list is empty or holds something else than whole numbers above 0.
         """
-        from experiments.command_line import counts
+        from experiments.lab.command_line import counts
 
         delays, lengths = counts("--delays", self.delays), counts("--segment-lengths", self.segment_lengths)
         cartpole = counts("--cartpole-segment-lengths", self.cartpole_segment_lengths)
@@ -70,10 +70,24 @@ class Command:
 
     def configs(self) -> list[Config]:
         """The config of every run."""
-        from experiments.command_line import refuse
+        from experiments.lab.command_line import refuse
 
-        refuse(self.config, DEFAULT, ("env", "env_arg", "segment_length", "total_env_steps", "carry_state", "run_dir",
-                                      "entropy_coefficient", "mode", "workers", "stop_when_solved"))  # fmt: skip
+        refuse(
+            self.config,
+            DEFAULT,
+            (
+                "env",
+                "env_arg",
+                "segment_length",
+                "total_env_steps",
+                "carry_state",
+                "run_dir",
+                "entropy_coefficient",
+                "mode",
+                "workers",
+                "stop_when_solved",
+            ),
+        )
         for name, value in (("--seeds", self.seeds), ("--processes", self.processes)):
             if value < 1:
                 raise ValueError(f"{name} {value}: a whole number of at least 1 is needed")
@@ -108,7 +122,7 @@ def final_score(run_dir: Path) -> float:
     Raises:
         ValueError: none did.
     """
-    from experiments.records import read_run
+    from experiments.lab.records import read_run
 
     run = read_run(run_dir)
     start = (1 - LAST_SHARE) * run.config["total_env_steps"]
@@ -123,11 +137,16 @@ def result_row(config: Config) -> dict:
     """One run as a row of the CSV file."""
     delay = int(config.env_args.get("delay", 0))
     return {
-        "task": config.env, "delay": delay, "segment_length": config.segment_length, "core": config.core,
-        "carry_state": config.carry_state, "seed": config.seed, "env_steps": config.total_env_steps,
+        "task": config.env,
+        "delay": delay,
+        "segment_length": config.segment_length,
+        "core": config.core,
+        "carry_state": config.carry_state,
+        "seed": config.seed,
+        "env_steps": config.total_env_steps,
         "final_return": final_score(Path(config.run_dir)),
         "zeroed_expected": zeroed_score(delay, config.segment_length) if delay else "",
-    }  # fmt: skip
+    }
 
 
 def write_tables(rows: list[dict], file: Path) -> None:
@@ -155,13 +174,13 @@ def write_tables(rows: list[dict], file: Path) -> None:
 
 def main() -> None:
     """Parse the command line, train what is missing, draw."""
-    from experiments.command_line import experiment, parse
+    from experiments.lab.command_line import experiment, parse
 
     def run() -> None:
         command = parse(Command, __doc__)
         configs = command.configs()
         train_missing(configs, command.processes)
-        from experiments.figures import carry_figure
+        from experiments.lab.figures import carry_figure
 
         rows = [result_row(config) for config in configs]
         command.out.mkdir(parents=True, exist_ok=True)

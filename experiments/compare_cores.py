@@ -11,7 +11,7 @@ Runs that are complete are not trained again, so an interrupted comparison goes 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from experiments.study import train_missing
+from experiments.lab.study import train_missing
 from rl.config import Config
 
 ARMS = {
@@ -45,7 +45,7 @@ class Command:
         Raises:
             ValueError: an unknown arm, too few seeds, or an option that the arms set.
         """
-        from experiments.command_line import listed, refuse
+        from experiments.lab.command_line import listed, refuse
 
         refuse(self.config, DEFAULT, ("core", "frame_stack", "run_dir"))
         if self.seeds < 1:
@@ -65,7 +65,7 @@ class Command:
 
 def main() -> None:
     """Parse the command line, train what is missing, compare."""
-    from experiments.command_line import experiment, parse
+    from experiments.lab.command_line import experiment, parse
 
     def run() -> None:
         from experiments.compare_runs import compare

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from experiments.arms import arms_of
-from experiments.records import read_runs, runs_among
-from experiments.statistics import RESAMPLES
-from experiments.tables import HEADER, Row, arm_row, cells, footnotes, improvements
+from experiments.lab.arms import arms_of
+from experiments.lab.records import read_runs, runs_among
+from experiments.lab.statistics import RESAMPLES
+from experiments.lab.tables import HEADER, Row, arm_row, cells, footnotes, improvements
 
 
 def compare(
@@ -26,7 +26,7 @@ def compare(
 
     Returns one row an arm.  Raises ValueError in one line when a folder is not a readable run.
     """
-    from experiments.figures import CAPTION, learning_curves
+    from experiments.lab.figures import CAPTION, learning_curves
 
     arms = arms_of(read_runs(runs))
     rows = [arm_row(env, name, group, resamples, bootstrap_seed) for (env, name), group in arms.items()]
@@ -80,7 +80,7 @@ def main() -> None:
     """Parse the command line and compare."""
     import tyro
 
-    from experiments.display import command_line, paragraphs
+    from experiments.lab.display import command_line, paragraphs
 
     def compare_runs(
         runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")],
@@ -97,8 +97,10 @@ def main() -> None:
             bootstrap_seed: Seed of the bootstrap: the same one gives the same intervals.
         """
         if resamples < 1 or bootstrap_seed < 0:
-            raise ValueError(f"--resamples {resamples}, --bootstrap-seed {bootstrap_seed}: whole numbers of at least "
-                             "1 and 0 are needed")  # fmt: skip
+            raise ValueError(
+                f"--resamples {resamples}, --bootstrap-seed {bootstrap_seed}: whole numbers of at least "
+                "1 and 0 are needed"
+            )
         chosen, left_out = runs_among(runs)
         if left_out:
             print(f"Left out, not complete run folders: {', '.join(map(str, left_out))}")

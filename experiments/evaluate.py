@@ -30,7 +30,7 @@ class Command:
 
 def main() -> None:
     """Parse the command line, play, print."""
-    from experiments.command_line import experiment, parse
+    from experiments.lab.command_line import experiment, parse
 
     experiment(lambda: play(parse(Command, __doc__)))
 
@@ -51,7 +51,8 @@ def play(command: Command) -> None:
     from rich.table import Table
 
     import envs
-    from rl.evaluate import evaluate, load_agent
+    from rl.acting.evaluate import evaluate
+    from rl.record.saved_agent import load_agent
 
     agent, config, env_steps = load_agent(command.run, envs.make_vector)
     table = Table("policy", "mean", "std", "min", "max", "episodes", title=f"{command.run}, {env_steps:,} env steps")
@@ -71,7 +72,7 @@ def write_gif(path: Path, agent: Any, config: Any, seed: int) -> int:
         ValueError: pygame or pillow is missing, or the environment cannot be filmed.
     """
     import envs
-    from rl.evaluate import Player
+    from rl.acting.player import Player
 
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures without a screen, and without its complaints
     try:

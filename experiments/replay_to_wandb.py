@@ -29,7 +29,7 @@ class Command:
 
 def main() -> None:
     """Parse the command line, send the record."""
-    from experiments.command_line import experiment, parse
+    from experiments.lab.command_line import experiment, parse
 
     experiment(lambda: replay(parse(Command, __doc__)))
 
@@ -42,9 +42,9 @@ def replay(command: Command) -> None:
     """
     import os
 
-    from experiments.records import read_run
+    from experiments.lab.records import read_run
     from rl.config import Config
-    from rl.tracking import STEP, WandbMirror
+    from rl.record.wandb_mirror import STEP, WandbMirror
 
     found = read_run(command.run)
     if not (command.run / "config.json").is_file():

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from rl.algorithms import ALGORITHMS, READ_BY
 from rl.config import Config, option
-from rl.presets import ALGORITHMS, PRESETS, READ_BY
+from rl.presets import PRESETS
 
 if TYPE_CHECKING:
-    from rl.train import Run
+    from rl.running.run import Run
 
 MOST_ORDERED = 8  # workers up to which a group adds up in order, where nothing else is said
 OTHERS_SECONDS = 10.0  # to be ended in
@@ -47,7 +48,7 @@ def defaults() -> Command:
     Raises:
         ValueError: there is more than one of them.
     """
-    from experiments.command_line import given
+    from experiments.lab.command_line import given
 
     options = {}
     for name, values in (("--algorithm", ALGORITHMS), ("--preset", {"none": {}, **PRESETS})):
@@ -70,8 +71,10 @@ def refuse_unread(config: Config, default: Config) -> None:
     """
     for name, algorithms in READ_BY.items():
         if config.algorithm not in algorithms and getattr(config, name) != getattr(default, name):
-            raise ValueError(f"{option(name)} {getattr(config, name)}: --algorithm {config.algorithm} does not read "
-                             f"it, {' or '.join(algorithms)} is needed, or leave it out")  # fmt: skip
+            raise ValueError(
+                f"{option(name)} {getattr(config, name)}: --algorithm {config.algorithm} does not read "
+                f"it, {' or '.join(algorithms)} is needed, or leave it out"
+            )
 
 
 def group_size() -> int:
@@ -90,7 +93,7 @@ def in_group(command: Command, workers: int) -> Command:
     Raises:
         ValueError: the options do not go with a group.
     """
-    from experiments.command_line import given
+    from experiments.lab.command_line import given
 
     config = command.config
     if command.resume:
@@ -123,7 +126,7 @@ def command() -> Command:
     Raises:
         ValueError: an option is wrong.
     """
-    from experiments.command_line import given, parse
+    from experiments.lab.command_line import given, parse
 
     default, workers = defaults(), group_size()
     command = parse(Command, __doc__, default)
@@ -146,7 +149,7 @@ def run_of(command: Command, workers: int) -> "Run":
         ValueError: it cannot work.
     """
     import envs
-    from rl.train import new_run, resumed_run
+    from rl.running.run import new_run, resumed_run
 
     folder, config = command.resume, command.config
     began = restarts() and (Path(config.run_dir) / "checkpoint.pt").exists()
@@ -157,30 +160,34 @@ def run_of(command: Command, workers: int) -> "Run":
     differing = [name for name, value in vars(was).items() if value != getattr(config, name) and name != "run_dir"]
     if differing and not folder:
         name = differing[0]
-        raise ValueError(f"--run-dir {config.run_dir}: its run has {option(name)} {getattr(was, name)}, not "
-                         f"{getattr(config, name)}; name another folder")  # fmt: skip
+        raise ValueError(
+            f"--run-dir {config.run_dir}: its run has {option(name)} {getattr(was, name)}, not "
+            f"{getattr(config, name)}; name another folder"
+        )
     if workers and (was.mode, was.workers) != ("sync", workers):
-        raise ValueError(f"--resume {folder}: a run of {was.workers} workers in mode {was.mode}, torchrun started "
-                         f"{workers} for mode sync")  # fmt: skip
+        raise ValueError(
+            f"--resume {folder}: a run of {was.workers} workers in mode {was.mode}, torchrun started "
+            f"{workers} for mode sync"
+        )
     return run
 
 
 def main() -> None:
     """Parse the command line, train, print the summary, and exit with its exit code."""
-    from experiments.display import TrainingDisplay, command_line, show_summary, training_progress
+    from experiments.lab.display import TrainingDisplay, command_line, show_summary, training_progress
 
     with command_line():
         with one_speaks():
             chosen, workers = command(), group_size()
-        from rl.tracking import leave
+        from rl.record.wandb_mirror import exit_process
 
         if workers:
             import envs
-            from rl.group import end_with_torchrun, run_member
+            from rl.group.members import end_with_torchrun, run_member
 
             end_with_torchrun()
             if os.environ["RANK"] != "0":
-                leave(run_member(envs.make_vector))
+                exit_process(run_member(envs.make_vector))
         run = run_of(chosen, workers)
         with training_progress() as progress:
             display = TrainingDisplay(progress, run.config.total_env_steps, f"{run.config.core} on {run.config.env}")
@@ -188,7 +195,7 @@ def main() -> None:
                 display.notify(f"--reduce all_reduce: more than {MOST_ORDERED} workers, equal to rounding")
             summary = run.execute(display.notify, display.row)
         show_summary(run.run_dir, summary)
-    leave(summary["exit_code"])
+    exit_process(summary["exit_code"])
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Config:
     max_seconds: float = 0.0
     """Seconds of training at most, if that comes before --total-env-steps; 0: no limit. The learning rate is
     annealed over env steps."""
-    max_core_seconds: float = 0.0
+    max_cpu_seconds: float = 0.0
     """The same for the seconds that the workers kept a core busy, added up."""
     stop_when_solved: bool = False
     """End the run once the environment's reward threshold is reached and confirmed by fresh episodes (--eval-episodes);
@@ -207,21 +207,26 @@ class Config:
         if self.mode == "serial" and self.workers != 1:
             raise ValueError(f"--workers {self.workers}: --mode serial has no worker processes, it needs --workers 1")
         if self.restart_workers and self.mode != "async":
-            raise ValueError(f"--restart-workers {self.restart_workers}: only async replaces workers, "
-                             "0 is needed")  # fmt: skip
+            raise ValueError(f"--restart-workers {self.restart_workers}: only async replaces workers, 0 is needed")
         if self.total_env_steps // self.log_interval > 1_000_000:
             needed = self.total_env_steps // 1_000_000 + 1
-            raise ValueError(f"--log-interval {self.log_interval}: the record would exceed a million rows, "
-                             f"at least {needed} is needed")  # fmt: skip
+            raise ValueError(
+                f"--log-interval {self.log_interval}: the record would exceed a million rows, "
+                f"at least {needed} is needed"
+            )
         if self.stops_at_episode_end and self.envs_per_worker != 1:
             cause = "--stop-at-episode-end True" if self.stop_at_episode_end else "--segment-length 0"
-            raise ValueError(f"--envs-per-worker {self.envs_per_worker}: {cause} ends segments with one environment's "
-                             "episode, 1 is needed")  # fmt: skip
+            raise ValueError(
+                f"--envs-per-worker {self.envs_per_worker}: {cause} ends segments with one environment's "
+                "episode, 1 is needed"
+            )
         updating = self.workers if self.mode == "sync" else 1  # workers of one update
         steps = self.replay_batch * self.trained_rows if self.replays else self.segment_length * self.envs_per_worker
         if self.normalise_advantages and not self.has_q_values and steps * updating == 1:
-            raise ValueError("--normalise-advantages True: an update of a single step has nothing to compare its "
-                             "advantage with, --no-normalise-advantages is needed")  # fmt: skip
+            raise ValueError(
+                "--normalise-advantages True: an update of a single step has nothing to compare its "
+                "advantage with, --no-normalise-advantages is needed"
+            )
         if not self.bootstrap and self.returns != "n_step":
             raise ValueError(f"--returns {self.returns}: --no-bootstrap has no values to weigh, n_step is needed")
         if self.algorithm != "a2c" and self.baseline == "none":
@@ -229,11 +234,15 @@ class Config:
         if self.has_q_values:
             for name in ("separate_critic", "detach_critic", "bounded_values"):
                 if getattr(self, name):
-                    raise ValueError(f"{option(name)} True: --algorithm {self.algorithm} has no critic apart from its "
-                                     "action values, False is needed")  # fmt: skip
+                    raise ValueError(
+                        f"{option(name)} True: --algorithm {self.algorithm} has no critic apart from its "
+                        "action values, False is needed"
+                    )
         if 0 < self.eval_interval < self.log_interval:
-            raise ValueError(f"--eval-interval {self.eval_interval}: evaluations stand in the rows of --log-interval, "
-                             f"at least {self.log_interval} is needed")  # fmt: skip
+            raise ValueError(
+                f"--eval-interval {self.eval_interval}: evaluations stand in the rows of --log-interval, "
+                f"at least {self.log_interval} is needed"
+            )
         if self.replays:
             self._check_replay()
         if self.separate_critic and self.detach_critic:
@@ -259,8 +268,9 @@ class Config:
                 "--no-bootstrap: a replayed sequence ends anywhere, and goes on with a value; leave it out"
             )
         if self.replay_way == "episodes" and self.priority_exponent:
-            raise ValueError(f"--priority-exponent {self.priority_exponent}: whole episodes are drawn all alike, 0 is "
-                             "needed")  # fmt: skip
+            raise ValueError(
+                f"--priority-exponent {self.priority_exponent}: whole episodes are drawn all alike, 0 is needed"
+            )
         if self.importance_exponent and (not self.priority_exponent or self.algorithm == "a2c_replay"):
             cause = (
                 "without --priority-exponent all weigh the same" if not self.priority_exponent else "V-trace has none"
@@ -268,13 +278,16 @@ class Config:
             raise ValueError(f"--importance-exponent {self.importance_exponent}: {cause}, 0 is needed")
         if self.algorithm == "a2c_replay" and self.replay_way == "transitions":
             raise ValueError("--replay-way transitions: V-trace corrects over sequences, one of the others is needed")
-        if self.replay_rows < self.window:
-            needed = -(-self.window // self.segment_length) * self.segment_length * self.total_environments
-            raise ValueError(f"--replay-capacity {self.replay_capacity}: sequences of every environment take {needed} "
-                             "env steps, at least that is needed")  # fmt: skip
+        if self.replay_rows < self.sequence_span:
+            needed = -(-self.sequence_span // self.segment_length) * self.segment_length * self.total_environments
+            raise ValueError(
+                f"--replay-capacity {self.replay_capacity}: sequences of every environment take {needed} "
+                "env steps, at least that is needed"
+            )
         if not self.replay_warm_up <= self.replay_capacity:
-            raise ValueError(f"--replay-warm-up {self.replay_warm_up}: at most --replay-capacity, "
-                             f"{self.replay_capacity}, is needed")  # fmt: skip
+            raise ValueError(
+                f"--replay-warm-up {self.replay_warm_up}: at most --replay-capacity, {self.replay_capacity}, is needed"
+            )
 
     @property
     def env_args(self) -> dict[str, Any]:
@@ -333,7 +346,7 @@ class Config:
         return self.target_steps if self.algorithm == "q_replay" else 1
 
     @property
-    def window(self) -> int:
+    def sequence_span(self) -> int:
         """Rows of a buffer that one sequence spans."""
         return self.burn_in_rows + self.trained_rows + self.following_rows
 
@@ -364,18 +377,45 @@ _SHARE = (0.0, 1.0, "a number from 0 to 1")
 _WEIGHT = (0.0, 1e12, "a number of at least 0")
 _POSITIVE = (1e-300, 1e12, "a number above 0")
 _RANGES: dict[str, tuple[float, float, str]] = {
-    **dict.fromkeys(("frame_stack", "hidden_size", "core_layers", "torso_size", "workers", "envs_per_worker",
-                     "total_env_steps", "log_interval", "checkpoint_interval", "eval_episodes", "interval_episodes",
-                     "replay_capacity", "replay_batch", "sequence_length", "target_steps", "target_interval"),
-                    _COUNT),
+    **dict.fromkeys(
+        (
+            "frame_stack",
+            "hidden_size",
+            "core_layers",
+            "torso_size",
+            "workers",
+            "envs_per_worker",
+            "total_env_steps",
+            "log_interval",
+            "checkpoint_interval",
+            "eval_episodes",
+            "interval_episodes",
+            "replay_capacity",
+            "replay_batch",
+            "sequence_length",
+            "target_steps",
+            "target_interval",
+        ),
+        _COUNT,
+    ),
     **dict.fromkeys(("discount", "gae_lambda", "priority_exponent", "importance_exponent"), _SHARE),
     **dict.fromkeys(("adam_beta1", "adam_beta2"), (0.0, 1.0 - 1e-12, "a number from 0 to below 1")),
     **dict.fromkeys(("epsilon_first", "epsilon_last"), (1e-9, 1.0, "a number above 0, up to 1")),
-    **dict.fromkeys(("value_coefficient", "entropy_coefficient", "max_seconds", "max_core_seconds"), _WEIGHT),
+    **dict.fromkeys(("value_coefficient", "entropy_coefficient", "max_seconds", "max_cpu_seconds"), _WEIGHT),
     **dict.fromkeys(("reward_scale", "learning_rate", "adam_epsilon", "max_gradient_norm"), _POSITIVE),
     "worker_timeout": (1.0, 1e12, "a number of at least 1"),
     "replay_ratio": (1e-300, 1_000.0, "a number above 0, up to 1000"),
-    **dict.fromkeys(("torso_layers", "value_hidden_size", "segment_length", "seed",
-                     "burn_in", "replay_warm_up", "eval_interval", "restart_workers"),
-                    (0, _MANY, "a whole number of at least 0")),
-}  # fmt: skip
+    **dict.fromkeys(
+        (
+            "torso_layers",
+            "value_hidden_size",
+            "segment_length",
+            "seed",
+            "burn_in",
+            "replay_warm_up",
+            "eval_interval",
+            "restart_workers",
+        ),
+        (0, _MANY, "a whole number of at least 0"),
+    ),
+}

@@ -16,13 +16,15 @@ import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from torch import nn
 
-from rl.agent import Agent, TwinTorso, make_agent
-from rl.collector import Collector
+from rl.acting.collector import Collector
+from rl.acting.player import Player
+from rl.acting.randomness import ActionNoise
+from rl.agent.agent import Agent
+from rl.agent.build import make_agent
+from rl.agent.cores import Core, TwinCore
+from rl.agent.torsos import TwinTorso
 from rl.config import Config
-from rl.cores import Core, TwinCore
-from rl.evaluate import Player
-from rl.fast_path import differentiate
-from rl.randomness import ActionNoise
+from rl.learning.experience import differentiate
 
 
 class CountingCore(Core):

@@ -7,9 +7,9 @@ import torch
 from gymnasium.spaces import Box, Discrete
 
 import envs
-from rl.agent import Agent
+from rl.agent.agent import Agent
 from rl.config import Config
-from rl.train import new_run
+from rl.running.run import new_run
 
 
 class AlwaysOne(gymnasium.Env):
@@ -48,8 +48,15 @@ def train(path, **options) -> tuple[dict, Agent]:
 
 
 # Cue and question lie 4 steps apart, so segments of 4 never hold both: only the carried state knows the cue.
-RECALL = {"env": "RecallCue-v0", "env_arg": ("delay=4", "max_blanks=1"), "segment_length": 4, "eval_episodes": 400,
-          "entropy_coefficient": 0.02, "learning_rate": 1e-3, "total_env_steps": 60_000}  # fmt: skip
+RECALL = {
+    "env": "RecallCue-v0",
+    "env_arg": ("delay=4", "max_blanks=1"),
+    "segment_length": 4,
+    "eval_episodes": 400,
+    "entropy_coefficient": 0.02,
+    "learning_rate": 1e-3,
+    "total_env_steps": 60_000,
+}
 
 
 @pytest.mark.parametrize("core", ["gru", "lstm"])
@@ -59,8 +66,11 @@ def test_with_the_state_carried_a_cue_is_recalled_over_the_border_of_segments(tm
     assert summary["eval_greedy"] >= 0.95
 
 
-@pytest.mark.parametrize("options", [{"core": "gru", "carry_state": False}, {"core": "lstm", "carry_state": False},
-                                     {"core": "mlp"}], ids=["gru zeroed", "lstm zeroed", "mlp"])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [{"core": "gru", "carry_state": False}, {"core": "lstm", "carry_state": False}, {"core": "mlp"}],
+    ids=["gru zeroed", "lstm zeroed", "mlp"],
+)
 def test_with_the_state_zeroed_at_each_segment_or_without_any_the_recalled_cue_is_chance(tmp_path, options):
     """Returns are 1 or -1 with probability 1/2: the mean of 400 is within 0.25, 5 standard deviations, of 0."""
     summary, _ = train(tmp_path, **RECALL, **options)
@@ -69,8 +79,14 @@ def test_with_the_state_zeroed_at_each_segment_or_without_any_the_recalled_cue_i
 
 # The symbol of two steps before: in segments of 4, half of the symbols that are asked for lie in the segment before. An
 # action changes nothing but its own reward, so that no future is discounted into it.
-REPEAT = {"env": "RepeatPrevious-v0", "env_arg": ("delay=2",), "segment_length": 4, "eval_episodes": 100,
-          "discount": 0.0, "reward_scale": 1.0}  # fmt: skip
+REPEAT = {
+    "env": "RepeatPrevious-v0",
+    "env_arg": ("delay=2",),
+    "segment_length": 4,
+    "eval_episodes": 100,
+    "discount": 0.0,
+    "reward_scale": 1.0,
+}
 
 
 @pytest.mark.parametrize(("core", "steps"), [("gru", 120_000), ("lstm", 200_000)])
@@ -80,10 +96,15 @@ def test_with_the_state_carried_every_symbol_is_repeated_over_the_border_of_segm
     assert summary["eval_greedy"] >= 0.95 and summary["mean_return"] >= 0.95
 
 
-@pytest.mark.parametrize(("options", "most"), [
-    ({"core": "mlp"}, 0), ({"core": "gru", "carry_state": False, "segment_length": 2}, 0),
-    ({"core": "gru", "carry_state": False}, 0.5),
-], ids=["mlp", "gru zeroed every 2 steps", "gru zeroed every 4 steps"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [
+        ({"core": "mlp"}, 0),
+        ({"core": "gru", "carry_state": False, "segment_length": 2}, 0),
+        ({"core": "gru", "carry_state": False}, 0.5),
+    ],
+    ids=["mlp", "gru zeroed every 2 steps", "gru zeroed every 4 steps"],
+)
 def test_with_the_state_zeroed_every_n_steps_or_without_any_no_more_than_1_minus_2_over_n_is_repeated(
     tmp_path, options, most
 ):
@@ -96,10 +117,26 @@ def test_with_the_state_zeroed_every_n_steps_or_without_any_no_more_than_1_minus
 # --- from a replay buffer
 
 
-REPLAY = {"algorithm": "q_replay", "env": "RecallCue-v0", "env_arg": ("delay=2", "max_blanks=1"), "segment_length": 8,
-          "envs_per_worker": 16, "hidden_size": 32, "torso_size": 32, "reward_scale": 1.0, "total_env_steps": 20_000,
-          "replay_capacity": 16_000, "replay_warm_up": 2_000, "sequence_length": 8, "burn_in": 4, "target_steps": 3,
-          "target_interval": 50, "epsilon_first": 0.5, "epsilon_last": 0.02, "eval_episodes": 400}  # fmt: skip
+REPLAY = {
+    "algorithm": "q_replay",
+    "env": "RecallCue-v0",
+    "env_arg": ("delay=2", "max_blanks=1"),
+    "segment_length": 8,
+    "envs_per_worker": 16,
+    "hidden_size": 32,
+    "torso_size": 32,
+    "reward_scale": 1.0,
+    "total_env_steps": 20_000,
+    "replay_capacity": 16_000,
+    "replay_warm_up": 2_000,
+    "sequence_length": 8,
+    "burn_in": 4,
+    "target_steps": 3,
+    "target_interval": 50,
+    "epsilon_first": 0.5,
+    "epsilon_last": 0.02,
+    "eval_episodes": 400,
+}
 
 
 @pytest.mark.parametrize("options", [{}, {"replay_way": "episodes"}, {"algorithm": "q_online"}], ids=str)
@@ -117,8 +154,16 @@ def test_without_memory_or_with_one_that_learns_from_single_transitions_it_is_ch
 
 # Cue and question lie 4 steps apart: sequences of 4 never hold both, so that only the stored state knows the cue. With
 # targets of several steps the step before the question would learn from the reward of an answer it did not give.
-APART = {**REPLAY, "env_arg": ("delay=4", "max_blanks=1"), "segment_length": 4, "sequence_length": 4,
-         "target_steps": 1, "total_env_steps": 40_000, "entropy_coefficient": 0.02, "core": "lstm"}  # fmt: skip
+APART = {
+    **REPLAY,
+    "env_arg": ("delay=4", "max_blanks=1"),
+    "segment_length": 4,
+    "sequence_length": 4,
+    "target_steps": 1,
+    "total_env_steps": 40_000,
+    "entropy_coefficient": 0.02,
+    "core": "lstm",
+}
 
 
 @pytest.mark.parametrize("algorithm", ["q_replay", "a2c_replay"])
@@ -160,8 +205,17 @@ def test_an_mlp_does_not(tmp_path):
 def test_rewards_of_1_cut_after_5_steps_are_worth_10_and_not_what_5_steps_are_worth(tmp_path, core):
     """vwxyzjn/cleanrl#198: truncation treated as termination. γ = 0.9: 1 / (1 − γ) = 10 at every step; with the cut
     taken for an end it is 4.1 at the first step, 1 at the last, and 2.6 to an agent that cannot tell them apart."""
-    _, agent = train(tmp_path, env="AlwaysOne-v0", core=core, discount=0.9, reward_scale=0.1, envs_per_worker=8,
-                     segment_length=8, total_env_steps=20_000, eval_episodes=1)  # fmt: skip
+    _, agent = train(
+        tmp_path,
+        env="AlwaysOne-v0",
+        core=core,
+        discount=0.9,
+        reward_scale=0.1,
+        envs_per_worker=8,
+        segment_length=8,
+        total_env_steps=20_000,
+        eval_episodes=1,
+    )
     is_first = torch.arange(5)[:, None] == 0
     with torch.no_grad():
         output, _ = agent.unroll(torch.ones(5, 1, 1), agent.initial_state(1), is_first)
@@ -172,9 +226,19 @@ def test_where_rewards_are_tosses_of_a_coin_the_entropy_bonus_keeps_the_policy_n
     """Without it, chance alone makes some policy of the four certain of an action."""
 
     def certainty(seed: int, bonus: float) -> float:
-        _, agent = train(tmp_path / f"{seed}-{bonus}", env="CoinToss-v0", core="mlp", seed=seed, total_env_steps=16_000,
-                         entropy_coefficient=bonus, learning_rate=0.01, anneal_learning_rate=False, envs_per_worker=16,
-                         segment_length=4, eval_episodes=1)  # fmt: skip
+        _, agent = train(
+            tmp_path / f"{seed}-{bonus}",
+            env="CoinToss-v0",
+            core="mlp",
+            seed=seed,
+            total_env_steps=16_000,
+            entropy_coefficient=bonus,
+            learning_rate=0.01,
+            anneal_learning_rate=False,
+            envs_per_worker=16,
+            segment_length=4,
+            eval_episodes=1,
+        )
         with torch.no_grad():
             output, _ = agent.step(torch.ones(1, 1), (), torch.ones(1, dtype=torch.bool))
         return output.logits.softmax(-1).max().item()

@@ -8,7 +8,7 @@ Output:   a folder of rows for each part, and report.md, report.html and figures
 
 Tasks: CartPole, masked (no velocities), flickering (half the frames blank), recall 4, 24 and 48 (steps from cue to
 question); noisy and repeat 4, 24 and 48 when named. Arms: see experiments/online_vs_replay/arms.py; settings are those
-that experiments.online_vs_replay.tune chose. Every run of a task has the same env steps, 60 core seconds at most, and
+that experiments.online_vs_replay.tune chose. Every run of a task has the same env steps, 60 CPU seconds at most, and
 is judged by 20 greedy episodes of the frozen policy, 25 times.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from experiments.learning_study import Arm, Study, StudyCommand
+from experiments.lab.learning_study import Arm, Study, StudyCommand
 from experiments.online_vs_replay.tune import TUNING_SEED
 
 LEAST = 25_000  # env steps
@@ -49,7 +49,7 @@ class Command(StudyCommand):
 
 def main() -> None:
     """Parse the command line, train, write the report."""
-    from experiments.command_line import experiment, parse
+    from experiments.lab.command_line import experiment, parse
 
     experiment(lambda: run(parse(Command, __doc__)))
 
@@ -60,16 +60,18 @@ def run(command: Command) -> None:
     Raises:
         ValueError: an option cannot work; nothing was trained.
     """
-    from experiments.learning_study import folder_of
-    from experiments.online_vs_replay.measured import TABLES, run_result
-    from experiments.online_vs_replay.report import write_report
+    from experiments.lab.learning_study import folder_of
+    from experiments.online_vs_replay.measures.measured import TABLES, run_result
+    from experiments.online_vs_replay.report.report import write_report
 
     out = folder_of(command.out, command.runs_dir)
     if command.part == "report" and command != Command(part="report", out=command.out, runs_dir=command.runs_dir):
         raise ValueError("--part report: it is of all rows in --out, give nothing else with it")
     if command.first_seed <= TUNING_SEED < command.first_seed + command.seeds:
-        raise ValueError(f"--first-seed {command.first_seed}: seed {TUNING_SEED} is the one that settings were "
-                         "tuned with, others are needed")  # fmt: skip
+        raise ValueError(
+            f"--first-seed {command.first_seed}: seed {TUNING_SEED} is the one that settings were "
+            "tuned with, others are needed"
+        )
     if command.quick:
         command = quick(command)
     if command.part != "report":
@@ -114,7 +116,7 @@ def chosen(command: Command) -> dict[str, Arm]:
     Raises:
         ValueError: a task or an arm that there is not, or not in this part.
     """
-    from experiments.command_line import listed
+    from experiments.lab.command_line import listed
     from experiments.online_vs_replay.arms import MORE_TASKS, TASKS, chosen_arms
 
     if command.tasks != "all" and command.part != "grid":
@@ -157,8 +159,12 @@ def variants(part: str, tasks: list[str]) -> Iterator[tuple[str, Arm]]:
                 yield f"{task} / a2c lstm / {rows}", plain(task, "a2c lstm", segments)
                 for name in ("q lstm zero burn in", "q lstm stored burn in"):
                     burn_in = min(8, rows // 2)
-                    lengths = {"burn_in": burn_in, "sequence_length": rows - burn_in, "replay_batch": 1280 // rows,
-                               "segment_length": min(8, rows - burn_in)}  # fmt: skip
+                    lengths = {
+                        "burn_in": burn_in,
+                        "sequence_length": rows - burn_in,
+                        "replay_batch": 1280 // rows,
+                        "segment_length": min(8, rows - burn_in),
+                    }
                     yield f"{task} / {name} / {rows}", plain(task, name, lengths)
     elif part == "buffer-age":
         for name in ("q lstm zero", "q lstm stored burn in", "a2c lstm replay"):
@@ -188,10 +194,10 @@ def plain(task: str, name: str, options: dict) -> Arm:
 
 def watched(task: str, name: str, options: dict) -> Arm:
     """The same, measured while it learns."""
-    from experiments.online_vs_replay.staleness import watch
-    from rl.worker import Parts
+    from experiments.online_vs_replay.measures.staleness import watch
+    from rl.loop import Overrides
 
-    return plain(task, name, options)._replace(parts=Parts(watch=watch))
+    return plain(task, name, options)._replace(parts=Overrides(watch=watch))
 
 
 if __name__ == "__main__":

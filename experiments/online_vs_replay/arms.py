@@ -41,9 +41,13 @@ MORE_TASKS = {
 }
 
 SHARED: Options = {
-    "mode": "serial", "workers": 1, "envs_per_worker": 32, "adam_beta2": 0.99, "eval_episodes": 100,
-    "max_core_seconds": 60.0,
-}  # fmt: skip
+    "mode": "serial",
+    "workers": 1,
+    "envs_per_worker": 32,
+    "adam_beta2": 0.99,
+    "eval_episodes": 100,
+    "max_cpu_seconds": 60.0,
+}
 # The gradient reaches 32 steps back in all of them: segments of 32, or sequences of 32.
 A2C: Options = {"algorithm": "a2c", "segment_length": 32}
 Q_ONLINE: Options = {"algorithm": "q_online", "segment_length": 32}
@@ -170,11 +174,15 @@ def chosen_arms(text: str) -> list[str]:
     Raises:
         ValueError: there is none of that name.
     """
-    from experiments.command_line import listed
+    from experiments.lab.command_line import listed
 
     names = ",".join(ARMS)
-    return listed("--arms", names if text == "all" else text, lambda name: (name, ARMS[name])[0],
-                  f"all, or a list out of {names},")  # fmt: skip
+    return listed(
+        "--arms",
+        names if text == "all" else text,
+        lambda name: (name, ARMS[name])[0],
+        f"all, or a list out of {names},",
+    )
 
 
 def tuned(name: str, rows: Iterable[dict[str, Any]]) -> int:
@@ -191,6 +199,6 @@ def tuned(name: str, rows: Iterable[dict[str, Any]]) -> int:
 
 def settings_of(name: str, results: Path = RESULTS) -> Options:
     """What tuning chose for an arm."""
-    from experiments.learning_study import read_csv
+    from experiments.lab.learning_study import read_csv
 
     return ARMS[name].trials[tuned(name, read_csv(results / "tuning" / "runs.csv"))]

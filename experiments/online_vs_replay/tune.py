@@ -13,7 +13,7 @@ over tasks and seeds, so that falling back after having solved it costs.
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.learning_study import Arm, Study, StudyCommand
+from experiments.lab.learning_study import Arm, Study, StudyCommand
 
 TUNING_SEED = 901
 
@@ -50,7 +50,7 @@ def trials(names: list[str]) -> dict[str, Arm]:
 
 def main() -> None:
     """Parse the command line, train, say which trial was best."""
-    from experiments.command_line import experiment, parse
+    from experiments.lab.command_line import experiment, parse
 
     experiment(lambda: run(parse(Command, __doc__)))
 
@@ -64,7 +64,7 @@ def run(command: Command) -> None:
     from dataclasses import replace
 
     from experiments.online_vs_replay.arms import ARMS, chosen_arms, tuned
-    from experiments.online_vs_replay.measured import TABLES, run_result
+    from experiments.online_vs_replay.measures.measured import TABLES, run_result
 
     names = chosen_arms(command.arms)
     study = Study("online-vs-replay-tuning", trials(names), replace(command, arms="all"), run_result, TABLES)

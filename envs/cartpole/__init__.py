@@ -1,0 +1,1 @@
+"""CartPole, and what hides parts of it."""

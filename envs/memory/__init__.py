@@ -1,0 +1,1 @@
+"""Tasks where memory is all there is."""

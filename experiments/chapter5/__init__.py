@@ -1,0 +1,1 @@
+"""The systems of the book chapter, and its claims."""

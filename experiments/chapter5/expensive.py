@@ -1,0 +1,53 @@
+"""CartPole whose steps cost time, as those of a real simulator do: the same episodes, as slow as one likes.
+
+Importing this module registers `ExpensiveCartPole-v1`: name it `experiments.expensive:ExpensiveCartPole-v1`, so that
+spawned workers import it too.
+"""
+
+import math
+import time
+
+import gymnasium
+import numpy as np
+
+from envs.cartpole.fall_penalty import FallPenaltyCartPoleVectorEnv
+
+
+class ExpensiveCartPoleVectorEnv(FallPenaltyCartPoleVectorEnv):
+    """CartPole with −penalty for a fall, in which each environment's step computes for `compute_ms` milliseconds.
+
+    The time is that of its own thread on a core, spent busy and not asleep: processes that share a core wait for one
+    another. A batch costs num_envs x compute_ms a step, one environment after the other. With 0 it is
+    `FallPenaltyCartPoleVectorEnv`, and what it returns is the same with any cost.
+
+    Raises:
+        ValueError: compute_ms is not a finite number of at least 0.
+    """
+
+    def __init__(self, num_envs: int = 1, max_episode_steps: int = 500, penalty: float = 10.0, compute_ms: float = 0.0):
+        number = isinstance(compute_ms, int | float) and not isinstance(compute_ms, bool)
+        if not number or not 0 <= compute_ms < math.inf:
+            raise ValueError(f"compute_ms must be a number of milliseconds of at least 0, got {compute_ms!r}")
+        super().__init__(num_envs, max_episode_steps, penalty)
+        self._compute_seconds = compute_ms / 1000
+
+    def _advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if self._compute_seconds:
+            compute(self.num_envs * self._compute_seconds)
+        return super()._advance(actions)
+
+
+def compute(seconds: float) -> None:
+    """Keep this thread busy for so many seconds of its own time on a core."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+EXPENSIVE_ENV = "experiments.chapter5.expensive:ExpensiveCartPole-v1"
+gymnasium.register(
+    id="ExpensiveCartPole-v1",
+    vector_entry_point="experiments.chapter5.expensive:ExpensiveCartPoleVectorEnv",
+    max_episode_steps=500,
+    reward_threshold=475.0,
+)

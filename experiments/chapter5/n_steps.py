@@ -1,0 +1,42 @@
+"""N-step updates: how many steps should the critic be spared before it is asked?
+
+Question: how does N trade bias for variance in what is learnt? (n_step_error measures bias and variance themselves.)
+Command:  python -m experiments.n_steps
+Time:     4 minutes on 2 cores for 7 values x 3 seeds; 12 with --seeds 10.
+Output:   n_steps.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
+
+One process with one environment, the chapter's network, CartPole and settings; only N differs: 1, 2, 5, 10, 20, 50 and
+Monte Carlo, the whole episode. A segment also ends where its episode does.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.lab.learning_study import COLUMNS, Arm, StudyCommand, run_study
+from rl.config import Config
+from rl.presets import PRESETS
+
+ALONE = {**PRESETS["chapter5"], "mode": "serial", "workers": 1, "total_env_steps": 40_000}
+LENGTHS = (1, 2, 5, 10, 20, 50)
+ARMS = {f"N = {n}": Arm(Config(**{**ALONE, "segment_length": n})) for n in LENGTHS}
+ARMS["Monte Carlo"] = Arm(Config(**{**ALONE, "segment_length": 0}))
+
+
+@dataclass(frozen=True)
+class Command(StudyCommand):
+    """What the command line says."""
+
+    runs_dir: Path = Path("runs/chapter5/n_steps")
+    """Folder of the run folders."""
+
+
+def main() -> None:
+    """Parse the command line, train what is missing, tabulate and draw."""
+    from experiments.lab.command_line import experiment, parse
+
+    columns = [column for column in COLUMNS if column[0] != "seconds"]
+    experiment(lambda: run_study("n_steps", ARMS, parse(Command, __doc__), columns, seconds=False, ordered=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What is measured in agents while they learn, and after."""

@@ -1,0 +1,1 @@
+"""The report, from the rows of the study."""

@@ -1,0 +1,53 @@
+"""sb3-contrib RecurrentPPO with the zoo's tuned settings for CartPole without velocities."""
+
+import torch
+from sb3_contrib import RecurrentPPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
+
+from experiments.speed.peers.measurement import Measurement, fresh_returns, make_environment, options
+
+SETTINGS = (
+    "zoo's tuned settings: 8 environments x 32 steps, batch 256, 20 epochs, LSTM 64, γ 0.98, λ 0.8, learning rate 1e-3 "
+    "and clip 0.2 falling to 0 over 100k env steps, 1 torch thread"
+)
+
+
+def main() -> None:
+    """Train until solved or out of time."""
+    told = options()
+    torch.set_num_threads(1)  # a second thread makes networks of this size slower
+    measurement = Measurement(told, 8, ("sb3-contrib", "torch"), SETTINGS)
+    model = RecurrentPPO(
+        "MlpLstmPolicy",
+        make_vec_env(make_environment, n_envs=8, seed=told.seed),
+        n_steps=32,
+        batch_size=256,
+        n_epochs=20,
+        gamma=0.98,
+        gae_lambda=0.8,
+        ent_coef=0.0,
+        learning_rate=lambda left: 1e-3 * left,
+        clip_range=lambda left: 0.2 * left,
+        policy_kwargs={"lstm_hidden_size": 64},
+        seed=told.seed,
+        device="cpu",
+    )
+
+    def act(observations, state):
+        return model.predict(observations, state, deterministic=False)
+
+    class Watch(BaseCallback):
+        def _on_step(self) -> bool:
+            returns = [info["episode"]["r"] for info in self.locals["infos"] if "episode" in info]
+            if measurement.episodes(returns, self.num_timesteps):  # parameters stand still while it acts
+                measurement.confirm(lambda: fresh_returns(act, told.seed))
+            return not measurement.over
+
+    measurement.start()
+    model.learn(100_000, callback=Watch())
+    measurement.end()
+
+
+if __name__ == "__main__":
+    main()

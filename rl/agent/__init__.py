@@ -1,0 +1,1 @@
+"""A network with memory: observation and state in, heads and state out."""

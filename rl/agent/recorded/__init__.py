@@ -1,0 +1,1 @@
+"""The fast path: the activations of acting are the forward pass of learning."""

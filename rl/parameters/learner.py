@@ -1,0 +1,172 @@
+"""The Learner: owner of the parameters and of the optimiser's statistics, in shared memory.
+
+Workers get parameters by `pull` and give gradients by `push`, and by nothing else. Parameters, gradients and both of
+Adam's moments are flat vectors, so a pull is one copy and a push one optimiser step.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl.acting.collector import Episode
+from rl.agent.flat import FlatAgent
+from rl.config import Config
+from rl.shared.learner_memory import LearnerMemory
+from rl.shared.ledger import Ledger
+
+STATE = ("parameters", "moment1", "moment2", "step")
+
+
+class Learner:
+    """Shared parameters under one lock: each worker's gradient is applied as it comes (A3C, Mnih et al. 2016, §4).
+
+    The optimiser's statistics are shared too, as A3C's best variant does (ibid., §4 "Optimization": shared RMSProp),
+    and so is Adam's step count, without which its bias correction is wrong.
+    """
+
+    def __init__(self, config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> None:
+        """Take hold of the shared vectors, as worker `rank`."""
+        self.config, self.memory, self.ledger, self.rank = config, memory, ledger, rank
+        self.pages = [{name: torch.from_numpy(getattr(page, name)) for name in STATE} for page in memory.vectors]
+        self.pulled_version = 0
+        self.busy_since = time.thread_time()
+
+    @property
+    def vectors(self) -> dict[str, Tensor]:
+        """Parameters, Adam's moments and its step count: the page that is valid now."""
+        return self.pages[self.ledger.shared.vectors[0]]
+
+    @property
+    def parameters(self) -> Tensor:
+        """The flat vector of parameters that is valid now."""
+        return self.vectors["parameters"]
+
+    def pull(self, flat: FlatAgent) -> None:
+        """Copy the newest parameters into the agent."""
+        self.busy_since = time.thread_time()
+        self.memory.signs.progress[self.rank] += 1
+        with self.holding_lock():
+            flat.load(self.parameters)
+            self.pulled_version = self.ledger.updates
+
+    @contextlib.contextmanager
+    def holding_lock(self) -> Iterator[None]:
+        """Hold the lock; while this worker waits for it, it shows that."""
+        waiting, rank = self.memory.signs.waiting, self.rank
+        waiting[rank] = 1
+        with self.memory.lock:
+            waiting[rank] = 0
+            yield
+
+    def cpu_seconds(self) -> float:
+        """Seconds that this worker kept a core busy since the last pull."""
+        return time.thread_time() - self.busy_since
+
+    def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+        """Apply one worker's gradient and enter what came with it.
+
+        Args:
+            gradient: [parameter], of the loss of `env_steps` steps, computed with the parameters of the last pull; None
+                where these steps only went into a replay buffer.
+            env_steps: transitions that are new.
+            losses: logged numbers of the loss.
+            episodes: that ended in the segment.
+
+        Raises:
+            FloatingPointError: the gradient is not finite; nothing was applied.
+        """
+        norm = 0.0 if gradient is None else clip(gradient, self.config.max_gradient_norm)
+        with self.holding_lock():
+            self._apply(gradient, norm, env_steps, losses, episodes, self.cpu_seconds())
+
+    def _apply(
+        self,
+        gradient: Tensor | None,
+        norm: float,
+        env_steps: int,
+        losses: dict[str, float],
+        episodes: Sequence[Episode] | np.ndarray,
+        cpu_seconds: float,
+    ) -> None:
+        """One step of Adam, if there is a gradient, and one entry in the ledger: published together."""
+        ledger = self.ledger
+        with ledger.change():
+            if gradient is not None:
+                learning_rate = self.config.learning_rate_at(ledger.env_steps)
+                other = 1 - int(ledger.shared.vectors[0])
+                adam_step(self.vectors, self.pages[other], gradient, learning_rate, self.config)
+                ledger.shared.vectors[0] = other
+                staleness = ledger.updates - self.pulled_version
+                losses = {**losses, "grad_norm": norm, "staleness": staleness, "learning_rate": learning_rate}
+            ledger.record(env_steps, losses, episodes, cpu_seconds)
+            if ledger.crosses():
+                self.memory.candidate.parameters[:] = self.parameters.numpy()
+
+    def sum_over_workers(self, values: Tensor) -> Tensor:
+        """The sum of `values` over the workers that update together: here each worker updates alone."""
+        return values
+
+    def all_ready(self, ready: bool) -> bool:
+        """Whether all the workers that update together are ready for it."""
+        return int(self.sum_over_workers(torch.tensor([not ready, 0, 0]).double())[0]) == 0
+
+    def publish(self) -> None:
+        """Let all workers have the same vectors and ledger, before the first segment: in shared memory they do."""
+
+    def wait_for_parent(self) -> None:
+        """Wait while the parent confirms, evaluates or saves, so that the run repeats; async workers go on."""
+        with self.memory.signs.waits(self.rank):
+            while self.ledger.waiting:
+                time.sleep(0.001)
+
+    def gather(self, standing: bytes) -> dict[int, bytes]:
+        """By rank, where the workers stand that the parent hears of through this one: its own."""
+        return {self.rank: standing}
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies of what makes the learner go on: parameters, Adam's moments and its step count."""
+        return {name: vector.clone() for name, vector in self.vectors.items()}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state()`."""
+        for name, vector in self.vectors.items():
+            vector.copy_(state[name])
+
+
+def adam_step(
+    old: dict[str, Tensor], new: dict[str, Tensor], gradient: Tensor, learning_rate: float, config: Config
+) -> None:
+    """One step of Adam on flat vectors, from one page to another (Kingma & Ba 2015, algorithm 1).
+
+    m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²,   θ ← θ − α / (1 − β₁ᵗ) · m / (√(v / (1 − β₂ᵗ)) + ε)
+
+    Written out because the vectors are shared memory, and because building torch's optimiser imports its compiler,
+    which takes a worker as long to start as torch itself.
+    """
+    torch.add(old["step"], 1, out=new["step"])
+    t = int(new["step"])
+    moment1 = torch.lerp(old["moment1"], gradient, 1.0 - config.adam_beta1, out=new["moment1"])
+    moment2 = torch.mul(old["moment2"], config.adam_beta2, out=new["moment2"])
+    moment2.addcmul_(gradient, gradient, value=1.0 - config.adam_beta2)
+    correction = (1.0 - config.adam_beta2**t) ** 0.5  # of √v, put into the two numbers instead: one pass less
+    divisor = moment2.sqrt().add_(config.adam_epsilon * correction)
+    step_size = learning_rate * correction / (1.0 - config.adam_beta1**t)
+    torch.addcdiv(old["parameters"], moment1, divisor, value=-step_size, out=new["parameters"])
+
+
+def clip(gradient: Tensor, max_norm: float) -> float:
+    """Shorten a flat gradient in place to at most `max_norm`; return its length before (Pascanu et al. 2013, §3.2).
+
+    Raises:
+        FloatingPointError: it is not finite.
+    """
+    norm = float(gradient.norm())
+    if not np.isfinite(norm):
+        raise FloatingPointError(f"the gradient's norm is {norm}: the update was not applied")
+    if norm > max_norm:
+        gradient.mul_(max_norm / norm)
+    return norm

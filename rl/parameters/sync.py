@@ -1,0 +1,128 @@
+"""A Learner whose workers update together."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl.acting.collector import Episode
+from rl.config import Config
+from rl.parameters.learner import Learner, clip
+from rl.shared.learner_memory import LearnerMemory
+from rl.shared.ledger import Ledger
+from rl.shared.processes import available_cpus
+
+LOOKS = 2_000  # at a gate: some 2 ms, where measured waits were 0.3 to 0.7 ms on average
+
+
+class SyncLearner(Learner):
+    """Workers update together: one step with the gradient averaged over all of them, the same in every repetition.
+
+    Rank 0 gathers in rank order, so the sum is always the same; gradients of mean losses are weighted by the steps
+    behind them, those of summed losses added up, and clipped afterwards, so W workers of B environments are one worker
+    of W·B, to rounding.
+    """
+
+    def __init__(self, config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> None:
+        super().__init__(config, memory, ledger, rank)
+        self.looks = LOOKS if config.workers <= available_cpus() else 0  # else another worker needs the core
+
+    def together(self, action: Callable[[], None]) -> None:
+        """Wait for all workers, run `action` in rank 0 alone, and go on together."""
+        memory = self.memory
+        if self.rank != 0:
+            memory.arrive.release()
+            with memory.signs.waits(self.rank):
+                pass_gate(memory.depart[self.rank], self.looks)
+            return
+        with memory.signs.waits(0):
+            for _ in memory.depart[1:]:
+                pass_gate(memory.arrive, self.looks)
+        action()
+        for gate in memory.depart[1:]:
+            gate.release()
+
+    def sum_over_workers(self, values: Tensor) -> Tensor:
+        """The sum of three numbers over all workers, added in rank order.
+
+        Raises:
+            FloatingPointError: this worker's are not finite.
+        """
+        self.check(values)
+        sums = self.memory.slots.sums
+        sums[self.rank] = values.numpy()
+
+        def add() -> None:
+            sums[:] = sums.sum(axis=0)
+
+        self.together(add)
+        return torch.from_numpy(sums[self.rank].copy())
+
+    def check(self, values: Tensor) -> None:
+        """Find values that are not finite in the worker that has them, or every one would fail and none be the one."""
+        if not values.isfinite().all():
+            raise FloatingPointError(
+                "the advantages are not finite: look for nan or inf in observations and rewards, "
+                "or lower --learning-rate"
+            )
+
+    def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+        """Apply the gradient over all workers' steps: g = Σᵢ nᵢ gᵢ / Σᵢ nᵢ, or Σᵢ gᵢ of summed losses; then clip it.
+
+        Where nothing is new (updates from replay buffers after the first) every worker's weighs the same.
+        """
+        self.fill(gradient, env_steps, losses, episodes)
+        self.together(lambda: self.update(gradient is not None, losses))
+
+    def fill(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+        """Write this worker's rows of the slots."""
+        slots, rank = self.memory.slots, self.rank
+        slots.env_steps[rank] = env_steps
+        slots.cpu_seconds[rank] = self.cpu_seconds()
+        slots.losses[rank] = list(losses.values()) or 0.0
+        slots.episodes[rank] = len(episodes)
+        if gradient is not None:
+            slots.gradients[rank] = gradient.numpy()
+        if episodes:
+            slots.ended[rank, : len(episodes)] = episodes
+
+    def update(self, learns: bool, names: Iterable[str]) -> None:
+        """Rank 0: one step with what all have written, if there are gradients, and one entry."""
+        slots = self.memory.slots
+        total = int(slots.env_steps.sum())
+        weights = slots.env_steps / total if total else np.full(len(slots.env_steps), 1 / len(slots.env_steps))
+        combined, norm, means = None, 0.0, {}
+        if learns:
+            combined = self.combined(weights)
+            norm = clip(combined, self.config.max_gradient_norm)
+            means = dict(zip(names, (weights @ slots.losses).tolist(), strict=True))
+        ended = np.concatenate([rows[:count] for rows, count in zip(slots.ended, slots.episodes, strict=True)])
+        with self.holding_lock():  # the parent reads and writes under it
+            self._apply(combined, norm, total, means, ended, float(slots.cpu_seconds.sum()))
+
+    def combined(self, weights: np.ndarray) -> Tensor:
+        """The gradient over all workers: with these weights where losses are means, else added up."""
+        mean = self.config.loss_reduction == "mean"
+        shares = torch.from_numpy(weights if mean else np.ones_like(weights))
+        return sum_weighted(torch.from_numpy(self.memory.slots.gradients), shares)
+
+
+def pass_gate(gate: Any, looks: int) -> None:
+    """Acquire a permit; look so many times before sleeping, since a core that has gone to sleep is slow to wake."""
+    if not any(gate.acquire(False) for _ in range(looks)):
+        gate.acquire()
+
+
+def sum_weighted(vectors: Tensor, weights: Tensor) -> Tensor:
+    """Σᵢ wᵢ vᵢ of vectors [worker, parameter] in order of rank; with one weight of 1 exactly the vector."""
+    total = vectors[0] * weights[0]
+    for vector, weight in zip(vectors[1:], weights[1:].tolist(), strict=True):
+        total.add_(vector, alpha=weight)
+    return total
+
+
+def make_learner(config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> Learner:
+    """The learner of the config's mode; serial is synchronous with one worker, without the processes."""
+    return (Learner if config.mode == "async" else SyncLearner)(config, memory, ledger, rank)

@@ -1,0 +1,57 @@
+"""What a worker goes on from, as bytes."""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rl.acting.collector import Collector
+    from rl.learning.experience import Experience
+
+
+def worker_state(collector: "Collector", experience: "Experience", left: int) -> bytes:
+    """What a worker goes on from, between two pushes; as bytes, since multiprocessing would share tensors instead.
+
+    Args:
+        collector: between two segments.
+        experience: likewise.
+        left: updates of the last segment that are still to do.
+    """
+    import torch
+
+    of_collector = collector.state()
+    if not can_be_read(of_collector["environments"]):
+        of_collector["environments"] = None
+    file = io.BytesIO()
+    torch.save({"collector": of_collector, "experience": experience.state(), "left": left}, file)
+    return file.getvalue()
+
+
+def can_be_read(content: Any) -> bool:
+    """Whether this comes back from a checkpoint, which reads tensors and plain Python alone."""
+    import torch
+
+    file = io.BytesIO()
+    try:
+        torch.save(content, file)
+        file.seek(0)
+        torch.load(file, weights_only=True)
+    except Exception:  # whatever cannot be pickled raises
+        return False
+    return True
+
+
+def load_worker_state(collector: "Collector", experience: "Experience", saved: bytes) -> int:
+    """Go on from `worker_state`; returns how many updates are left to do."""
+    import torch
+
+    state = torch.load(io.BytesIO(saved), weights_only=True)
+    collector.load_state(state["collector"])
+    experience.load_state(state["experience"])
+    return state["left"]
+
+
+def has_environments(saved: bytes) -> bool:
+    """Whether the environments of a `worker_state` could tell where they stood."""
+    import torch
+
+    return torch.load(io.BytesIO(saved), weights_only=True)["collector"]["environments"] is not None

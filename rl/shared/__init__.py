@@ -1,0 +1,1 @@
+"""What the processes of a run share, whole or not at all."""

@@ -1,0 +1,1 @@
+"""Helpers that tests and their spawned workers import."""
