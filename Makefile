@@ -12,10 +12,10 @@ demo: $(VENV)/installed
 	$(BIN)/python -m experiments.compare_cores --wandb offline
 
 bench: $(VENV)/installed
-	$(BIN)/python -m experiments.benchmark
+	$(BIN)/python -m experiments.speed.benchmark
 
 bench-peers: $(VENV)/installed
-	$(BIN)/python -m experiments.benchmark_peers
+	$(BIN)/python -m experiments.speed.benchmark_peers
 
 test: lint
 	$(BIN)/python -m pytest -q tests
@@ -24,7 +24,7 @@ test-all: lint
 	$(BIN)/python -m pytest -q -m "" tests
 
 soak: $(VENV)/installed
-	$(BIN)/python -m experiments.soak --minutes $(MINUTES) --out runs/soak-$$(date +%F-%H%M%S)
+	$(BIN)/python -m experiments.speed.soak --minutes $(MINUTES) --out runs/soak-$$(date +%F-%H%M%S)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check rl envs experiments tests

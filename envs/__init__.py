@@ -36,29 +36,29 @@ __all__ = [
 
 gymnasium.register(
     id="MaskedVelocityCartPole-v1",
-    entry_point="envs.cartpole.cartpole.masked_velocity:make_masked_velocity_cartpole",
+    entry_point="envs.cartpole.masked_velocity:make_masked_velocity_cartpole",
     vector_entry_point="envs.cartpole.cartpole:MaskedVelocityCartPoleVectorEnv",
     max_episode_steps=500,
     reward_threshold=475.0,
 )
 gymnasium.register(
     id="NoisyPositionCartPole-v1",
-    entry_point="envs.cartpole.cartpole.noisy_position:make_noisy_position_cartpole",
-    vector_entry_point="envs.cartpole.cartpole.noisy_position:NoisyPositionCartPoleVectorEnv",
+    entry_point="envs.cartpole.noisy_position:make_noisy_position_cartpole",
+    vector_entry_point="envs.cartpole.noisy_position:NoisyPositionCartPoleVectorEnv",
     max_episode_steps=500,
     reward_threshold=475.0,
 )
 gymnasium.register(
     id="FlickeringCartPole-v1",
-    entry_point="envs.cartpole.cartpole.flickering:make_flickering_cartpole",
-    vector_entry_point="envs.cartpole.cartpole.flickering:FlickeringCartPoleVectorEnv",
+    entry_point="envs.cartpole.flickering:make_flickering_cartpole",
+    vector_entry_point="envs.cartpole.flickering:FlickeringCartPoleVectorEnv",
     max_episode_steps=500,
     reward_threshold=475.0,
 )
 gymnasium.register(
     id="FallPenaltyCartPole-v1",
-    entry_point="envs.cartpole.cartpole.fall_penalty:make_fall_penalty_cartpole",
-    vector_entry_point="envs.cartpole.cartpole.fall_penalty:FallPenaltyCartPoleVectorEnv",
+    entry_point="envs.cartpole.fall_penalty:make_fall_penalty_cartpole",
+    vector_entry_point="envs.cartpole.fall_penalty:FallPenaltyCartPoleVectorEnv",
     max_episode_steps=500,
     reward_threshold=475.0,
 )

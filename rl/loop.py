@@ -24,8 +24,8 @@ from rl.record.worker_state import load_worker_state, worker_state
 class Overrides(NamedTuple):
     """Overrides of learning that an experiment puts in the place of rl's own (None); spawned workers import them."""
 
-    targets: Callable[..., Any] | None = None  # as rl.loss.targets
-    make_learner: Callable[..., Any] | None = None  # as rl.learner.make_learner
+    targets: Callable[..., Any] | None = None  # as rl.learning.actor_critic.targets
+    make_learner: Callable[..., Any] | None = None  # as rl.parameters.learner.make_learner
     watch: Callable[..., Any] | None = None  # wraps an Experience, to measure while it learns; is given config and rank
 
 

@@ -12,8 +12,8 @@ SPEED: dict[str, dict[str, Any]] = {
 }
 
 # The systems of Zai & Brown 2020, chapter 5: its network, environment and loss, as its text has them and not with the
-# faults of its listings (experiments/printed.py has those). Values pass through tanh, so returns must lie within ±1:
-# where the listings divide them by their norm, rewards are weighted by 1 − γ here.
+# faults of its listings, which experiments/chapter5/printed.py has. Values pass through tanh, so returns must lie
+# within ±1: where the listings divide them by their norm, rewards are weighted by 1 − γ here.
 _CHAPTER = {
     "env": "FallPenaltyCartPole-v1",
     "observation_scale": "l2",

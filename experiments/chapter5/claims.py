@@ -1,7 +1,7 @@
 """The chapter's claims, each with our evidence and a verdict, on one page.
 
 Question: which claims of the chapter hold where its systems are built without faults and measured with seeds?
-Command:  python -m experiments.chapter_claims
+Command:  python -m experiments.chapter5.claims
 Time:     ten seconds; nothing is trained.
 Output:   claims.md in --out, drawn from the rows of the studies in --results.
 

@@ -1,12 +1,12 @@
 """The chapter's two figures: mean episode length over the first 45 seconds of training.
 
 Question: does N-step learn faster and more smoothly than Monte Carlo, as the chapter's figures 5.14 and 5.15 show?
-Command:  python -m experiments.first_45_seconds
+Command:  python -m experiments.chapter5.first_45_seconds
 Time:     12 minutes on 2 cores for 4 systems x 3 seeds; 36 with --seeds 10. The machine should do nothing else.
 Output:   first_45_seconds.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
 
 Monte Carlo and N-step (N = 10) DA2C with 7 asynchronous workers of one environment each, the chapter's network, -10 for
-a fall. As printed: with the faults of the listings, each worker's own Adam among them (see experiments/printed.py);
+a fall. As printed: with the faults of the listings, each worker's own Adam among them (see printed.py);
 repaired: without. The dashed lines are about where the chapter's curves end: 140 (jagged) and 300 (smooth).
 """
 

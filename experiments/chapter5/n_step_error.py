@@ -1,7 +1,7 @@
 """Bias and variance of the N-step return, measured at frozen policies and critics.
 
 Question: how wrong is an N-step return, by the critic that it trusts (bias) and by the dice of its N steps (variance)?
-Command:  python -m experiments.n_step_error
+Command:  python -m experiments.chapter5.n_step_error
 Time:     2 minutes on 2 cores, 5 on busy ones, for 3 training stages x 3 seeds.
 Output:   n_step_error.md and .png (tables, figure) and n_step_error.csv in --out; run folders.
 

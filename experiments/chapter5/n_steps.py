@@ -1,7 +1,7 @@
 """N-step updates: how many steps should the critic be spared before it is asked?
 
 Question: how does N trade bias for variance in what is learnt? (n_step_error measures bias and variance themselves.)
-Command:  python -m experiments.n_steps
+Command:  python -m experiments.chapter5.n_steps
 Time:     4 minutes on 2 cores for 7 values x 3 seeds; 12 with --seeds 10.
 Output:   n_steps.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
 

@@ -1,7 +1,7 @@
 """Policy gradients, step by step: from REINFORCE to distributed advantage actor-critic, one idea at a time.
 
 Question: what does each step buy: a learnt baseline, a bootstrapped critic, several workers, N steps at a time?
-Command:  python -m experiments.policy_gradients
+Command:  python -m experiments.chapter5.policy_gradients
 Time:     4 minutes on 2 cores for 5 systems x 3 seeds; 11 with --seeds 10.
 Output:   policy_gradients.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
 

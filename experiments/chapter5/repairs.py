@@ -1,14 +1,14 @@
 """What each repair buys: from the chapter's listing of N-step DA2C to ours, one change at a time.
 
 Question: which faults of the printed code cost anything, and how much?
-Command:  python -m experiments.repairs
+Command:  python -m experiments.chapter5.repairs
 Time:     5 minutes on 2 cores for 7 arms x 2 seeds; 21 with --seeds 10.
 Output:   repairs.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
 
 Each arm keeps the repairs of those before it. All have 7 asynchronous workers, N = 10, the chapter's network, CartPole,
 discount and learning rate, and the same env steps.
 
-    as printed          every fault of experiments/printed.py
+    as printed          every fault of printed.py
     bootstrap           with V of the state that follows the last step, not of the last one acted in
     plain returns       not divided by their norm; rewards are weighted by 0.05 instead, which keeps them within tanh
     time limit          truncates: no -10, and the value of what would have followed

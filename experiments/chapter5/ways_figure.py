@@ -1,4 +1,4 @@
-"""The figure of experiments/ways_to_distribute.py: learning curves, and speed, of ways to distribute learning."""
+"""The figure of ways_to_distribute.py beside it: learning curves, and speed, of ways to distribute learning."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Three ways to distribute actor-critic learning: asynchronous workers, synchronous workers, one process.
 
 Question: which way gets there soonest with 8 environments, when their steps are cheap and when they are expensive?
-Command:  python -m experiments.ways_to_distribute
+Command:  python -m experiments.chapter5.ways_to_distribute
 Time:     4 minutes on 2 cores, which should do nothing else; 27 with --arms all --seeds 10 --repetitions 3.
 Output:   ways_to_distribute.md and .png (tables, figure), runs.csv, curves.csv and speed.csv in --out; run folders.
 

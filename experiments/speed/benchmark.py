@@ -1,13 +1,13 @@
 """Measure how fast we are, and how fast this machine would let us be.
 
 Question: how many env steps a second are trained on, what limits them, and how do they scale?
-Command:  python -m experiments.benchmark (or: make bench)
+Command:  python -m experiments.speed.benchmark (or: make bench)
 Time:     8 minutes on 2 cores; nothing else should run meanwhile.
 Output:   benchmark.json (every number), benchmark.md (tables), benchmark.png (figure) in --out.
 
 Every speed is of a real run (async, 2 workers unless said otherwise) with record, checkpoints and W&B offline, and is
 the median (smallest to largest) of its repetitions. Repetitions are interleaved (A B C A B C), so that a machine that
-drifts does so for all alike. The roofline is what arithmetic alone would cost, see experiments/machine.py.
+drifts does so for all alike. The roofline is what arithmetic alone would cost, see experiments/speed/machine.py.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Train our agent and its peers on the same task and the same machine, by the same rule, in turn.
 
 Question: how fast are other codebases on CartPole without velocities, in env steps a second and in time to solve it?
-Command:  python -m experiments.benchmark_peers (or: make bench-peers)
+Command:  python -m experiments.speed.benchmark_peers (or: make bench-peers)
 Time:     about 9 minutes a round on 2 cores, and 5 once to install the peers.
 Output:   peers.json, peers.md (table) and peers.csv in --out; virtual environments, logs and records in --runs-dir.
 
@@ -185,7 +185,7 @@ def run_peer(name: str, python: Path, folder: Path, command: Command, seed: int)
         "began": time.time(),
     }
     run_process(
-        [str(python), "-m", f"experiments.peers.{name}", *(f"--{key}={value}" for key, value in values.items())],
+        [str(python), "-m", f"experiments.speed.peers.{name}", *(f"--{key}={value}" for key, value in values.items())],
         record.with_suffix(".log"),
         command.peer_seconds + command.grace_seconds,
         PYTHONPATH=str(ROOT),

@@ -1,7 +1,7 @@
 """What an update costs a group of workers: bytes and time.
 
 Question: how do bytes and time of an update over gloo grow with workers and parameters, in order and all together?
-Command:  python -m experiments.group_scaling
+Command:  python -m experiments.speed.group_scaling
 Time:     10 minutes on 2 cores that do nothing else; what an interrupted command has measured is not measured again.
 Output:   group_scaling.csv, group_scaling.md and group_scaling.png in --out.
 

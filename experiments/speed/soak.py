@@ -1,7 +1,7 @@
 """Train for an hour and look whether anything grows.
 
 Question: can a run be left alone for days: flat memory, file descriptors and shared memory, steady speed?
-Command:  python -m experiments.soak --minutes 60
+Command:  python -m experiments.speed.soak --minutes 60
 Time:     as long as --minutes.
 Output:   samples.csv, a row a process and look, and soak.md in --out; exit code 1 if something grew or speed fell.
 """
@@ -211,7 +211,7 @@ def table(verdicts: list[list[str]], summary: dict[str, Any], command: Command) 
     return (
         f"{lines}\n\nMedians over fifths of the time; in the first one everything still fills up. "
         f"{summary['env_steps']:,} env steps and {summary['updates']:,} updates in {summary['seconds'] / 60:.1f} "
-        f"minutes of `python -m experiments.soak --minutes {command.minutes:g} --mode {command.mode}`.\n"
+        f"minutes of `python -m experiments.speed.soak --minutes {command.minutes:g} --mode {command.mode}`.\n"
     )
 
 

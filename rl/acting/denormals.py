@@ -14,7 +14,7 @@ def denormals_as_zeros() -> Iterator[None]:
 
     It is set back at the end: the caller may need them elsewhere. Where the processor cannot do it, nothing changes.
     """
-    import torch  # here, since rl.worker must not import it before it watches its parent
+    import torch  # here, since rl.loop must not import it before it watches its parent
 
     before = not torch.tensor(torch.finfo().tiny).div(2)
     torch.set_flush_denormal(True)

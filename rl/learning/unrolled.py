@@ -1,6 +1,7 @@
 """Unrolls of what was drawn from a buffer: outputs, the state after each row, and gradients back into the agent.
 
-Two forms of one thing: by autograd for any agent, and by a recording (rl/recorded.py) for those that have a fast path.
+Two forms of one thing: by autograd for any agent, and by a recording (rl/agent/recorded) for those that have a
+fast path.
 """
 
 from typing import Protocol

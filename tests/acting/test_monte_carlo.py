@@ -309,7 +309,7 @@ def test_segments_of_unknown_length_are_not_recorded_and_learn_by_the_plain_unro
 
 def test_an_episode_without_end_is_cut_after_a_bounded_number_of_steps_and_goes_on(monkeypatch):
     """Otherwise such a run could not be stopped, by a limit or by Ctrl-C: it looks up between segments only."""
-    monkeypatch.setattr(rl.collector, "MOST_PIECES", 2)
+    monkeypatch.setattr(rl.acting.collector, "MOST_PIECES", 2)
     collector = small_collector(options_of(0, 150))
     first, second = collector.collect(), collector.collect()
     assert len(first.actions) == 2 * PIECE and not first.terminated.any() and not second.is_first[0]

@@ -57,7 +57,7 @@ def test_the_products_are_those_of_acting_and_of_the_way_back():
 @pytest.mark.parametrize(("workers", "fraction"), [(1, 0.1), (2, 0.05), (8, 0.05)])
 def test_the_roofline_is_the_best_rate_of_each_core_in_use(monkeypatch, workers, fraction):
     """1000 env steps a second of 100 FLOP are 100 kFLOP a second; the best rate is 1 MFLOP a second, on 2 cores."""
-    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr(machine, "available_cpus", lambda: 2)
     rates = [{"flop_per_env_step": 100, "rates": rates} for rates in ({"a": 9e5, "b": 5e5}, {"a": 1e6, "b": 4e5})]
     found = roofline(rates, workers, [1000.0])
     assert found["fraction"]["median"] == pytest.approx(fraction)
@@ -271,7 +271,7 @@ def made_up(command):
 
 @pytest.fixture
 def results(two_presets, monkeypatch):
-    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr(machine, "available_cpus", lambda: 2)
     command = Command(seeds=3, first_seed=11)
     return {"machine": MACHINE, **benchmark.summarise(command, made_up(command))}
 

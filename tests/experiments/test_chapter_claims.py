@@ -179,7 +179,7 @@ def test_the_page_has_a_row_for_each_finding_and_a_study_without_rows_is_named_i
     assert run_main(monkeypatch, "--results", tmp_path) == 2
     assert capsys.readouterr().err == (
         f"error: --results {tmp_path}: no rows of repairs; "
-        f"python -m experiments.repairs --seeds 10 --out {tmp_path / 'repairs'} makes them\n"
+        f"python -m experiments.chapter5.repairs --seeds 10 --out {tmp_path / 'repairs'} makes them\n"
     )
 
 

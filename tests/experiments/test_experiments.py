@@ -244,7 +244,7 @@ import runpy, sys
 for name in sys.argv[1:]:
     sys.argv = [name, "--help"]
     try:
-        runpy.run_module(f"experiments.{name}", run_name="__main__")
+        runpy.run_module(f"experiments.chapter5.{name}", run_name="__main__")
     except SystemExit as end:
         print("exit", end.code, sorted({"torch", "wandb", "matplotlib", "gymnasium"} & set(sys.modules)))
 """
@@ -263,8 +263,8 @@ for name in sys.argv[1:]:
 @pytest.mark.parametrize("name", STUDIES)
 def test_help_of_a_study_says_its_question_command_time_and_output_without_loading_torch(helps, name):
     words = re.sub(r"[\s│]+", " ", helps[name])
-    assert f"usage: python -m experiments.{name} " in words
-    assert re.search(r"Question: .*\? .*Command: +python -m experiments." + name, words)
+    assert f"usage: python -m experiments.chapter5.{name} " in words
+    assert re.search(r"Question: .*\? .*Command: +python -m experiments.chapter5." + name, words)
     assert re.search(r"Time: +\d+ minutes on 2 cores for \d+ .* x [23] seeds", words)
     assert f"Output: {name}.md and .png (table, learning curves), runs.csv and curves.csv in --out" in words
     for option in ("--arms", "--seeds", "--first-seed", "--env-steps", "--processes", "--runs-dir", "--out", "--wandb"):

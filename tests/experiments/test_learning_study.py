@@ -521,8 +521,8 @@ def hand_made_run(tmp_path, monkeypatch):
         evaluations.append((agent, config.env, config.env_arg, episodes, greedy, seed, offset))
         return np.array([2.0, 4.0] if greedy else [5.0, 8.0])
 
-    monkeypatch.setattr(rl.evaluate, "load_agent", lambda run_dir, _make: (f"agent of {run_dir}", None, 0))
-    monkeypatch.setattr(rl.evaluate, "evaluate", fake_evaluate)
+    monkeypatch.setattr(rl.acting.evaluate, "load_agent", lambda run_dir, _make: (f"agent of {run_dir}", None, 0))
+    monkeypatch.setattr(rl.acting.evaluate, "evaluate", fake_evaluate)
     config = replace(CONFIG, run_dir=str(tmp_path))
     # env steps, updates, episodes, mean length, policy loss, value loss, entropy
     rows = [

@@ -380,8 +380,8 @@ def test_the_gradient_of_a_3_step_segment_with_a_boundary_equals_finite_differen
     segment.truncation_values[:] = 3.0 * segment.truncated
     analytic = gradients(agent, segment, config)
 
-    held = only_once(rl.loss.targets)
-    monkeypatch.setattr(rl.loss, "normalise", only_once(rl.loss.normalise))
+    held = only_once(rl.learning.actor_critic.targets)
+    monkeypatch.setattr(rl.learning.actor_critic, "normalise", only_once(rl.learning.actor_critic.normalise))
     actor_critic_loss(agent, segment, config, targets=held)  # from here on, both are what they are now
 
     start, numeric, step = flat(agent), torch.zeros_like(analytic), 1e-5

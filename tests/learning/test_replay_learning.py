@@ -806,7 +806,7 @@ def test_a_checkpoint_of_before_there_were_cpu_seconds_goes_on(tmp_path):
 
 
 def test_an_experiments_targets_are_refused_where_there_is_a_buffer(tmp_path):
-    """They are made for segments as they come; rl.replay would leave them out silently."""
+    """They are made for segments as they come; rl.learning.replay would leave them out silently."""
     config = Config(**CARTPOLE, algorithm="a2c_replay", run_dir=str(tmp_path / "run"))
     with pytest.raises(ValueError, match=r"^--algorithm a2c_replay: an experiment's targets .* is needed$"):
         new_run(config, envs.make_vector, Overrides(targets=print))

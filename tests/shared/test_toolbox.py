@@ -1,7 +1,7 @@
 """The toolbox of Python's multiprocessing, on the smallest problem there is: the squares of 0 to 63 by 8 processes.
 
 The book chapter introduces it so: a pool that maps a function over numbers, then processes of one's own that put what
-they find into a queue. `rl.supervisor` is the second with what a run needs beyond it, and these tests use its form:
+they find into a queue. `rl.running.supervisor` is the second with what a run needs beyond it; these tests use its form:
 
 - processes are spawned, never forked: each imports what it runs, so that must be a top-level function of a module;
 - each has a Connection of its own, over which it says "ready" and "done" and is told to start;

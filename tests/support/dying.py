@@ -18,7 +18,7 @@ UPDATES = 20  # of worker 1, before the one that is never finished
 def end_within_an_update(experience: Experience, config: Config, number: signal.Signals) -> Experience:
     """Let one update of this process write half of what it should and something else, and send itself a signal there;
     once in a run, at the time that it leaves in its folder. The next one takes longer to begin than a step may take."""
-    mark, adam_step, updates = Path(config.run_dir, "fault"), rl.learner.adam_step, []
+    mark, adam_step, updates = Path(config.run_dir, "fault"), rl.parameters.learner.adam_step, []
     if mark.exists():  # this one takes the other's place
         time.sleep(1.5 * config.worker_timeout)
 
@@ -31,7 +31,7 @@ def end_within_an_update(experience: Experience, config: Config, number: signal.
             mark.write_text(str(time.time()))
             os.kill(os.getpid(), number)
 
-    rl.learner.adam_step = half_a_step
+    rl.parameters.learner.adam_step = half_a_step
     return experience
 
 

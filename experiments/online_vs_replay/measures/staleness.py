@@ -221,5 +221,5 @@ def gap(output: AgentOutput, other: AgentOutput, config: Config, scale: AgentOut
 
 
 def watch(experience: Any, config: Config, rank: int) -> Watched:
-    """An experience that is measured (rl/worker.py Overrides)."""
+    """An experience that is measured (rl/loop.py Overrides)."""
     return Watched(experience, config, rank)

@@ -1,4 +1,4 @@
-"""The fast path of the LSTM; the notation is in rl/recorded.py."""
+"""The fast path of the LSTM; the notation is in rl/agent/recorded/recording.py."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""The fast path of the simple recurrent network; the notation is in rl/recorded.py."""
+"""The fast path of the simple recurrent network; the notation is in rl/agent/recorded/recording.py."""
 
 import torch
 

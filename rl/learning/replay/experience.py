@@ -176,7 +176,7 @@ class ReplayExperience:
     def continued(self, window: Window, first: int) -> tuple[Tensor, Tensor]:
         """Scaled rewards with γ V(final observation) of truncated steps added, and discounts, of rows from `first` on.
 
-        Both [rows − 1 − first, batch], as in rl.loss.targets.
+        Both [rows − 1 − first, batch], as in rl.learning.actor_critic.targets.
         """
         config = self.config
         rewards = config.reward_scale * window.rewards
