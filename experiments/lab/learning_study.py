@@ -266,12 +266,15 @@ def mean_staleness(histogram: list[int]) -> float:
 def digest(config: Config, parts: Overrides) -> str:
     """Eight letters that change with anything that a run learns by, and not with what only watches it.
 
-    Of the options that are not at their default, so that an option added to Config later leaves rows valid.
+    Only options that are not at their default count, so an option that is added to Config later leaves rows valid.
+    Environments and functions are named without their modules, so a module that moves leaves rows valid, too.
     """
     default = asdict(Config())
     learning = {
         name: value for name, value in asdict(config).items() if name not in NOT_LEARNING and value != default[name]
     }
+    if "env" in learning:
+        learning["env"] = learning["env"].rpartition(":")[2]  # of `module:Id-v0`
     return hashlib.sha256(
         json.dumps([learning, [described(parts.targets), described(parts.make_learner)]]).encode()
     ).hexdigest()[:8]
