@@ -5,10 +5,9 @@ import math
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from envs.cartpole.masked_velocity import CARTPOLE_POSITION_SCALE
 from envs.vector.columns import ColumnsVectorEnv
 
-# Arrays without axes, not floats, which NumPy would convert again at each call: a third of the time of so short a call.
+# These are arrays without axes: NumPy would convert a float at each call, a third of the time of so short a call.
 GRAVITY = np.array(9.8)  # m/s²
 POLE_MASS = np.array(0.1)  # kg
 TOTAL_MASS = np.array(0.1 + 1.0)  # kg, pole and cart
@@ -18,24 +17,26 @@ FOUR_THIRDS = np.array(4.0 / 3.0)
 TIME_STEP = np.array(0.02)  # s
 ONE_STEP = np.array(1)
 FORCES = np.array([-10.0, 10.0])  # N, by action
-GYMNASIUM_ORDER = np.array([0, 2, 1, 3])  # rows x, θ, x', θ' here are x, x', θ, θ' there, and the other way round
+GYMNASIUM_ORDER = np.array([0, 2, 1, 3])  # from its x, x', θ, θ' to the rows x, θ, x', θ' here, and back
 POSITION_LIMIT = 2.4  # m
 ANGLE_LIMIT = 12 * 2 * math.pi / 360  # rad
+CARTPOLE_POSITION_SCALE = (2.4, 0.2095)  # m, rad: the two limits as numbers to divide observations by
 
 
 class CartPoleVectorEnv(ColumnsVectorEnv):
     """A batch of cart-poles, with or without the two velocities in the observation.
 
-    Observations: position (m), velocity (m/s), angle (rad), angular velocity (rad/s); with `mask_velocity` position and
-    angle. Reward 1 a step; with `sutton_barto_reward` -1 for a fall and 0 otherwise. Terminated beyond 2.4 m or 12°,
-    truncated after `max_episode_steps`; a fall on the last step sets both flags.
+    An observation holds position (m), velocity (m/s), angle (rad) and angular velocity (rad/s); with `mask_velocity`
+    it holds position and angle. The reward is 1 a step; with `sutton_barto_reward` it is -1 for a fall, else 0. An
+    episode is terminated beyond 2.4 m or 12° and truncated after `max_episode_steps`; a fall on the last step sets
+    both flags.
 
         s = (F + m l θ'² sin θ) / (m + M)
         θ'' = (g sin θ - s cos θ) / (l (4/3 - m cos² θ / (m + M)))
         x'' = s - m l θ'' cos θ / (m + M)
 
-    and one Euler step of 0.02 s. Operations come in the order of Gymnasium's `CartPoleEnv.step`: any other would round
-    differently.
+    and one Euler step of 0.02 s. The operations have the order of Gymnasium's `CartPoleEnv.step`, since any other order
+    rounds differently.
 
     Source: Barto, Sutton & Anderson (1983), "Neuronlike adaptive elements that can solve difficult learning control
     problems", appendix, without friction.
@@ -77,12 +78,12 @@ class CartPoleVectorEnv(ColumnsVectorEnv):
 
     def _observe(self) -> np.ndarray:
         # "(derivative coordinate) batch -> batch (coordinate derivative)": x, x', θ, θ' is Gymnasium's order.
-        # The view is made anew each time: a stored one would no longer be a view in a copied or unpickled environment.
+        # The view is made at each call: a stored one would no longer be a view in a copied or unpickled environment.
         state = self._rows[: self._observed_rows].reshape(-1, 2, self.num_envs).transpose(2, 1, 0)
         return state.astype(np.float32, order="C").reshape(self.num_envs, -1)
 
     def _advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        # Every line writes where the result is wanted: at 32 columns a new array costs more than the arithmetic.
+        # Each line writes into an array that exists: at 32 columns a new array costs more than the arithmetic.
         _, angle, _, angle_velocity, acceleration, angle_acceleration = self._rows
         cos, sin, push, work = self._scratch
         np.cos(angle, out=cos)
@@ -119,10 +120,3 @@ class CartPoleVectorEnv(ColumnsVectorEnv):
         # 0 - fell, not -fell: the reward of standing is 0.0, not -0.0.
         rewards = 0.0 - terminated if self._sutton_barto_reward else self._ones.copy()
         return rewards, terminated, truncated
-
-
-class MaskedVelocityCartPoleVectorEnv(CartPoleVectorEnv):
-    """CartPole seen without its velocities: position and angle only. Arguments as for `CartPoleVectorEnv`."""
-
-    def __init__(self, num_envs: int = 1, max_episode_steps: int = 500, sutton_barto_reward: bool = False):
-        super().__init__(num_envs, max_episode_steps, sutton_barto_reward, mask_velocity=True)

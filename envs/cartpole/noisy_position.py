@@ -10,8 +10,9 @@ import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.utils import RecordConstructorArgs
 
+from envs.cartpole.cartpole import CARTPOLE_POSITION_SCALE
 from envs.cartpole.disturbed import BLOCK, Disturbance, DisturbedCartPoleVectorEnv, DisturbedObservation
-from envs.cartpole.masked_velocity import CARTPOLE_POSITION_SCALE, make_masked_velocity_cartpole
+from envs.cartpole.masked_velocity import make_masked_velocity_cartpole
 
 
 class Noise(Disturbance):

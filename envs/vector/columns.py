@@ -1,4 +1,4 @@
-"""Vector environments written as array arithmetic: the part that every one of them shares."""
+"""Vector environments written as array arithmetic: the part that all of them share."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,12 +10,14 @@ from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from envs.vector.state import arrays_of, load_arrays
+
 
 class ColumnsVectorEnv(VectorEnv):
     """A batch of independent environments, one a column, each reset in the step that ends its episode.
 
     A column's trajectory depends on its seed and its actions only, never on its neighbours: each has its own generator.
-    A subclass writes `_start_episodes`, `_observe` and `_advance`. Actions are trusted to lie in the action space.
+    A subclass writes `_start_episodes`, `_observe` and `_advance`. Nothing checks that actions lie in the action space.
     """
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012 (Gymnasium's own convention)
@@ -31,9 +33,9 @@ class ColumnsVectorEnv(VectorEnv):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode in every column: observations float32 [batch, feature].
+        """Start an episode in every column and return the observations [batch, ...].
 
-        `seed`: one a column; or an int s, for s, s + 1, ...; None goes on with the generators that are there.
+        `seed` is one a column, or an int s for s, s + 1, ...; a column whose seed is None keeps its generator.
         """
         if options:
             raise ValueError(f"{type(self).__name__} takes no reset options, got {options}")
@@ -47,7 +49,7 @@ class ColumnsVectorEnv(VectorEnv):
         return self._observe(), {}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """One step of every column for actions int64 [batch]; see `envs.vector` for what is returned."""
+        """Move every column by one step with actions int64 [batch]; `make_vector` explains what is returned."""
         if not self._generators:
             raise ResetNeeded("call reset before step")
         rewards, terminated, truncated = self._advance(actions)
@@ -59,41 +61,30 @@ class ColumnsVectorEnv(VectorEnv):
         return self._observe(), rewards, terminated, truncated, {"final_obs": observations, "_final_obs": ended}
 
     def state_dict(self) -> dict[str, Any]:
-        """Where every column stands and what its generator draws next, in plain Python; after a reset."""
+        """Return the state of every column and of its generator in plain Python; a reset must have come before."""
         return {"arrays": arrays_of(self), "generators": [one.bit_generator.state for one in self._generators]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict()` of an equal environment that was reset."""
+        """Continue from the `state_dict()` of an equal environment; this one must have been reset."""
         load_arrays(self, state["arrays"])
-        for generator, drawn in zip(self._generators, state["generators"], strict=True):
-            generator.bit_generator.state = drawn
+        for generator, generator_state in zip(self._generators, state["generators"], strict=True):
+            generator.bit_generator.state = generator_state
 
     def _start_episodes(self, columns: np.ndarray) -> None:
         """Draw a first state for these columns, each from its own generator."""
         raise TypeError(f"{type(self).__name__} must define _start_episodes")
 
     def _observe(self) -> np.ndarray:
-        """The observations of the present states, float32 [batch, feature], in a new array."""
+        """Return the observations [batch, ...] of the present states, in a new array of the space's dtype."""
         raise TypeError(f"{type(self).__name__} must define _observe")
 
     def _advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Move every state by one step: rewards, terminated, truncated, each [batch], in new arrays."""
+        """Move every state by one step; return rewards, terminated and truncated, each [batch], in new arrays."""
         raise TypeError(f"{type(self).__name__} must define _advance")
 
 
-def arrays_of(environment: Any) -> dict[str, Any]:
-    """The arrays that an environment holds itself, as lists: everything that its steps change is in arrays."""
-    return {name: value.tolist() for name, value in vars(environment).items() if isinstance(value, np.ndarray)}
-
-
-def load_arrays(environment: Any, arrays: dict[str, Any]) -> None:
-    """Put them back."""
-    for name, values in arrays.items():
-        setattr(environment, name, np.array(values, dtype=getattr(environment, name).dtype))
-
-
 def column_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
-    """One seed a column, as plain ints, which Gymnasium insists on: an int s stands for s, s + 1, ..."""
+    """Return one seed a column, as the plain ints that Gymnasium insists on: an int s stands for s, s + 1, ..."""
     if seed is None:
         return [None] * num_envs
     seeds = range(int(seed), int(seed) + num_envs) if np.ndim(seed) == 0 else seed

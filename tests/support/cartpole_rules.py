@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from envs import CartPoleVectorEnv
+from envs.cartpole.cartpole import CartPoleVectorEnv
 
 # Position (m), velocity (m/s), angle (rad), angular velocity (rad/s): pushes right where the sum is above 0.
 GAINS = np.array([0.033, 0.097, 0.764, 0.426])

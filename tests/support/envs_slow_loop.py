@@ -41,7 +41,8 @@ def run_vector(envs: gymnasium.vector.VectorEnv, seeds: Sequence[int], actions: 
         successors = observations
         if (terminated | truncated).any():
             assert (infos["_final_obs"] == (terminated | truncated)).all()
-            successors = np.where(infos["_final_obs"][:, None], infos["final_obs"], observations)
+            successors = observations.copy()
+            successors[infos["_final_obs"]] = infos["final_obs"][infos["_final_obs"]]
         else:
             assert "final_obs" not in infos and "_final_obs" not in infos
         rows.append((observations, successors, rewards, terminated, truncated))

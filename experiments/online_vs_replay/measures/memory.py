@@ -39,7 +39,7 @@ def movement() -> Movement:
     Episodes that end within are followed by others, so `is_first` has more than its first row.
     """
     import envs
-    from envs.cartpole.masked_velocity import CARTPOLE_POSITION_SCALE
+    from envs.cartpole.cartpole import CARTPOLE_POSITION_SCALE
 
     environments = envs.make_vector("CartPole-v1", EPISODES)
     generator = np.random.default_rng(0)

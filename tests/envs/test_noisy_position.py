@@ -7,8 +7,7 @@ from gymnasium.spaces import Box
 from gymnasium.utils.env_checker import check_env
 
 import envs
-from envs import NoisyObservation
-from envs.cartpole.noisy_position import NoisyPositionCartPoleVectorEnv
+from envs.cartpole.noisy_position import NoisyObservation, NoisyPositionCartPoleVectorEnv
 from tests.support.cartpole_rules import GAINS, balancing_actions, kalman_gain, mean_steps, predicted
 from tests.support.envs_slow_loop import random_actions, run_vector
 

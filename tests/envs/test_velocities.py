@@ -7,7 +7,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box, Discrete
 from gymnasium.utils.env_checker import check_env
 
-from envs.cartpole.masked_velocity import VELOCITY_INDICES, MaskVelocity
+from envs.cartpole.velocities import VELOCITY_INDICES, MaskVelocity
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs import CartPoleVectorEnv, MaskVelocity
+from envs.cartpole.cartpole import CartPoleVectorEnv
+from envs.cartpole.velocities import MaskVelocity
 from tests.support.envs_slow_loop import assert_bit_equal, random_actions, run_singles, run_vector
 
 

@@ -9,7 +9,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import envs
-from envs import RepeatPreviousEnv, RepeatPreviousVectorEnv
+from envs.memory.repeat_previous import RepeatPreviousEnv, RepeatPreviousVectorEnv
 from tests.support.envs_slow_loop import assert_bit_equal, random_actions, run_singles, run_vector
 
 ID = "RepeatPrevious-v0"

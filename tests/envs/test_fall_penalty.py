@@ -7,8 +7,8 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import SyncVectorEnv
 
 import envs
-from envs import CartPoleVectorEnv, FallPenalty
-from envs.cartpole.fall_penalty import FallPenaltyCartPoleVectorEnv
+from envs.cartpole.cartpole import CartPoleVectorEnv
+from envs.cartpole.fall_penalty import FallPenalty, FallPenaltyCartPoleVectorEnv
 from tests.support.envs_slow_loop import Trajectory, assert_bit_equal, random_actions, run_singles, run_vector
 
 ID = "FallPenaltyCartPole-v1"

@@ -7,8 +7,9 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import envs
-from envs.vector.adapter import DenseFinalObs
-from envs.vector.transforms import NormaliseObservations, PreviousAction, PreviousReward, ScaleObservations, StackFrames
+from envs.vector.adapter import VectorAdapter
+from envs.vector.scaling import NormaliseObservations, ScaleObservations
+from envs.vector.transforms import PreviousAction, PreviousReward, StackFrames
 
 
 class Counting(gymnasium.Env):
@@ -48,11 +49,11 @@ class Shown(gymnasium.Env):
 
 
 def shown(*shows):
-    return DenseFinalObs(SyncVectorEnv([lambda: Shown(shows)], autoreset_mode=AutoresetMode.SAME_STEP))
+    return VectorAdapter(SyncVectorEnv([lambda: Shown(shows)], autoreset_mode=AutoresetMode.SAME_STEP))
 
 
 def counting(num_envs=1):
-    return DenseFinalObs(SyncVectorEnv([Counting] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP))
+    return VectorAdapter(SyncVectorEnv([Counting] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP))
 
 
 def observe(envs, actions=(0, 0, 0, 0)):

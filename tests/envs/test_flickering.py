@@ -7,8 +7,7 @@ from gymnasium.spaces import Box
 from gymnasium.utils.env_checker import check_env
 
 import envs
-from envs import FlickeringObservation
-from envs.cartpole.flickering import FlickeringCartPoleVectorEnv
+from envs.cartpole.flickering import FlickeringCartPoleVectorEnv, FlickeringObservation
 from tests.support.cartpole_rules import GAINS, balancing_actions, kalman_gain, mean_steps, predicted
 from tests.support.envs_slow_loop import random_actions, run_singles, run_vector
 

@@ -8,7 +8,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import envs
-from envs import RecallCueEnv, RecallCueVectorEnv
+from envs.memory.recall_cue import RecallCueEnv, RecallCueVectorEnv
 from tests.support.envs_slow_loop import assert_bit_equal, random_actions, run_singles, run_vector
 
 

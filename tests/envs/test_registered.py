@@ -13,10 +13,12 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import SyncVectorEnv
 
 import envs
-from envs import CartPoleVectorEnv, FlickeringObservation, NoisyObservation, RecallCueVectorEnv, RepeatPreviousVectorEnv
+from envs.cartpole.cartpole import CartPoleVectorEnv
 from envs.cartpole.fall_penalty import FallPenaltyCartPoleVectorEnv
-from envs.cartpole.flickering import FlickeringCartPoleVectorEnv
-from envs.cartpole.noisy_position import NoisyPositionCartPoleVectorEnv
+from envs.cartpole.flickering import FlickeringCartPoleVectorEnv, FlickeringObservation
+from envs.cartpole.noisy_position import NoisyObservation, NoisyPositionCartPoleVectorEnv
+from envs.memory.recall_cue import RecallCueVectorEnv
+from envs.memory.repeat_previous import RepeatPreviousVectorEnv
 from tests.support.cartpole_rules import balancing_actions
 from tests.support.envs_slow_loop import assert_bit_equal, random_actions, run_singles, run_vector
 
