@@ -1,44 +1,10 @@
-"""What is compared with what: tasks, arms, and the settings that tuning chose for each arm."""
+"""The arms: which learners are compared, and the eight trials that tune each."""
 
-from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from experiments.online_vs_replay.tasks import Options, Task
 from rl.config import Config
-
-RESULTS = Path(__file__).parents[1] / "results" / "online_vs_replay"
-Options = dict[str, Any]
-
-
-class Task(NamedTuple):
-    """An environment, how long it is trained on, and the returns that count as nothing and as all."""
-
-    options: Options
-    random: float  # return of random actions
-    best: float
-    reward_scale: float = 1.0  # Q-learning's; actor-critics on CartPole have half of it, see `config_of`
-    full: str = ""  # the same environment with nothing hidden
-
-
-CARTPOLE = {"total_env_steps": 500_000}
-RECALL = {"total_env_steps": 300_000}
-TASKS = {
-    "CartPole": Task({"env": "CartPole-v1", **CARTPOLE}, 22.0, 500.0, 0.1),
-    "masked": Task({"env": "MaskedVelocityCartPole-v1", **CARTPOLE}, 22.0, 500.0, 0.1, "CartPole-v1"),
-    "flickering": Task({"env": "FlickeringCartPole-v1", **CARTPOLE}, 22.0, 500.0, 0.1, "CartPole-v1"),
-    **{
-        f"recall {delay}": Task({"env": "RecallCue-v0", "env_arg": (f"delay={delay}",), **RECALL}, 0.0, 1.0)
-        for delay in (4, 24, 48)
-    },
-}
-MORE_TASKS = {
-    "noisy": Task({"env": "NoisyPositionCartPole-v1", **CARTPOLE}, 22.0, 500.0, 0.1, "CartPole-v1"),
-    **{
-        f"repeat {delay}": Task({"env": "RepeatPrevious-v0", "env_arg": (f"delay={delay}",), **RECALL}, 0.0, 1.0)
-        for delay in (4, 24, 48)
-    },
-}
 
 SHARED: Options = {
     "mode": "serial",
@@ -48,7 +14,7 @@ SHARED: Options = {
     "eval_episodes": 100,
     "max_cpu_seconds": 60.0,
 }
-# The gradient reaches 32 steps back in all of them: segments of 32, or sequences of 32.
+# The gradient reaches 32 steps back in every arm: segments and sequences have 32 steps.
 A2C: Options = {"algorithm": "a2c", "segment_length": 32}
 Q_ONLINE: Options = {"algorithm": "q_online", "segment_length": 32}
 Q_REPLAY: Options = {"algorithm": "q_replay", "segment_length": 8, "max_gradient_norm": 10.0}
@@ -57,16 +23,17 @@ WAYS = ("transitions", "zero", "zero_burn_in", "stored", "stored_burn_in", "epis
 
 
 class Arm(NamedTuple):
-    """A learner: its options, and which trials tune it."""
+    """A learner: its options, and the trials that tune it."""
 
     options: Options
     trials: tuple[Options, ...]
     memory: bool = True
-    sees_all: bool = False  # learns on the task's full environment, as the oracle
-    only: tuple[str, ...] = ()  # tasks; () is all
+    sees_all: bool = False  # whether it learns on the task's full environment, as the oracle does
+    only: tuple[str, ...] = ()  # tasks that it is trained on; () means all
 
 
-# Eight settings each, the same for all arms of a family. Fewer environments, or smaller batches, are more updates.
+# Each arm has eight trials, and all arms of a family have the same. Fewer environments and smaller batches make more
+# updates.
 ACTOR_CRITIC_TRIALS: tuple[Options, ...] = (
     {"learning_rate": 3e-3},
     {"learning_rate": 1e-3},
@@ -108,7 +75,7 @@ Q_REPLAY_TRIALS: tuple[Options, ...] = (
     {"learning_rate": 1e-3, "replay_capacity": 250_000, "epsilon_first": 0.1},
     {"learning_rate": 1e-3, "replay_batch": 16, "priority_exponent": 0.6, "importance_exponent": 0.4},
 )
-# Whole episodes are drawn all alike: another small batch in the place of priorities.
+# Whole episodes are drawn without priorities, so their last trial has a smaller batch instead.
 EPISODE_TRIALS: tuple[Options, ...] = (*Q_REPLAY_TRIALS[:-1], {"learning_rate": 5e-4, "replay_batch": 8})
 LSTM: Options = {"core": "lstm"}
 ARMS = {
@@ -130,10 +97,9 @@ ARMS = {
 
 
 def config_of(task: Task, arm: Arm, settings: Options) -> Config:
-    """The config of an arm on a task, but for seed and folder.
+    """Make the config of an arm on a task; its caller sets the seed and the folder.
 
-    Twenty-five evaluations of 20 episodes. Transitions come in batches of eight times as many as sequences, since each
-    is one step.
+    A batch has eight times as many transitions as sequences, since a transition is one step.
     """
     options = SHARED | task.options | arm.options
     q = options["algorithm"].startswith("q_")
@@ -147,32 +113,16 @@ def config_of(task: Task, arm: Arm, settings: Options) -> Config:
 
 
 def evaluated(config: Config, env_steps: int) -> Config:
-    """A run of so many env steps, with 25 evaluations."""
+    """Set the env steps of a run, and intervals that give it 25 evaluations."""
     intervals = {"eval_interval": env_steps // 25, "log_interval": env_steps // 50, "checkpoint_interval": env_steps}
     return replace(config, total_env_steps=env_steps, **intervals)
 
 
-def normalised(task: Task, returns: float) -> float:
-    """0 for random actions, 1 for the best."""
-    return (returns - task.random) / (task.best - task.random)
-
-
-TUNING_TASKS = ("masked", "recall 24")
-SIGHTED = ("CartPole",)  # of arms without memory and of the oracle: nothing else can be learnt without
-
-
-def tuning_tasks(name: str, arm: Arm) -> tuple[str, ...]:
-    """The tasks that an arm is tuned on."""
-    if arm.memory:
-        return TUNING_TASKS
-    return ("masked",) if "frames" in name else SIGHTED
-
-
 def chosen_arms(text: str) -> list[str]:
-    """The arms that --arms names.
+    """List the arms that --arms names.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: no arm has that name.
     """
     from experiments.lab.command_line import listed
 
@@ -183,22 +133,3 @@ def chosen_arms(text: str) -> list[str]:
         lambda name: (name, ARMS[name])[0],
         f"all, or a list out of {names},",
     )
-
-
-def tuned(name: str, rows: Iterable[dict[str, Any]]) -> int:
-    """Number of the trial with the best mean normalised return in the second half of training; 0 without any row."""
-    scores: dict[int, list[float]] = {}
-    for row in rows:
-        task, of, trial = row["arm"].split(" / ")
-        if of == name:
-            scores.setdefault(int(trial), []).append(normalised(TASKS[task], float(row["late_greedy"])))
-    whole = max((len(found) for found in scores.values()), default=0)
-    means = {trial: sum(found) / len(found) for trial, found in scores.items() if len(found) == whole}
-    return max(means, key=lambda trial: (means[trial], -trial)) if means else 0
-
-
-def settings_of(name: str, results: Path = RESULTS) -> Options:
-    """What tuning chose for an arm."""
-    from experiments.lab.learning_study import read_csv
-
-    return ARMS[name].trials[tuned(name, read_csv(results / "tuning" / "runs.csv"))]

@@ -1,13 +1,14 @@
-"""Choose every arm's settings: the same number of trials for each.
+"""Choose every arm's settings by the same number of trials.
 
 Question: with which of eight settings does each learner do best, so that none is compared at its worst?
-Command:  python -m experiments.online_vs_replay.tune --out experiments/results/online_vs_replay/tuning
-Time:     50 minutes on 2 busy cores for 14 arms x 8 trials with seed 901, on one or two tasks each.
-Output:   runs.csv and curves.csv in --out, a row a run; `experiments.online_vs_replay` takes each arm's best trial.
+Command:  python -m experiments.online_vs_replay.tune
+Time:     50 minutes on 2 busy CPUs for 14 arms x 8 trials with seed 901, on one or two tasks each.
+Output:   runs.csv and curves.csv in --out, a row a run. `experiments.online_vs_replay` takes each arm's best trial from
+          experiments/results/online_vs_replay/tuning, which this command writes with that --out.
 
-Arms with memory are tuned on the masked CartPole and on RecallCue with delay 24, arms without on CartPole, the one with
-two frames on the masked. The score is the mean normalised return of greedy evaluations in the second half of training,
-over tasks and seeds, so that falling back after having solved it costs.
+Arms with memory are tuned on the masked CartPole and on RecallCue with delay 24. Arms without memory are tuned on
+CartPole, and the one with two frames on the masked CartPole. The score is the mean normalised return of greedy
+evaluations in the second half of training, over tasks and seeds. An arm that solves a task and falls back scores less.
 """
 
 from dataclasses import dataclass
@@ -20,26 +21,28 @@ TUNING_SEED = 901
 
 @dataclass(frozen=True)
 class Command(StudyCommand):
-    """What the command line says."""
+    """The options of the command."""
 
     arms: str = "all"
     """Which arms of the comparison, separated by commas."""
     seeds: int = 1
     """Runs of each trial, from --first-seed on."""
     first_seed: int = TUNING_SEED
-    """Seed of each trial's first run; none of them is used in the comparison."""
+    """Seed of each trial's first run; the comparison uses none of them."""
     runs_dir: Path = Path("runs/online_vs_replay_tuning")
     """Folder of the run folders."""
 
 
 def trials(names: list[str]) -> dict[str, Arm]:
-    """Every run of these arms but for its seed, by `task / arm / trial`."""
+    """Plan the trials of these arms, by `task / arm / trial`, before seeds are added."""
     from dataclasses import replace
 
-    from experiments.online_vs_replay.arms import ARMS, TASKS, config_of, tuning_tasks
+    from experiments.online_vs_replay.arms import ARMS, config_of
+    from experiments.online_vs_replay.settings import tuning_tasks
+    from experiments.online_vs_replay.tasks import TASKS
 
     planned = {}
-    for number in range(8):  # a trial of every arm, then the next: stopped early, it is even
+    for number in range(8):  # all arms run a trial before the next one: an interrupted study has the same of each
         for name in names:
             arm = ARMS[name]
             for task in tuning_tasks(name, arm):
@@ -49,22 +52,23 @@ def trials(names: list[str]) -> dict[str, Arm]:
 
 
 def main() -> None:
-    """Parse the command line, train, say which trial was best."""
+    """Parse the command line, train, print which trial was best."""
     from experiments.lab.command_line import experiment, parse
 
     experiment(lambda: run(parse(Command, __doc__)))
 
 
 def run(command: Command) -> None:
-    """Train what is missing, and print the choice.
+    """Train the missing runs, and print the best trial of each arm.
 
     Raises:
         ValueError: an option cannot work; nothing was trained.
     """
     from dataclasses import replace
 
-    from experiments.online_vs_replay.arms import ARMS, chosen_arms, tuned
-    from experiments.online_vs_replay.measures.measured import TABLES, run_result
+    from experiments.online_vs_replay.arms import ARMS, chosen_arms
+    from experiments.online_vs_replay.run_rows import TABLES, run_result
+    from experiments.online_vs_replay.settings import tuned
 
     names = chosen_arms(command.arms)
     study = Study("online-vs-replay-tuning", trials(names), replace(command, arms="all"), run_result, TABLES)
@@ -72,6 +76,7 @@ def run(command: Command) -> None:
     for name in names:
         number = tuned(name, rows)
         print(f"{name}: trial {number}, {ARMS[name].trials[number]}")
+    print(f"Written to {study.out}: runs.csv, curves.csv")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What is measured in agents while they learn, and after."""
+"""Measures of the agents while they learn."""

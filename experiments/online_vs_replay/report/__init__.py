@@ -1,1 +1,1 @@
-"""The report, from the rows of the study."""
+"""The report, drawn from the rows of the comparison."""

@@ -1,34 +1,24 @@
-"""Claims about differences of normalised final returns: source of data, algorithm, what must be remembered."""
+"""Claims about differences of normalised final returns: by source of data, by algorithm, by what must be remembered."""
 
 from collections.abc import Sequence
 
 from experiments.lab.learning_study import FEWEST
 from experiments.lab.statistics import Interval, contrast
-from experiments.online_vs_replay.arms import TASKS
-from experiments.online_vs_replay.report.claims import (
-    EPISODES,
-    ONLINE,
-    Q_ONLINE,
-    R2D2,
-    REPLAYED,
-    Finding,
-    online_against_replay,
-    over,
-    verdict,
-    ways,
-)
+from experiments.online_vs_replay.report.duels import EPISODES, ONLINE, Q_ONLINE, R2D2, REPLAYED
 from experiments.online_vs_replay.report.rows import Part
+from experiments.online_vs_replay.report.verdicts import Finding, over, verdict
+from experiments.online_vs_replay.tasks import TASKS
 
-Weights = dict[tuple[str, str], float]  # of (task, arm)
+Weights = dict[tuple[str, str], float]  # by (task, arm)
 
 
 def difference(grid: Part, claim: str, each: Sequence[Weights]) -> Finding | None:
-    """That a mean of weighted sums of normalised final returns is above 0; None where no sum has all its cells.
+    """Judge the claim that a weighted sum of normalised final returns is above 0; None if no sum has all its cells.
 
     Args:
         grid: the runs.
-        claim: in words.
-        each: one sum, or one a task, whose mean is taken over those that have all their cells.
+        claim: the claim in words.
+        each: one sum, or one for each task; their mean is over the sums that have all their cells.
     """
     there = [weights for weights in each if all(grid.of(*cell) for cell in weights)]
     enough = [weights for weights in there if all(len(grid.of(*cell)) >= FEWEST for cell in weights)]
@@ -41,7 +31,7 @@ def difference(grid: Part, claim: str, each: Sequence[Weights]) -> Finding | Non
 
 
 def weighed(grid: Part, each: Sequence[Weights]) -> tuple[float, Interval]:
-    """The mean of weighted sums of normalised final returns, and its interval."""
+    """Return the mean of weighted sums of normalised final returns, and its interval."""
     together: Weights = {}
     for weights in each:
         for cell, weight in weights.items():
@@ -50,7 +40,7 @@ def weighed(grid: Part, each: Sequence[Weights]) -> tuple[float, Interval]:
 
 
 def minus(first: Weights, second: Weights) -> Weights:
-    """The difference of two sums."""
+    """Subtract a sum from another."""
     total = dict(first)
     for cell, weight in second.items():
         total[cell] = total.get(cell, 0.0) - weight
@@ -58,13 +48,13 @@ def minus(first: Weights, second: Weights) -> Weights:
 
 
 def lead(tasks: Sequence[str], online: str, replay: str) -> Weights:
-    """Online minus replay, the mean over tasks."""
+    """Weigh online minus replay, a mean over tasks."""
     return {(task, arm): sign / len(tasks) for task in tasks for arm, sign in ((online, 1.0), (replay, -1.0))}
 
 
 def source_and_algorithm(grid: Part) -> list[Finding]:
-    """{a2c, q} x {online, replay} with lstm: what the source of data and what the algorithm makes, over the tasks."""
-    said = {  # weights of a2c online, a2c replay, q online, q replay
+    """Compare {a2c, q} x {online, replay} with lstm: the effects of the source of data and of the algorithm."""
+    claims = {  # weights of a2c online, a2c replay, q online, q replay
         "Learning online ends higher than learning from replay, mean of both algorithms": (0.5, -0.5, 0.5, -0.5),
         "A2C ends higher than Q-learning, mean of both sources of data": (0.5, 0.5, -0.5, -0.5),
         "Online does more for A2C than for Q-learning": (1.0, -1.0, -1.0, 1.0),
@@ -74,12 +64,12 @@ def source_and_algorithm(grid: Part) -> list[Finding]:
         difference(
             grid, claim, [{(task, arm): w for arm, w in zip(cells, weights, strict=True)} for task in grid.tasks(TASKS)]
         )
-        for claim, weights in said.items()
+        for claim, weights in claims.items()
     ]
     return [finding for finding in found if finding]
 
 
-SIDES = {  # what is held against what: online, replay
+SIDES = {  # the arms that are compared: online, replay
     "a2c lstm against q lstm stored burn in": (ONLINE, R2D2),
     "a2c lstm against q lstm episodes": (ONLINE, EPISODES),
     "a2c lstm against a2c lstm replay": (ONLINE, REPLAYED),
@@ -88,7 +78,7 @@ SIDES = {  # what is held against what: online, replay
 
 
 def interactions(grid: Part) -> dict[str, dict[str, Finding]]:
-    """Does online's lead grow with what must be remembered? By contrast, for each pair of SIDES that has its runs."""
+    """Judge whether online's lead grows with what must be remembered, by contrast and pair of SIDES."""
     long = grid.tasks(("recall 24", "recall 48"))
     in_words = f"{' and '.join(long)} minus recall 4"
     found: dict[str, dict[str, Finding]] = {}
@@ -106,21 +96,11 @@ def interactions(grid: Part) -> dict[str, dict[str, Finding]]:
 
 
 def recurrence(grid: Part) -> Finding | None:
-    """Does online do more for an lstm than for an mlp, where both can learn the task?"""
+    """Judge whether online does more for an lstm than for an mlp on CartPole, which both can learn."""
     claim = "Online's lead over replay is larger with an lstm than with an mlp (CartPole, where an mlp is enough)"
     return difference(grid, claim, [minus(lead(["CartPole"], ONLINE, R2D2), lead(["CartPole"], "a2c mlp", "q mlp"))])
 
 
 def half(first: Weights, second: Weights) -> Weights:
-    """The mean of two sums."""
+    """Return the mean of two sums."""
     return {cell: (first.get(cell, 0.0) + second.get(cell, 0.0)) / 2 for cell in {**first, **second}}
-
-
-def headline(grid: Part) -> list[Finding]:
-    """The claims that stand on top, as far as their runs are there."""
-    found = online_against_replay(grid)[::2]  # without the one over all of training
-    found += source_and_algorithm(grid)[:1]
-    contrasts = list(interactions(grid).values())
-    found += [contrasts[-1][side] for side in list(SIDES)[:2] if contrasts and side in contrasts[-1]]
-    found += filter(None, [recurrence(grid)])
-    return found + [one for one in ways(grid) if one.claim == f"{R2D2} ends higher than q lstm zero"]

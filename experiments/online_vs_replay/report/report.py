@@ -1,27 +1,32 @@
-"""Draws and writes the report from the rows: report.md, report.html with all in it, and the figures."""
+"""Writes the report from the rows: report.md, its figures and, on demand, report.html."""
 
-import base64
-import re
 from pathlib import Path
 
 from experiments.lab.learning_study import read_csv
-from experiments.online_vs_replay.arms import ARMS, RESULTS, TASKS
-from experiments.online_vs_replay.report import memory as memory
-from experiments.online_vs_replay.report import pages as pages
-from experiments.online_vs_replay.report import why as why
-from experiments.online_vs_replay.report.differences import headline
+from experiments.online_vs_replay.arms import ARMS
+from experiments.online_vs_replay.plan import PARTS
+from experiments.online_vs_replay.report.cells import markdown
+from experiments.online_vs_replay.report.html import html
 from experiments.online_vs_replay.report.rows import Part, read_part
-from experiments.online_vs_replay.report.tables import final_table, markdown
+from experiments.online_vs_replay.report.sections.aggregates import aggregate_section
+from experiments.online_vs_replay.report.sections.buffer_age import buffer_section
+from experiments.online_vs_replay.report.sections.carry import carry_section
+from experiments.online_vs_replay.report.sections.claims import claims_section
+from experiments.online_vs_replay.report.sections.compared import arms_section
+from experiments.online_vs_replay.report.sections.costs import cost_section
+from experiments.online_vs_replay.report.sections.headline import final_table, headline, headline_section
+from experiments.online_vs_replay.report.sections.learning_rates import learning_rate_section
+from experiments.online_vs_replay.report.sections.memory import memory_section
+from experiments.online_vs_replay.report.sections.prices import price_section
+from experiments.online_vs_replay.report.sections.sequence_lengths import lengths_section
+from experiments.online_vs_replay.report.sections.solved import solved_section
+from experiments.online_vs_replay.report.sections.staleness import staleness_section
+from experiments.online_vs_replay.report.sections.tuning import tuning_section
+from experiments.online_vs_replay.report.sections.workers import workers_section
+from experiments.online_vs_replay.settings import RESULTS
+from experiments.online_vs_replay.tasks import TASKS
 
-PARTS = ("grid", "learning-rates", "sequence-lengths", "buffer-age", "carry", "workers")
 TITLE = "Online against replay, with recurrent networks"
-STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}"
-    "img{max-width:100%}table{border-collapse:collapse;display:block;overflow-x:auto;font-size:13px;margin:1em 0}"
-    "td,th{border-bottom:1px solid #ddd;padding:3px 9px;text-align:left}"
-    "[style*=right]{white-space:nowrap}"
-    "code{background:#f3f3f3}h2{margin-top:2em;border-bottom:1px solid #ddd}"
-)
 COMMANDS = """```bash
 python -m experiments.online_vs_replay.tune --out experiments/results/online_vs_replay/tuning
 python -m experiments.online_vs_replay --seeds 10 --out experiments/results/online_vs_replay
@@ -51,11 +56,11 @@ LIMITS = (
 )
 
 
-def write_report(out: Path) -> None:
-    """Write report.md, report.html and figures from the rows of all parts in a folder, and print the headline.
+def write_report(out: Path, with_html: bool = False) -> None:
+    """Write report.md and figures from the rows of all parts in a folder, report.html if asked, and print the headline.
 
     Raises:
-        ValueError: there are no rows, or they name what there is not, or are of different options.
+        ValueError: there are no rows, or they name unknown tasks or arms, or one arm has rows of different options.
     """
     parts = {part: read_part(out / part) for part in PARTS}
     if not any(parts.values()):
@@ -64,7 +69,8 @@ def write_report(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     text = page(parts, read_csv(tuning / "runs.csv"), out)
     (out / "report.md").write_text(text)
-    (out / "report.html").write_text(html(text, out))
+    if with_html:
+        (out / "report.html").write_text(html(TITLE, text, out))
     if parts["grid"]:
         print(markdown(final_table(parts["grid"])))
         print("\n".join(f"{number}. {finding.sentence()}" for number, finding in enumerate(headline(parts["grid"]), 1)))
@@ -72,24 +78,24 @@ def write_report(out: Path) -> None:
 
 
 def page(parts: dict[str, Part], tuning: list[dict], out: Path) -> str:
-    """The whole text, in Markdown; figures are written into the folder."""
+    """Write the figures into the folder, and return the report in Markdown."""
     grid = parts["grid"]
     sections = {
-        "Headline": pages.headline_section(grid, out),
-        "What is compared": pages.arms_section(grid, out),
-        "The claims, one by one": pages.claims_section(grid, out),
-        "Solved, and what came after": pages.solved_section(grid, out),
-        "Against CPU seconds and gradient steps": pages.cost_section(grid, out),
-        "Over all tasks": pages.aggregate_section(grid, out),
-        "How stale the states are": memory.staleness_section(grid, out),
-        "What the memory holds": memory.memory_section(grid, out),
-        "The price of a step": pages.price_section(grid, out),
-        "Robustness to the learning rate": why.learning_rate_section(grid, parts["learning-rates"]),
-        "Why: length of sequences": why.lengths_section(parts["sequence-lengths"], out),
-        "Why: age of the buffer": why.buffer_section(parts["buffer-age"], out),
-        "Why: carrying the state": why.carry_section(grid, parts["carry"]),
-        "Why: workers": why.workers_section(parts["workers"]),
-        "Tuning": why.tuning_section(tuning),
+        "Headline": headline_section(grid, out),
+        "What is compared": arms_section(grid, out),
+        "The claims, one by one": claims_section(grid, out),
+        "Solved, and what came after": solved_section(grid, out),
+        "Against CPU seconds and gradient steps": cost_section(grid, out),
+        "Over all tasks": aggregate_section(grid, out),
+        "How stale the states are": staleness_section(grid, out),
+        "What the memory holds": memory_section(grid, out),
+        "The price of a step": price_section(grid, out),
+        "Robustness to the learning rate": learning_rate_section(grid, parts["learning-rates"]),
+        "Why: length of sequences": lengths_section(parts["sequence-lengths"], out),
+        "Why: age of the buffer": buffer_section(parts["buffer-age"], out),
+        "Why: carrying the state": carry_section(grid, parts["carry"]),
+        "Why: workers": workers_section(parts["workers"]),
+        "Tuning": tuning_section(tuning),
     }
     blocks = [f"# {TITLE}", "Does online distributed training suit recurrent networks better than replay?"]
     for title, found in sections.items():
@@ -100,7 +106,7 @@ def page(parts: dict[str, Part], tuning: list[dict], out: Path) -> str:
 
 
 def missing(parts: dict[str, Part], tuning: list[dict]) -> str:
-    """One line about what has no rows; nothing where all has some."""
+    """Write one line about what has no rows; no line if everything has rows."""
     grid = parts["grid"]
     absent = [] if tuning else ["tuning"]
     absent += [part for part, runs in parts.items() if not runs]
@@ -111,18 +117,3 @@ def missing(parts: dict[str, Part], tuning: list[dict]) -> str:
         ]
         absent += [f"{name} (grid)" for name in names]
     return f"Not trained yet: {', '.join(absent)}." if absent else ""
-
-
-def html(text: str, folder: Path) -> str:
-    """A page of Markdown as one HTML file that needs no other: figures of the folder are embedded."""
-    from markdown_it import MarkdownIt  # rich, which is required, brings it
-
-    body = MarkdownIt("js-default").render(text)
-
-    def embedded(found: re.Match) -> str:
-        picture = base64.b64encode((folder / found[1]).read_bytes()).decode()
-        return f'src="data:image/png;base64,{picture}"'
-
-    body = re.sub(r'src="([\w.]+\.png)"', embedded, body)
-    head = f'<meta charset="utf-8"><title>{TITLE}</title><style>{STYLE}</style>'
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}</body></html>\n'

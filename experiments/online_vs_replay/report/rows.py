@@ -1,17 +1,18 @@
-"""What the report reads: the rows of a part as runs, and the numbers of one run that its row does not hold as such."""
+"""The rows of a part as finished runs, and numbers that follow from the rows of one run."""
 
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.lab.learning_study import Row, read_csv, rows_of
-from experiments.online_vs_replay.arms import ARMS, MORE_TASKS, TASKS, normalised
+from experiments.online_vs_replay.arms import ARMS
+from experiments.online_vs_replay.tasks import ALL_TASKS, normalised
 
-ALL_TASKS = {**TASKS, **MORE_TASKS}
-KEY_ARMS = (  # those of the figures with many panels
+KEY_ARMS = (  # drawn in the figures with many panels
     "a2c mlp",
     "a2c lstm",
     "q lstm online",
@@ -25,75 +26,76 @@ KEY_ARMS = (  # those of the figures with many panels
 Numbers = dict[str, float]
 
 
-class Run(NamedTuple):
-    """One finished run, as the CSV files have it; what is blank there is absent here."""
+class FinishedRun(NamedTuple):
+    """One run as the CSV files have it, without their blanks."""
 
     task: str
     arm: str
     variant: str
     seed: int
     row: Numbers  # of runs.csv
-    points: list[Numbers]  # of curves.csv
-    moments: list[Numbers]  # of measures.csv
+    points: list[Numbers]  # rows of curves.csv
+    moments: list[Numbers]  # rows of measures.csv
     ended: str = "total_env_steps"
 
     def normalised(self, key: str = "final_greedy") -> float:
-        """A return of the row: 0 for random actions, 1 for the best."""
+        """Scale a return of the row: 0 for random actions, 1 for the best."""
         return normalised(ALL_TASKS[self.task], self.row[key])
 
     def until_solved(self, key: str) -> float:
-        """env_steps, updates or cpu_seconds to solved; infinite where it was not."""
+        """Return env_steps, updates or cpu_seconds to solved; infinite if the run did not solve the task."""
         return self.row.get(f"solved_{key}", math.inf)
 
     def seconds_at(self, price: float) -> float:
-        """Seconds to solved on one core if a step took `price` milliseconds more."""
+        """Return the seconds to solved on one CPU if a step took `price` milliseconds more."""
         if "solved_env_steps" not in self.row:
             return math.inf
         return self.row["solved_cpu_seconds"] + price / 1000 * self.row["solved_env_steps"]
 
     def area(self, evaluations: int) -> float:
-        """Mean greedy return over `evaluations` of them; a run that its limit ended sooner holds its last value."""
+        """Return the mean greedy return over so many evaluations; a run that ended sooner holds its last value."""
         greedy = [point["greedy"] for point in self.points]
         return sum(greedy + greedy[-1:] * (evaluations - len(greedy))) / max(len(greedy), evaluations)
 
     def greedy_at(self, cpu_seconds: float) -> float:
-        """Greedy return after so many CPU seconds: linear between evaluations, random at 0, the last value held."""
+        """Return the greedy return after so many CPU seconds: random at 0, linear between, held at the end."""
         x = [0.0, *(point["cpu_seconds"] for point in self.points)]
-        return float(np.interp(cpu_seconds, x, [ALL_TASKS[self.task].random, *(at["greedy"] for at in self.points)]))
+        y = [ALL_TASKS[self.task].random, *(point["greedy"] for point in self.points)]
+        return float(np.interp(cpu_seconds, x, y))
 
 
-class Part(list[Run]):
+class Part(list[FinishedRun]):
     """The runs of a part of the study."""
 
     def of(self, task: str, arm: str, variant: str | None = "") -> "Part":
-        """The runs of a cell by seed; those of all variants if None."""
+        """Select the runs of a cell in the order of seeds; None selects all variants."""
         mine = [run for run in self if (run.task, run.arm) == (task, arm) and variant in (None, run.variant)]
         return Part(sorted(mine, key=lambda run: run.seed))
 
     def tasks(self, among: Iterable[str] = tuple(ALL_TASKS)) -> list[str]:
-        """The tasks that have runs, in the order of arms.py."""
+        """List the tasks that have runs, in the order of tasks.py."""
         there = {run.task for run in self}
         return [task for task in among if task in there]
 
     def arms(self, among: Iterable[str] = tuple(ARMS)) -> list[str]:
-        """The arms that have runs, in the order of arms.py."""
+        """List the arms that have runs, in the order of arms.py."""
         there = {run.arm for run in self}
         return [arm for arm in among if arm in there]
 
     def numbers(self, key: str) -> list[float]:
-        """A column of runs.csv, of the runs that have it."""
+        """List a column of runs.csv for the runs that have it."""
         return [run.row[key] for run in self if key in run.row]
 
     def variants(self) -> list[str]:
-        """The variants that have runs, in the order of the numbers that they are."""
+        """List the variants that have runs, in the order of their numbers."""
         return sorted({run.variant for run in self}, key=float)
 
 
 def read_part(folder: Path) -> Part:
-    """The finished runs of a part; none where there is no folder. A curve without its row is of a run under way.
+    """Read the finished runs of a part; without a folder there are none. A curve without its row is not read.
 
     Raises:
-        ValueError: a row is of no task or arm that there is, or rows of one arm are of different options.
+        ValueError: a row names an unknown task or arm, or rows of one arm have different options.
     """
     file = folder / "runs.csv"
     tables: dict[str, dict[tuple[str, str], list[Row]]] = {}
@@ -109,23 +111,34 @@ def read_part(folder: Path) -> Part:
         points, moments = (
             [numbers_of(one) for one in table.get((row["arm"], row["seed"]), [])] for table in tables.values()
         )
-        part.append(Run(task, arm, variant, int(row["seed"]), numbers_of(row), points, moments, row["exit_reason"]))
+        numbers, ended = numbers_of(row), row["exit_reason"]
+        part.append(FinishedRun(task, arm, variant, int(row["seed"]), numbers, points, moments, ended))
     return part
 
 
 def named(name: str, file: Path) -> tuple[str, str, str]:
-    """Task, arm and variant of the column `arm`.
+    """Split the column `arm` into task, arm and variant.
 
     Raises:
-        ValueError: there is no such task or arm.
+        ValueError: the task or the arm does not exist.
     """
     task, arm, variant = (*name.split(" / "), "", "")[:3]
     if task not in ALL_TASKS or arm not in ARMS:
-        raise ValueError(f"{file}: {name!r} names no task and arm of experiments/online_vs_replay/arms.py")
+        raise ValueError(f"{file}: {name!r} names no task and arm of experiments/online_vs_replay")
     return task, arm, variant
 
 
 def numbers_of(row: Row) -> Numbers:
-    """The columns that hold numbers."""
+    """Convert the columns that hold numbers."""
     words = ("arm", "seed", "digest", "exit_reason")
     return {key: float(value) for key, value in row.items() if key not in words and value not in ("", None)}
+
+
+def at_moments(runs: Part, key: str) -> list[float | None]:
+    """Return a measure at each moment of training, the median over the runs that have it; None if no run has it."""
+    moments = max((len(run.moments) for run in runs), default=0)
+    found = [
+        [run.moments[number][key] for run in runs if len(run.moments) > number and key in run.moments[number]]
+        for number in range(moments)
+    ]
+    return [median(values) if values else None for values in found]

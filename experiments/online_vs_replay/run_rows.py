@@ -1,15 +1,15 @@
-"""From a finished run to numbers: one row, the points of its curve, and what was measured while it learnt."""
+"""Turns a finished run into rows: one of runs.csv, and those of curves.csv and measures.csv."""
 
 import json
 from pathlib import Path
-from typing import Any
 
+from experiments.lab.learning_study import Row
 from rl.config import Config
 from rl.loop import Overrides
 
-LAST_SHARE = 0.1  # of the evaluations: the end
+LAST_SHARE = 0.1  # of the evaluations is the end of a run
 TABLES = ("curves", "measures")
-MEASURES = (  # columns of measures.csv, see staleness.py and memory_measures.py
+MEASURES = (  # columns of measures.csv; the modules of measures/ define them
     "age_mean",
     "age_p95",
     "true_first",
@@ -25,22 +25,21 @@ MEASURES = (  # columns of measures.csv, see staleness.py and memory_measures.py
     *(f"memory_{length}" for length in (1, 2, 4, 8, 16)),
     "bytes",
 )
-POINT = {  # column of curves.csv: name in the rows of a run
+POINT = {  # column of curves.csv: key in the record
     "cpu_seconds": "eval/cpu_seconds",
     "greedy": "eval/episodic_return",
     "sampled": "eval/episodic_return_sampled",
     "training": "charts/episodic_return",
 }
-Row = dict[str, Any]
 
 
-def run_result(config: Config, parts: Overrides) -> tuple[Row, dict[str, list[Row]]]:
-    """One finished run: its row, and its rows of curves.csv and measures.csv.
+def run_result(config: Config, overrides: Overrides) -> tuple[Row, dict[str, list[Row]]]:
+    """Return a finished run's row of runs.csv, and its rows of curves.csv and measures.csv.
 
-    Solved: the first evaluation, of 20 greedy episodes of the frozen policy, whose mean reaches the environment's
-    threshold; blank where none does. `after` is the share of later evaluations that reach it. `final_…` are means over
-    the last tenth of the evaluations, `late_greedy` over the second half, `mean_greedy` over all. `lag`:
-    updates by others between a gradient's parameters and its own, on average; 0 without asynchronous workers.
+    The columns solved_… belong to the first evaluation, of 20 greedy episodes of the frozen policy, whose mean reaches
+    the environment's threshold; they are blank if none does. `after` is the share of later evaluations that reach it.
+    final_… are means over the last tenth of the evaluations, late_greedy over their second half, mean_greedy over all.
+    `lag` counts the updates by other workers between a gradient's parameters and its update, on average.
     """
     from experiments.lab.learning_study import digest, mean_staleness
     from experiments.lab.records import read_run
@@ -53,17 +52,17 @@ def run_result(config: Config, parts: Overrides) -> tuple[Row, dict[str, list[Ro
             point = {"env_steps": row.get("eval/global_step", row["global_step"]), "updates": updates}
             point |= {name: round(row[key], 3) if key in row else "" for name, key in POINT.items()}
             if points and points[-1]["env_steps"] == point["env_steps"]:
-                continue  # asynchronous rows that piled up behind an evaluation are all of the same parameters
+                continue  # asynchronous rows that waited for one evaluation share its parameters
             points.append(point)
     greedy = [point["greedy"] for point in points]
-    reached = [of >= run.reward_threshold for of in greedy]
+    reached = [score >= run.reward_threshold for score in greedy]
     first = reached.index(True) if any(reached) else None
     solved = points[first] if first is not None else dict.fromkeys(("env_steps", "updates", "cpu_seconds"), "")
     later = reached[first + 1 :] if first is not None else []
     last = max(1, round(LAST_SHARE * len(points)))
     summary = run.summary
     row = {
-        "digest": digest(config, parts),
+        "digest": digest(config, overrides),
         "env_steps": summary["env_steps"],
         "updates": summary["updates"],
         "seconds": round(summary["seconds"], 2),
@@ -83,20 +82,17 @@ def run_result(config: Config, parts: Overrides) -> tuple[Row, dict[str, list[Ro
 
 
 def mean(values: list[float]) -> float:
-    """Rounded as the rows are."""
+    """Round the mean as the rows are rounded."""
     return round(sum(values) / len(values), 3)
 
 
 def measures(config: Config) -> list[Row]:
-    """What was measured in the run, a row a moment; empty where nothing was."""
+    """Read what was measured while the run learnt: a row for each moment, no rows if nothing was measured."""
     file = Path(config.run_dir) / "measures.jsonl"
     lines = file.read_text().splitlines() if file.exists() else []
-    found = [json.loads(line) for line in lines]
+    moments = [json.loads(line) for line in lines]
     return [
-        {"env_steps": of["env_steps"], **{key: _short(of[key]) if key in of else "" for key in MEASURES}}
-        for of in found
+        {"env_steps": moment["env_steps"]}
+        | {key: float(f"{moment[key]:.4g}") if key in moment else "" for key in MEASURES}
+        for moment in moments
     ]
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")

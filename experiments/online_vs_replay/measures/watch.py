@@ -1,0 +1,95 @@
+"""Measures an agent three times in a run, and leaves the run as it would be without."""
+
+import json
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments.online_vs_replay.measures.probe import MASKED, r_squared_of_agent
+from experiments.online_vs_replay.measures.short_memory import LENGTHS, return_with_memory_of
+from experiments.online_vs_replay.measures.staleness import HISTORY, of_buffer, of_segments
+from rl.acting.randomness import TRAINING, generator
+from rl.acting.segment import Segment
+from rl.agent.agent import Agent
+from rl.config import Config
+from rl.learning.replay.experience import ReplayExperience
+
+MOMENTS = (0.3, 0.6, 0.9)  # shares of the env steps; the learning rate is not yet 0
+
+
+class Watched:
+    """An Experience that appends what it measures to measures.jsonl in the run folder.
+
+    Measuring does not count in the run's CPU seconds, and it draws its random numbers from its own generator.
+    """
+
+    def __init__(self, experience: Any, config: Config, rank: int) -> None:
+        """Wrap an experience; only that of rank 0 is measured."""
+        self.experience, self.config, self.flat = experience, config, experience.flat
+        self.moments = [share * config.total_env_steps for share in MOMENTS if rank == 0]
+        self.generator = generator(config.seed, TRAINING, "measure", rank)
+        self.env_steps = 0
+        self.segments: deque[Segment] = deque(maxlen=HISTORY // max(1, config.segment_length) + 1)
+        self.versions: deque[int] = deque(maxlen=2)  # of the parameters that acted the last two segments
+
+    def add(self, segment: Segment) -> int:
+        """Add a segment to the experience, and measure if a moment has come."""
+        updates = self.experience.add(segment)
+        if not isinstance(self.experience, ReplayExperience):
+            self.segments.append(segment._replace(recording=None))
+            self.versions.append(self.experience.learner.pulled_version)
+        self.env_steps += segment.env_steps * self.config.workers
+        if self.moments and self.env_steps >= self.moments[0]:
+            began = time.thread_time()
+            self.moments.pop(0)
+            self.measure()
+            self.experience.learner.busy_since += time.thread_time() - began
+        return updates
+
+    def differentiate(self) -> dict[str, float]:
+        """Differentiate as the experience does."""
+        return self.experience.differentiate()
+
+    def state(self) -> dict[str, Any]:
+        """Return the state of the experience; a resumed run measures from its new start on."""
+        return self.experience.state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Load what `state()` returned."""
+        self.experience.load_state(state)
+
+    @torch.no_grad()
+    def measure(self) -> None:
+        """Append a line to the run's measures."""
+        agent, found = self.flat.agent, {}
+        replays = isinstance(self.experience, ReplayExperience)
+        if agent.initial_state(1):
+            found |= of_buffer(self.experience, self.generator) if replays else self.of_segments()
+        if replays:
+            found["bytes"] = self.experience.buffer.nbytes
+        found |= memory_measures(agent, self.config, last=not self.moments)
+        with open(Path(self.config.run_dir) / "measures.jsonl", "a") as file:
+            file.write(json.dumps({"env_steps": self.env_steps, **found}) + "\n")
+
+    def of_segments(self) -> dict[str, float]:
+        """Measure the state that was carried into the newest segment."""
+        age = float(self.versions[-1] - self.versions[-2])
+        return of_segments(self.flat.agent, list(self.segments), age, self.config)
+
+
+def memory_measures(agent: Agent, config: Config, last: bool) -> dict[str, float]:
+    """Measure R² of the velocities on the masked CartPole, and at the last moment the returns with short memories."""
+    found: dict[str, float] = {}
+    if config.env == MASKED and config.frame_stack == 1:
+        found["r2_cart"], found["r2_pole"] = r_squared_of_agent(agent)
+    if last and agent.initial_state(1):
+        found |= {f"memory_{length}": return_with_memory_of(agent, config, length) for length in LENGTHS}
+    return found
+
+
+def watch(experience: Any, config: Config, rank: int) -> Watched:
+    """Wrap an experience in a `Watched`, as `rl.loop.Overrides.watch` asks for it."""
+    return Watched(experience, config, rank)

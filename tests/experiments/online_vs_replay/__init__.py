@@ -1,0 +1,1 @@
+"""Tests of experiments/online_vs_replay."""
