@@ -1,1 +1,1 @@
-"""CartPole, and what hides parts of it."""
+"""CartPole, and environments that hide parts of it or change its reward."""

@@ -1,4 +1,4 @@
-"""Observations that chance disturbs: the part that noise and flickering share, in single and in vector form."""
+"""Observations disturbed by chance: the part that noise and flickering share, in single and in vector form."""
 
 from typing import Any
 
@@ -10,32 +10,32 @@ from gymnasium.vector.utils import batch_space
 from envs.cartpole.cartpole import CartPoleVectorEnv
 from envs.vector.messages import env_name, one_line
 
-# Observations whose random numbers are drawn at once: a call of a generator costs as much as a hundred of its numbers.
+# The number of observations per draw: a call of a generator costs as much as a hundred of its numbers.
 BLOCK = 64
 
 
 class Disturbance:
-    """What chance does to an observation: the random numbers that it takes, and how they change it."""
+    """A change of observations by random numbers: how many it takes, and what they do."""
 
     def space(self, space: Box) -> Box:
-        """The bounds of what is seen where these are those of the observation."""
+        """Return the space of the disturbed observations, given that of the true ones."""
         raise TypeError(f"{type(self).__name__} must define space")
 
     def draw(self, generator: np.random.Generator) -> np.ndarray:
-        """The numbers of the next BLOCK observations, [BLOCK, number]."""
+        """Draw the numbers for the next BLOCK observations, [BLOCK, number]."""
         raise TypeError(f"{type(self).__name__} must define draw")
 
     def disturb(self, observations: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """What is seen of observations [..., feature] with numbers [..., number], in a new array."""
+        """Return the observations [..., feature] disturbed by the numbers [..., number], in a new array."""
         raise TypeError(f"{type(self).__name__} must define disturb")
 
 
 class DisturbedObservation(gymnasium.Wrapper):
     """Disturbs every observation of a single environment, the first and the final one included.
 
-    The numbers come from the environment's own generator: a block of them when an episode opens, right after its first
-    state, and another after each BLOCK steps. Row t mod BLOCK belongs to observation t of the episode, and what an
-    episode leaves over is thrown away: nothing crosses from one episode to the next but the generator.
+    The numbers come from the environment's own generator. It draws a block of them when an episode opens, right after
+    the first state, and another block after every BLOCK steps. Row t mod BLOCK belongs to observation t of the episode.
+    The rest of a block is thrown away with its episode: only the generator crosses from one episode to the next.
 
     Raises:
         ValueError: the observation is not a 1-D Box.
@@ -67,10 +67,10 @@ class DisturbedObservation(gymnasium.Wrapper):
 
 
 class DisturbedCartPoleVectorEnv(CartPoleVectorEnv):
-    """A batch of cart-poles in a `DisturbedObservation` each, equal to it step for step.
+    """A batch of cart-poles, each equal step for step to CartPole in a `DisturbedObservation`.
 
-    An observation's numbers depend on its column and its step only: looking twice in one step, as `ColumnsVectorEnv`
-    does where an episode ends, shows the columns that go on the same thing twice.
+    The numbers of an observation depend on its column and its step only. `ColumnsVectorEnv` observes twice in a step
+    that ends an episode, and the columns whose episodes continue show the same observation both times.
     """
 
     def __init__(self, disturbance: Disturbance, num_envs: int, **cartpole: Any):
@@ -78,7 +78,7 @@ class DisturbedCartPoleVectorEnv(CartPoleVectorEnv):
         self._disturbance = disturbance
         self.single_observation_space = disturbance.space(self.single_observation_space)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        # "(batch block) number", by a generator that nobody else has: only the shape and the type count.
+        # [(batch block), number]: a placeholder from a generator of its own, for the shape and the type.
         self._drawn = np.concatenate([disturbance.draw(np.random.default_rng(0))] * num_envs)
         self._first_rows = np.arange(num_envs) * BLOCK
 

@@ -1,4 +1,4 @@
-"""CartPole in which falling costs something, as the book chapter that this project grew from shapes its reward."""
+"""FallPenaltyCartPole: CartPole in which a fall costs something (Zai & Brown 2020, chapter 5)."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from envs.cartpole.cartpole import CartPoleVectorEnv
 
 
 class FallPenalty(gymnasium.Wrapper, RecordConstructorArgs):
-    """Replaces the reward of a step that terminates by −penalty. A time limit is no fall: it keeps its reward."""
+    """Replaces the reward of a step that terminates by −penalty. A step cut by a time limit keeps its reward."""
 
     def __init__(self, env: gymnasium.Env, penalty: float = 10.0):
         RecordConstructorArgs.__init__(self, penalty=penalty)
@@ -24,7 +24,7 @@ class FallPenalty(gymnasium.Wrapper, RecordConstructorArgs):
 
 
 class FallPenaltyCartPoleVectorEnv(CartPoleVectorEnv):
-    """CartPole with a reward of −penalty for a fall instead of 1; everything else as in `CartPoleVectorEnv`."""
+    """A batch of cart-poles whose reward for a fall is −penalty instead of 1."""
 
     def __init__(self, num_envs: int = 1, max_episode_steps: int = 500, penalty: float = 10.0):
         super().__init__(num_envs, max_episode_steps)
@@ -37,5 +37,5 @@ class FallPenaltyCartPoleVectorEnv(CartPoleVectorEnv):
 
 
 def make_fall_penalty_cartpole(penalty: float = 10.0, **kwargs: Any) -> gymnasium.Env:
-    """CartPole whose falls cost `penalty`; the other arguments are those of CartPole."""
+    """Make the single form. A fall costs `penalty`; the other arguments are those of CartPole."""
     return FallPenalty(CartPoleEnv(**kwargs), penalty)

@@ -1,4 +1,4 @@
-"""CartPole that flickers: some of its observations, chosen by chance, are blank."""
+"""FlickeringCartPole: CartPole in which some observations, chosen by chance, are blank."""
 
 from numbers import Real
 from typing import Any
@@ -14,7 +14,7 @@ from envs.cartpole.masked_velocity import make_masked_velocity_cartpole
 
 
 class Flicker(Disturbance):
-    """0 in all entries where u < blank_probability, with u uniform on [0, 1) and one for a whole observation."""
+    """Blanks: all entries are 0 where u < blank_probability, with one uniform u on [0, 1) for a whole observation."""
 
     def __init__(self, blank_probability: float):
         if not isinstance(blank_probability, Real) or not 0 <= blank_probability <= 1:
@@ -25,7 +25,7 @@ class Flicker(Disturbance):
         return Box(np.minimum(space.low, 0), np.maximum(space.high, 0), dtype=space.dtype)
 
     def draw(self, generator: np.random.Generator) -> np.ndarray:
-        if self._blank_probability == 0:  # the generator is left alone: first states are those without blanks
+        if self._blank_probability == 0:  # leaves the generator as it is, so that first states are those without blanks
             return np.zeros((BLOCK, 1))
         return generator.random((BLOCK, 1))
 
@@ -48,7 +48,7 @@ class FlickeringObservation(DisturbedObservation, RecordConstructorArgs):
 
 
 class FlickeringCartPoleVectorEnv(DisturbedCartPoleVectorEnv):
-    """A batch of `make_flickering_cartpole`, equal to it step for step; the arguments are the same."""
+    """A batch of `make_flickering_cartpole`, equal to it step for step, with the same arguments."""
 
     def __init__(
         self,
@@ -70,32 +70,33 @@ class FlickeringCartPoleVectorEnv(DisturbedCartPoleVectorEnv):
 def make_flickering_cartpole(
     blank_probability: float = 0.5, mask_velocity: bool = False, **kwargs: Any
 ) -> gymnasium.Env:
-    """CartPole that blanks each observation with probability `blank_probability`: zeros instead of all its numbers.
+    """Make the single form: CartPole whose observations are all zeros with probability `blank_probability` each.
 
-    Blanks are independent, and come at first and final observations too. What is shown is position (m), velocity (m/s),
-    angle (rad) and angular velocity (rad/s), or with `mask_velocity` position and angle, as in MaskedVelocityCartPole.
-    The other arguments are those of CartPole. Mean steps, of 500, that simple rules keep the pole up at 0.5:
+    Blanks are independent, and first and final observations can be blank too. The other observations hold position (m),
+    velocity (m/s), angle (rad) and angular velocity (rad/s); with `mask_velocity` they hold position and angle, as in
+    MaskedVelocityCartPole. The other arguments are those of CartPole. The table shows how many of 500 steps simple
+    rules keep the pole up at a probability of 0.5, in the mean:
 
-        where the observation is blank              four numbers    velocities masked
-        any action                                       190                41
+        action at a blank observation               four numbers    velocities masked
+        a random one                                     190                41
         the opposite of the last action                  496                59
-        what the dynamics say of what was seen           500               500
+        that of the state the dynamics predict           500               500
 
-    So with four numbers one bit of memory is enough, and an agent that sees its previous action has that; with the
-    velocities masked it takes more.
+    So with four numbers one bit of memory is enough, and an agent that sees its previous action has it. With masked
+    velocities an agent needs more.
 
-    Source: Hausknecht & Stone (2015), "Deep Recurrent Q-Learning for Partially Observable MDPs", arXiv 1507.06527:
-    there each frame of Pong is blank with probability 0.5.
+    Source: Hausknecht & Stone (2015), "Deep Recurrent Q-Learning for Partially Observable MDPs", arXiv 1507.06527,
+    where each frame of Pong is blank with probability 0.5.
 
     Raises:
-        ValueError: blank_probability is not a number from 0 to 1, or mask_velocity neither True nor False.
+        ValueError: blank_probability is not a number from 0 to 1, or mask_velocity is neither True nor False.
     """
     make = make_masked_velocity_cartpole if _require_bool(mask_velocity) else CartPoleEnv
     return FlickeringObservation(make(**kwargs), blank_probability)
 
 
 def _require_bool(mask_velocity: bool) -> bool:
-    # The command line gives "false" as a string, which counts as true.
+    # The command line gives mask_velocity=false as a string, which would count as true.
     if not isinstance(mask_velocity, bool | np.bool_):
         raise ValueError(f"mask_velocity must be True or False, got {mask_velocity!r}")
     return bool(mask_velocity)

@@ -1,4 +1,4 @@
-"""CartPole seen without its velocities and through noise: the difference of two frames no longer tells velocities."""
+"""NoisyPositionCartPole: CartPole seen through noise and without its velocities."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from envs.cartpole.masked_velocity import make_masked_velocity_cartpole
 
 
 class Noise(Disturbance):
-    """o + noise · scale · z, with z standard normal and independent for each entry of each observation."""
+    """Gaussian noise: o + noise · scale · z, with an independent standard normal z for each entry of an observation."""
 
     def __init__(self, noise: float, scale: Sequence[float]):
         if not isinstance(noise, Real) or not 0 <= noise < math.inf:
@@ -30,7 +30,7 @@ class Noise(Disturbance):
 
     def draw(self, generator: np.random.Generator) -> np.ndarray:
         shape = BLOCK, len(self._deviations)
-        if not self._deviations.any():  # the generator is left alone: first states are those without noise
+        if not self._deviations.any():  # leaves the generator as it is, so that first states are those without noise
             return np.zeros(shape, dtype=np.float32)
         return generator.standard_normal(shape, dtype=np.float32)
 
@@ -41,10 +41,10 @@ class Noise(Disturbance):
 class NoisyObservation(DisturbedObservation, RecordConstructorArgs):
     """Adds Gaussian noise of standard deviation noise · scale to every observation, one scale a feature.
 
-    The new observation has no bounds, since noise has none.
+    The new observations have no bounds, since noise has none.
 
     Raises:
-        ValueError: noise is not a finite number of at least 0; scale is not one positive number a feature; the
+        ValueError: noise is not a finite number of at least 0; scale does not hold one positive number a feature; the
             observation is not a 1-D Box.
     """
 
@@ -59,7 +59,7 @@ class NoisyObservation(DisturbedObservation, RecordConstructorArgs):
 
 
 class NoisyPositionCartPoleVectorEnv(DisturbedCartPoleVectorEnv):
-    """A batch of `make_noisy_position_cartpole`, equal to it step for step; the arguments are the same."""
+    """A batch of `make_noisy_position_cartpole`, equal to it step for step, with the same arguments."""
 
     def __init__(
         self, num_envs: int = 1, max_episode_steps: int = 500, sutton_barto_reward: bool = False, noise: float = 0.2
@@ -74,13 +74,14 @@ class NoisyPositionCartPoleVectorEnv(DisturbedCartPoleVectorEnv):
 
 
 def make_noisy_position_cartpole(noise: float = 0.2, **kwargs: Any) -> gymnasium.Env:
-    """CartPole seen as position (m) and angle (rad) through noise, and without its velocities.
+    """Make the single form: CartPole seen as position (m) and angle (rad) through noise, without its velocities.
 
-    Every observation, the first and the final one included, is the truth plus independent Gaussian noise of standard
+    Every observation, the first and the final one included, is the true one plus independent Gaussian noise of standard
     deviation noise · (2.4 m, 0.2095 rad): by default 0.48 m and 0.042 rad. The other arguments are those of CartPole.
 
-    Without noise, as in MaskedVelocityCartPole, two frames tell the velocities. With it their difference does so less,
-    and an average over many frames comes late. Mean steps, of 500, that the best linear rules found keep the pole up:
+    Without noise, as in MaskedVelocityCartPole, two frames give the velocities. With noise their difference says less,
+    and an average over many frames comes late. The table shows how many of 500 steps the best linear rules found keep
+    the pole up, in the mean:
 
         noise                                        0.05     0.1     0.2
         the present frame                              45      50      51
@@ -89,9 +90,9 @@ def make_noisy_position_cartpole(noise: float = 0.2, **kwargs: Any) -> gymnasium
         exponential averages                          498     494     467
         a Kalman filter that knows its own actions    500     500     500
 
-    So 0.05 asks for two frames only, and 0.2 for a memory of several frames, which can solve it. An agent that samples
-    its actions knows them for certain with `previous_action` alone. POPGym's NoisyPositionOnlyCartPole is a relative,
-    with one and the same standard deviation for metres and radians.
+    So noise of 0.05 needs two frames only, and noise of 0.2 needs a memory of several frames, which can solve it. An
+    agent that samples its actions knows them for certain only if it has `previous_action`. POPGym's
+    NoisyPositionOnlyCartPole is similar, with the same standard deviation for metres and for radians.
 
     Source: Morad et al. (2023), "POPGym: Benchmarking Partially Observable Reinforcement Learning", arXiv 2303.01859.
 

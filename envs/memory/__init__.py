@@ -1,1 +1,1 @@
-"""Tasks where memory is all there is."""
+"""Tasks that test memory and nothing else."""

@@ -1,4 +1,4 @@
-"""RecallCue: remember which cue was shown until the question comes."""
+"""RecallCue: the agent must remember which cue was shown until the question comes."""
 
 from typing import Any
 
@@ -12,22 +12,23 @@ from envs.vector.columns import ColumnsVectorEnv
 class RecallCueEnv(gymnasium.Env):
     """Asks, `delay` steps after a cue was shown, which cue it was.
 
-    An episode is B blank steps, B uniform on 0..`max_blanks`; then the cue, for one step; then, `delay` steps after the
-    cue, the question, and the action at that step is the answer. It is terminated there, after B + delay + 1 steps.
+    An episode opens with B blank steps, B uniform on 0..`max_blanks`. Then the cue is shown for one step. The question
+    comes `delay` steps after the cue; the action at that step is the answer, and the episode is terminated, after
+    B + delay + 1 steps.
 
     Observation: float32 [cues + 1], a one-hot of the cue, then a question flag; zeros at all other steps.
     Reward: 1 for the right answer, -1 / (cues - 1) for a wrong one, 0 at all other steps. The optimum is 1. Without
-    memory the expected return is exactly 0, whatever is answered: 1 / cues - (1 - 1 / cues) / (cues - 1) = 0.
+    memory the expected return of every answer is exactly 0: 1 / cues - (1 - 1 / cues) / (cues - 1) = 0.
 
-    If the state is zeroed every N steps, the cue is known only where cue and question fall within the same N steps,
-    which is so for N - delay of the N phases that a cue can have. With phases equally likely the expected return is
+    If the state is zeroed every N steps, the cue is known only where cue and question fall within the same N steps.
+    That holds for N - delay of the N phases that a cue can have. With phases equally likely the expected return is
 
         max(0, 1 - delay / N)
 
-    and the blanks make them so. Cues are delay + 1 + B steps apart: were B constant, a cue could meet the same phase
-    for ever; as it takes neighbouring values, all phases of any N are equally likely in the long run. B on 0..8 spreads
-    them evenly (to 5 % of total variation) over N = 9 after one episode, N = 16 after 5 and N = 32 after 20. With more
-    blanks it would be quicker, and the reward rarer: it comes once in delay + 1 + max_blanks / 2 steps.
+    and the blanks make them so. Cues are delay + 1 + B steps apart. With a constant B a cue could meet the same phase
+    for ever; since B takes neighbouring values, all phases of any N are equally likely in the long run. B on 0..8
+    spreads them evenly (to 5 % of total variation) over N = 9 after one episode, N = 16 after 5 and N = 32 after 20.
+    More blanks would spread them sooner and make rewards rarer: there is one in delay + 1 + max_blanks / 2 steps.
 
     Raises:
         ValueError: delay < 1, cues < 2 or max_blanks < 0.
@@ -65,7 +66,7 @@ class RecallCueEnv(gymnasium.Env):
 
 
 class RecallCueVectorEnv(ColumnsVectorEnv):
-    """A batch of `RecallCueEnv`, equal to it step for step; the arguments are the same."""
+    """A batch of `RecallCueEnv`, equal to it step for step, with the same arguments."""
 
     def __init__(self, num_envs: int = 1, delay: int = 4, cues: int = 2, max_blanks: int = 8):
         super().__init__(num_envs, *_spaces(delay, cues, max_blanks))
@@ -103,5 +104,5 @@ def _spaces(delay: int, cues: int, max_blanks: int) -> tuple[Box, Discrete]:
 
 
 def _draw_episodes(uniforms: np.ndarray, cues: int, max_blanks: int) -> np.ndarray:
-    """The step of the cue, on 0..max_blanks, and the cue, from uniforms on [0, 1): [..., 2] -> [2, ...] int64."""
+    """Return the step of the cue, on 0..max_blanks, and the cue: "... 2 -> 2 ...", uniforms on [0, 1) to int64."""
     return np.floor(uniforms * (max_blanks + 1, cues)).astype(np.int64).T

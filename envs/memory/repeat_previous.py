@@ -1,4 +1,4 @@
-"""RepeatPrevious: name at every step the symbol that was shown some steps before."""
+"""RepeatPrevious: at every step the agent must name the symbol that was shown some steps before."""
 
 from typing import Any
 
@@ -12,31 +12,31 @@ from envs.vector.columns import ColumnsVectorEnv
 class RepeatPreviousEnv(gymnasium.Env):
     """Shows one of `symbols` symbols at each step, and asks for the one that it showed `delay` steps ago.
 
-    An episode has delay + questions steps. Its symbols are independent, each of them equally likely. From step `delay`
-    on, counted from 0, the action at step s is the answer: the symbol of step s - delay. It is terminated after the
-    last answer.
+    An episode has delay + questions steps, counted from 0. Its symbols are independent and equally likely. The action
+    at step s is an answer from step `delay` on, and the right answer is the symbol of step s - delay. The episode is
+    terminated after the last answer.
 
     Observation: float32 [symbols], a one-hot of the present symbol; zeros in the final observation.
     Reward: 1 / questions for a right answer, -1 / (questions (symbols - 1)) for a wrong one, 0 for the first `delay`
-    steps. The optimum is 1. Without memory the expected return is exactly 0, whatever is answered.
+    steps. The optimum is 1. Without memory the expected return of every answer is exactly 0.
 
-    If the state is zeroed every N steps, the symbol is known only where it was shown within the same N steps, which is
-    so for N - delay of the N phases that a question can have. With phases equally likely the expected return is
+    If the state is zeroed every N steps, the symbol is known only where it was shown within the same N steps. That
+    holds for N - delay of the N phases that a question can have. With phases equally likely the expected return is
 
         max(0, 1 - delay / N)
 
-    They are so if episodes start anywhere between two zeroings. Where one episode of L = delay + questions steps
-    follows the other from the first zeroing on, step s only meets the phases that leave the same remainder as s when
-    divided by g = gcd(L, N), each equally often. The expected return then is exactly
+    Phases are equally likely if episodes start anywhere between two zeroings. If instead one episode of
+    L = delay + questions steps follows the other from the first zeroing on, step s meets only the phases with the same
+    remainder as s modulo g = gcd(L, N), each equally often. The expected return then is exactly
 
         1 / questions · Σ_{s = delay}^{L - 1} g / N · #{phase < N: phase = s (mod g) and phase ≥ delay}
 
     which is 0 for N ≤ delay, max(0, 1 - delay / N) again where g divides delay, and 1 where N is a multiple of L. With
     the defaults: 0 at N = 4, 0.25 at 5, 0.5 at 8, 0.75 at 16, 1 at 20, 0.875 at 32.
 
-    POPGym's RepeatPrevious (Morad et al. 2023, arXiv 2303.01859) asks for the suits of cards. It is not the same: cards
-    are drawn from shuffled decks, so suits depend on one another; a wrong answer costs what a right one earns, so that
-    chance is -1/2; and its k counts the present card, so that k = 4 there is delay = 3 here.
+    POPGym's RepeatPrevious (Morad et al. 2023, arXiv 2303.01859) asks for the suits of cards and differs from this one.
+    Its cards are drawn from shuffled decks, so that suits depend on one another. Its wrong answers cost what right ones
+    earn, so that chance is -1/2. Its k counts the present card: k = 4 there is delay = 3 here.
 
     Raises:
         ValueError: symbols < 2, delay < 1 or questions < 1.
@@ -72,14 +72,14 @@ class RepeatPreviousEnv(gymnasium.Env):
 
 
 class RepeatPreviousVectorEnv(ColumnsVectorEnv):
-    """A batch of `RepeatPreviousEnv`, equal to it step for step; the arguments are the same."""
+    """A batch of `RepeatPreviousEnv`, equal to it step for step, with the same arguments."""
 
     def __init__(self, num_envs: int = 1, symbols: int = 4, delay: int = 4, questions: int = 16):
         super().__init__(num_envs, *_spaces(symbols, delay, questions))
         self._symbols, self._delay, self._length = symbols, delay, delay + questions
         self._right, self._wrong = 1.0 / questions, -1.0 / (questions * (symbols - 1))
         self._one_hot = np.eye(symbols + 1, symbols, dtype=np.float32)  # the last row, zeros, is for "no symbol"
-        self._shown = np.full((num_envs, self._length + 1), symbols)  # the last one stays: a final observation's
+        self._shown = np.full((num_envs, self._length + 1), symbols)  # the last is always "no symbol"
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._columns = np.arange(num_envs)
 
@@ -92,7 +92,7 @@ class RepeatPreviousVectorEnv(ColumnsVectorEnv):
         return self._one_hot[self._shown[self._columns, self._elapsed]]
 
     def _advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        # Before the first question the index is negative and whatever it finds is not used.
+        # Before the first question the index is negative, and `right` is not used.
         right = actions == self._shown[self._columns, self._elapsed - self._delay]
         rewards = np.where(self._elapsed >= self._delay, np.where(right, self._right, self._wrong), 0.0)
         self._elapsed += 1
@@ -107,5 +107,5 @@ def _spaces(symbols: int, delay: int, questions: int) -> tuple[Box, Discrete]:
 
 
 def _symbols_of(uniforms: np.ndarray, symbols: int) -> np.ndarray:
-    """Symbols 0..symbols - 1, int64, from uniforms on [0, 1): a generator's `integers` takes three times as long."""
+    """Return symbols 0..symbols - 1 from uniforms on [0, 1): a generator's `integers` takes three times as long."""
     return np.floor(uniforms * symbols).astype(np.int64)
