@@ -16,7 +16,7 @@ def single(mask: bool, **kwargs) -> gymnasium.Env:
 
 
 def balancing_actions(seeds: list[int], steps: int) -> np.ndarray:
-    """Actions [time, batch] of a policy that does not fall, chosen on Gymnasium's own environments."""
+    """Return actions [time, batch] of a policy that does not fall, chosen on Gymnasium's own environments."""
     columns = []
     for seed in seeds:
         env = gymnasium.make("CartPole-v1")
@@ -40,7 +40,7 @@ def test_vector_cartpole_equals_gymnasiums_single_cartpole_bit_for_bit_over_2000
 
 
 def test_one_step_from_500_wide_states_gives_gymnasiums_float64_state_bit_for_bit():
-    """Observations are float32 and hide the last 29 bits, which is where another order of operations shows first."""
+    """Observations are float32 and hide the last 29 bits, where another order of operations shows first."""
     generator = np.random.default_rng(0)
     states = generator.uniform(-1, 1, (500, 4)) * (2.3, 4.0, 0.2, 6.0)
     actions = generator.integers(2, size=500)
@@ -56,7 +56,7 @@ def test_one_step_from_500_wide_states_gives_gymnasiums_float64_state_bit_for_bi
 
 
 @pytest.mark.parametrize("mask", [False, True])
-def test_the_500_step_limit_and_what_follows_equal_gymnasiums_single_cartpole_bit_for_bit(mask):
+def test_the_500_step_limit_and_the_steps_after_it_equal_gymnasiums_single_cartpole_bit_for_bit(mask):
     seeds = [3, 4, 5]
     actions = balancing_actions(seeds, 1100)
     expected = run_singles(lambda: single(mask), seeds, actions)
@@ -84,7 +84,7 @@ def test_sutton_barto_rewards_are_0_and_minus_1_as_in_gymnasium():
     assert_bit_equal(run_vector(CartPoleVectorEnv(3, sutton_barto_reward=True), range(3), actions), expected)
 
 
-def test_max_episode_steps_of_minus_1_is_no_limit_as_in_gymnasium_make():
+def test_max_episode_steps_of_minus_1_sets_no_limit_as_in_gymnasium_make():
     actions = balancing_actions([3], 600)
     assert run_vector(CartPoleVectorEnv(1), [3], actions).truncated.sum() == 1
     assert run_vector(CartPoleVectorEnv(1, max_episode_steps=-1), [3], actions).truncated.sum() == 0
@@ -97,7 +97,7 @@ def test_max_episode_steps_of_0_is_refused_in_one_line():
 
 @pytest.mark.parametrize("width", [1, 2, 3, 5, 8, 17, 33])
 def test_a_column_is_the_same_in_a_batch_of_any_width(width):
-    """Wide arrays go through vector instructions in groups of 4 or 8, the rest one by one: both must round alike."""
+    """Wide arrays go through vector instructions in groups of 4 or 8, the rest one by one; both must round alike."""
     actions = random_actions(200, 33)
     whole = run_vector(CartPoleVectorEnv(33), range(33), actions)
     part = run_vector(CartPoleVectorEnv(width), range(width), actions[:, :width])
@@ -151,7 +151,7 @@ def test_arrays_that_were_returned_never_change_and_may_be_written_to():
             array[:] = 1 if array.dtype == bool else np.nan
 
 
-def test_an_int_seed_means_one_more_for_each_column_and_none_goes_on_with_the_generators():
+def test_an_int_seed_means_one_more_for_each_column_and_a_seed_of_none_keeps_the_generators():
     first, _ = CartPoleVectorEnv(3).reset(seed=5)
     vector = CartPoleVectorEnv(3)
     assert (vector.reset(seed=[5, 6, 7])[0] == first).all()
@@ -161,7 +161,7 @@ def test_an_int_seed_means_one_more_for_each_column_and_none_goes_on_with_the_ge
     assert (second[1] == env.reset()[0]).all()
 
 
-def test_misuse_of_reset_and_step_is_named():
+def test_a_wrong_use_of_reset_or_step_is_named():
     with pytest.raises(gymnasium.error.ResetNeeded):
         CartPoleVectorEnv(2).step(np.zeros(2, dtype=np.int64))
     with pytest.raises(ValueError, match=r"^3 seeds for 2 environments"):

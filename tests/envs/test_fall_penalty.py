@@ -1,4 +1,4 @@
-"""FallPenaltyCartPole is CartPole but for one number: what a fall is worth. Its two forms are equal bit for bit."""
+"""FallPenaltyCartPole differs from CartPole by the reward of a fall only. Its two forms are equal bit for bit."""
 
 import gymnasium
 import numpy as np
@@ -19,17 +19,17 @@ def single(**kwargs) -> gymnasium.Env:
 
 
 def pushed_right(steps: int, batch: int) -> np.ndarray:
-    """Actions [time, batch] under which a pole falls within 8 to 11 steps, again and again."""
+    """Return actions [time, batch] under which every pole falls after 8 to 11 steps."""
     return np.ones((steps, batch), dtype=np.int64)
 
 
 def alternating(steps: int, batch: int) -> np.ndarray:
-    """Actions [time, batch] under which a pole stands for more than 20 steps."""
+    """Return actions [time, batch] under which every pole stands for more than 20 steps."""
     return np.tile(np.arange(steps)[:, None] % 2, (1, batch))
 
 
 def fined(trajectory: Trajectory, penalty: float) -> Trajectory:
-    """What CartPole gave, with the reward of each fall replaced by hand."""
+    """Return the trajectory with the reward of each fall replaced by −penalty."""
     rewards = trajectory.rewards.copy()
     for step, column in np.argwhere(trajectory.terminated):
         rewards[step, column] = -penalty
@@ -59,7 +59,7 @@ def test_the_vector_form_equals_the_single_form_step_by_step_over_24_seeds(argum
 
 
 @pytest.mark.parametrize("penalty", [10.0, 0.5, 0.0])
-def test_all_but_the_reward_of_a_fall_is_cartpoles(penalty):
+def test_everything_but_the_reward_of_a_fall_equals_cartpole(penalty):
     actions = random_actions(1000, 7)
     plain = run_vector(CartPoleVectorEnv(7, max_episode_steps=30), range(7), actions)
     assert (plain.terminated & ~plain.truncated).sum() > 100 and (plain.truncated & ~plain.terminated).sum() > 10
@@ -69,8 +69,8 @@ def test_all_but_the_reward_of_a_fall_is_cartpoles(penalty):
     assert_bit_equal(run_singles(lambda: single(**arguments), range(7), actions), fined(plain, penalty))
 
 
-def test_every_step_is_worth_1_and_a_fall_minus_10():
-    """Seed 0 pushed to one side falls at its eighth step: 7 · 1 − 10 = −3, and the next episode starts anew."""
+def test_a_step_earns_1_and_a_fall_minus_10():
+    """Seed 0 pushed to one side falls at its eighth step: 7 · 1 − 10 = −3, and the next episode starts."""
     for trajectory in (
         run_singles(single, [0], pushed_right(12, 1)),
         run_vector(FallPenaltyCartPoleVectorEnv(1), [0], pushed_right(12, 1)),
@@ -79,7 +79,7 @@ def test_every_step_is_worth_1_and_a_fall_minus_10():
         assert trajectory.terminated[:, 0].nonzero()[0].tolist() == [7] and not trajectory.truncated.any()
 
 
-def test_a_time_limit_is_no_fall_and_is_worth_1():
+def test_a_step_cut_by_a_time_limit_earns_1():
     for trajectory in (
         run_singles(lambda: single(max_episode_steps=5), [0], alternating(12, 1)),
         run_vector(FallPenaltyCartPoleVectorEnv(1, max_episode_steps=5), [0], alternating(12, 1)),
@@ -88,8 +88,8 @@ def test_a_time_limit_is_no_fall_and_is_worth_1():
         assert trajectory.rewards[:, 0].tolist() == [1] * 12
 
 
-def test_a_fall_on_the_last_step_before_the_limit_sets_both_flags_and_is_worth_minus_10():
-    """With a limit of 8, seed 0 falls as the limit cuts it."""
+def test_a_fall_on_the_last_step_before_the_limit_sets_both_flags_and_earns_minus_10():
+    """With a limit of 8, seed 0 falls at the step that the limit cuts."""
     for trajectory in (
         run_singles(lambda: single(max_episode_steps=8), [0], pushed_right(8, 1)),
         run_vector(FallPenaltyCartPoleVectorEnv(1, max_episode_steps=8), [0], pushed_right(8, 1)),
@@ -99,7 +99,7 @@ def test_a_fall_on_the_last_step_before_the_limit_sets_both_flags_and_is_worth_m
 
 
 def test_only_the_columns_that_fell_pay():
-    """Column 0 is pushed to one side and falls at its eighth step; the others sway and stand."""
+    """Column 0 is pushed to one side and falls at its eighth step; the others do not fall."""
     actions = alternating(8, 3)
     actions[:, 0] = 1
     trajectory = run_vector(FallPenaltyCartPoleVectorEnv(3), range(3), actions)
@@ -118,8 +118,8 @@ def test_the_ids_spec_has_cartpoles_limit_and_threshold_in_both_forms():
     assert env.action_space == vector.single_action_space == full.action_space
 
 
-def test_the_wrapper_fines_the_ends_of_any_environment_and_is_made_again_from_its_spec():
-    """Around the limit too, where it sees both kinds of end, and in the second environment both at once."""
+def test_the_wrapper_changes_the_terminal_rewards_of_any_environment_and_its_spec_makes_it_again():
+    """Around a time limit the wrapper sees both kinds of end; in the second environment both come in one step."""
     env = FallPenalty(gymnasium.make("CartPole-v1", max_episode_steps=4), penalty=7)
     assert run_singles(lambda: env, [0], alternating(8, 1)).rewards[:, 0].tolist() == [1] * 8
     env = FallPenalty(gymnasium.make("CartPole-v1", max_episode_steps=8), penalty=7)
@@ -132,8 +132,8 @@ def test_the_wrapper_fines_the_ends_of_any_environment_and_is_made_again_from_it
     assert run_singles(lambda: FallPenalty(gymnasium.make("CartPole-v1")), [0], pushed_right(8, 1)).rewards[7] == -10
 
 
-def test_arguments_of_the_single_form_only_make_single_environments_that_fall_as_dearly():
-    """`sutton_barto_reward`: 0 a step instead of 1."""
+def test_an_argument_of_the_single_form_only_makes_single_environments_with_the_same_penalty():
+    """With `sutton_barto_reward` a step earns 0 instead of 1."""
     vector = envs.make_vector(ID, 2, env_args={"sutton_barto_reward": True, "penalty": 4})
     assert isinstance(vector.unwrapped, SyncVectorEnv)
     rewards = run_vector(vector, [0, 0], pushed_right(8, 2)).rewards

@@ -1,4 +1,6 @@
-"""FlickeringCartPole shows what CartPole shows or nothing at all, as a fair coin falls; what was seen must be kept."""
+"""FlickeringCartPole shows the observation of CartPole or zeros, by chance; an agent must keep what it saw."""
+
+import functools
 
 import gymnasium
 import numpy as np
@@ -20,9 +22,12 @@ def single(**kwargs) -> gymnasium.Env:
     return gymnasium.make(ID, **kwargs)
 
 
+@functools.cache
 def blanks_of_one_column(steps: int, blank_probability: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which of the first, of the final and of all observations of one environment under random actions are blank. The
-    others are the truth."""
+    """Return which first, which final and which of all observations of one environment under random actions are blank.
+
+    The others must be the true ones.
+    """
     env, blank, first, final = single(blank_probability=blank_probability), [], [], []
 
     def see(observation):
@@ -41,7 +46,7 @@ def blanks_of_one_column(steps: int, blank_probability: float) -> tuple[np.ndarr
 
 
 @pytest.mark.parametrize("mask", [False, True])
-def test_always_blank_it_shows_zeros_alone_and_no_negative_ones(mask):
+def test_with_probability_1_it_shows_zeros_only_and_no_negative_zeros(mask):
     arguments = {"blank_probability": 1, "mask_velocity": mask}
     actions = random_actions(500, 7)
     for trajectory in (
@@ -55,8 +60,8 @@ def test_always_blank_it_shows_zeros_alone_and_no_negative_ones(mask):
 
 
 @pytest.mark.parametrize("probability", [0.5, 0.2, 0.9])
-def test_observations_are_blank_with_the_probability_named_first_and_final_ones_too(probability):
-    """Standard errors: at most 0.0035 for 21 000 observations, 0.018 for 800; 4 of them are allowed."""
+def test_observations_are_blank_with_the_given_probability_first_and_final_ones_too(probability):
+    """Standard errors are at most 0.0035 for 21 000 observations and 0.018 for 800; 4 of them are allowed."""
     first, final, blank = blanks_of_one_column(20_000, probability)
     assert len(blank) > 20_500 and len(first) > 800 and len(final) > 800
     assert blank.mean() == pytest.approx(probability, abs=0.014)
@@ -71,15 +76,15 @@ def test_a_blank_tells_nothing_about_the_next_observations():
         assert abs(np.corrcoef(blank[lag:], blank[:-lag])[0, 1]) < 0.028
 
 
-def test_columns_of_other_seeds_flicker_at_other_times_and_those_of_the_same_seed_at_the_same():
+def test_columns_of_different_seeds_flicker_at_different_times_and_columns_of_one_seed_at_the_same_times():
     vector, seeds = FlickeringCartPoleVectorEnv(500), [*range(499), 0]
     blank = ~run_vector(vector, seeds, balancing_actions(vector, seeds, 20)).observations.any(axis=2)
     assert abs(np.corrcoef(blank[:, :499].ravel(), blank[:, 1:].ravel())[0, 1]) < 0.04  # standard error 0.01
     assert (blank[:, 0] == blank[:, 499]).all()
 
 
-def test_where_a_neighbour_falls_those_who_stand_are_seen_once():
-    """Were the coin tossed again with the neighbour's, half of them would change; what falls does."""
+def test_a_column_that_falls_does_not_change_what_the_others_show_in_that_step():
+    """A second draw for the other columns would change half of their blanks; the fallen columns get one."""
     vector = FlickeringCartPoleVectorEnv(6)
     vector.reset(seed=0)
     falls, changed = 0, 0
@@ -92,7 +97,7 @@ def test_where_a_neighbour_falls_those_who_stand_are_seen_once():
     assert falls > 100 and changed / falls == pytest.approx(0.5, abs=0.2)  # 4 standard errors
 
 
-def test_the_wrapper_refuses_observations_that_are_no_box_and_widens_bounds_to_hold_the_blank():
+def test_the_wrapper_refuses_observations_that_are_no_box_and_widens_the_bounds_to_include_0():
     with pytest.raises(
         ValueError, match=r"^FlickeringObservation needs a 1-D Box observation; that of FrozenLake-v1 is"
     ):
@@ -104,8 +109,8 @@ def test_the_wrapper_refuses_observations_that_are_no_box_and_widens_bounds_to_h
     )
 
 
-def goes_on(rule, instead):
-    """Acts by a linear rule on what is seen, and where nothing is by what `instead` makes of the last actions."""
+def linear_rule(rule, instead):
+    """Make a policy: a linear rule where something is seen, and `instead` of the last actions at a blank."""
 
     def act(observations, actions):
         last = np.zeros(len(observations), dtype=np.int64) if actions is None else actions
@@ -115,7 +120,7 @@ def goes_on(rule, instead):
 
 
 def model(correct):
-    """Runs the dynamics on, knowing what it did itself, and lets `correct` mend its belief where something is seen."""
+    """Make a policy on states that the dynamics predict; `correct` corrects them where something is seen."""
     states = 0.0
 
     def act(observations, actions):
@@ -127,9 +132,11 @@ def model(correct):
     return act
 
 
-def test_without_memory_no_rule_stands_and_the_dynamics_run_on_do_for_500_steps():
-    """190 and 41 steps with any action where nothing is seen; the opposite of the last action, one bit, is enough with
-    four numbers, 496 steps, and not with two, 59."""
+def test_no_rule_without_memory_balances_and_a_rule_on_predicted_states_does_for_500_steps():
+    """A random action at a blank gives 190 steps with four numbers and 41 with two.
+
+    The opposite of the last action, one bit of memory, gives 496 and 59.
+    """
     full, masked = (
         envs.make_vector(ID, 200, env_args={"mask_velocity": mask}, observation_scale="none") for mask in (False, True)
     )
@@ -143,16 +150,16 @@ def test_without_memory_no_rule_stands_and_the_dynamics_run_on_do_for_500_steps(
         return 1 - last
 
     gain = kalman_gain((0.12, 0.0105))
-    assert 150 < mean_steps(full, goes_on(four, any_action)) < 230
-    assert 35 < mean_steps(masked, goes_on(two, any_action)) < 48
-    assert mean_steps(full, goes_on(four, opposite)) > 480
-    assert 50 < mean_steps(masked, goes_on(two, opposite)) < 70
+    assert 150 < mean_steps(full, linear_rule(four, any_action)) < 230
+    assert 35 < mean_steps(masked, linear_rule(two, any_action)) < 48
+    assert mean_steps(full, linear_rule(four, opposite)) > 480
+    assert 50 < mean_steps(masked, linear_rule(two, opposite)) < 70
     assert mean_steps(full, model(lambda states, seen: seen)) > 495
     assert mean_steps(masked, model(lambda states, seen: states + (seen - states[:, [0, 2]]) @ gain.T)) > 495
 
 
 @pytest.mark.parametrize(("mask", "plain"), [(False, "CartPole-v1"), (True, "MaskedVelocityCartPole-v1")])
-def test_spec_spaces_and_scale_are_those_of_cartpole_masked_or_not_in_both_forms(mask, plain):
+def test_both_forms_have_the_spec_spaces_and_scale_of_cartpole_masked_or_not(mask, plain):
     assert (gymnasium.spec(ID).max_episode_steps, gymnasium.spec(ID).reward_threshold) == (500, 475)
     env, vector, expected = (
         single(mask_velocity=mask),

@@ -1,4 +1,4 @@
-"""`make_vector` gives every environment one contract: same transitions as a single one, no row added, none lost."""
+"""`make_vector` keeps its contract for every environment: the transitions are those of the single environment."""
 
 import copy
 
@@ -15,7 +15,7 @@ from tests.support.envs_slow_loop import assert_bit_equal, random_actions, run_s
 
 
 class Counting(gymnasium.Env):
-    """Observes (episode, step count) in one array that it uses again and again; ends after `length` steps."""
+    """Observes (episode, step count) in one array that it writes at every step; ends after `length` steps."""
 
     metadata = {"render_modes": []}  # noqa: RUF012
     observation_space = Box(0, 1000, (2,), dtype=np.float32)
@@ -38,7 +38,7 @@ class Counting(gymnasium.Env):
 
 
 class Shown(gymnasium.Env):
-    """Has any spaces, and shows the observations it is told to."""
+    """Has the given spaces and shows the given observations in turn."""
 
     metadata = {"render_modes": []}  # noqa: RUF012
 
@@ -63,7 +63,7 @@ class NextStepVector(SyncVectorEnv):
 
 
 class SameStepVector(SyncVectorEnv):
-    """A foreign SAME_STEP vector form: final observations are an array of objects, infos are full of other things."""
+    """A foreign SAME_STEP vector form: final observations are an array of objects, and infos hold other entries."""
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
 
@@ -131,7 +131,7 @@ OURS = [
 
 @pytest.mark.parametrize("env_id", [*OURS, "CartPole-v0", "Acrobot-v1"])
 def test_8_columns_are_2_times_4_columns_bit_for_bit(env_id):
-    """astooke/rlpyt#134: works with one worker, fails with two. A column must not know how columns are divided."""
+    """astooke/rlpyt#134: one worker worked and two failed. A column must not know how columns are divided."""
     actions, seeds = random_actions(150, 8), [11, 3, 8, 1, 40, 2, 7, 5]
     whole = run_vector(envs.make_vector(env_id, 8), seeds, actions)
     halves = [
@@ -178,7 +178,7 @@ def test_the_contract_holds_for_shapes_types_spaces_and_spec(env_id):
     assert all(row in vector.single_observation_space for row in trajectory.successors.reshape(80, -1))
 
 
-def test_discrete_observations_are_one_hots_and_start_is_honoured():
+def test_discrete_observations_are_one_hots_that_count_from_start():
     vector = envs.make_vector("Shown-v0", 1, env_args={"observed": Discrete(3, start=4), "shows": (4, 6, 5)})
     assert vector.reset()[0].tolist() == [[1, 0, 0]]
     assert vector.step(np.array([0]))[0].tolist() == [[0, 0, 1]]
@@ -186,7 +186,7 @@ def test_discrete_observations_are_one_hots_and_start_is_honoured():
     assert vector.single_observation_space == Box(0, 1, (3,))
 
 
-def test_multi_discrete_observations_are_one_hots_side_by_side_and_start_is_honoured():
+def test_multi_discrete_observations_are_one_hots_side_by_side_that_count_from_start():
     space = MultiDiscrete([2, 3], start=[0, 7])
     shows = (np.array([0, 7]), np.array([1, 9]), np.array([1, 8]))
     vector = envs.make_vector("Shown-v0", 1, env_args={"observed": space, "shows": shows})
@@ -196,7 +196,7 @@ def test_multi_discrete_observations_are_one_hots_side_by_side_and_start_is_hono
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8])
-def test_boxes_of_any_number_become_float32(dtype):
+def test_boxes_of_one_axis_of_any_number_become_float32(dtype):
     space = Box(0, 200, (2,), dtype=dtype)
     vector = envs.make_vector("Shown-v0", 2, env_args={"observed": space, "shows": (np.array([3, 200], dtype=dtype),)})
     observations, _ = vector.reset()
@@ -218,7 +218,7 @@ def test_a_vector_form_that_resets_on_the_next_step_is_not_used():
     assert vector.spec.reward_threshold == 7
 
 
-def test_a_foreign_vector_form_that_resets_in_the_same_step_is_used_and_its_final_observations_made_dense():
+def test_a_foreign_vector_form_that_resets_in_the_same_step_is_used_and_its_final_observations_become_one_array():
     vector = envs.make_vector("ForeignSameStep-v0", 3)
     assert isinstance(vector.unwrapped, SameStepVector)
     assert vector.spec.reward_threshold is None
@@ -227,7 +227,7 @@ def test_a_foreign_vector_form_that_resets_in_the_same_step_is_used_and_its_fina
     assert_bit_equal(run_vector(vector, range(3), actions), expected)
 
 
-def test_a_copy_of_single_environments_made_in_the_middle_of_an_episode_goes_on_as_the_original_does():
+def test_a_copy_of_single_environments_made_in_the_middle_of_an_episode_continues_as_the_original_does():
     original = envs.make_vector("Acrobot-v1", 2, frame_stack=2, previous_action=True)
     original.reset(seed=0)
     actions = random_actions(60, 2, count=3)

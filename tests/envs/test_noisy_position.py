@@ -1,4 +1,6 @@
-"""NoisyPositionCartPole is the masked CartPole plus noise; two frames do not solve it, a filter does."""
+"""NoisyPositionCartPole is the masked CartPole plus noise: two frames do not solve it, and a filter does."""
+
+import functools
 
 import gymnasium
 import numpy as np
@@ -21,9 +23,12 @@ def single(**kwargs) -> gymnasium.Env:
     return gymnasium.make(ID, **kwargs)
 
 
+@functools.cache
 def noise_of_one_column(steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Noise over its standard deviation [observation, 2] of one environment under random actions: of first, of final
-    and of all observations."""
+    """Return the noise, over its standard deviation, of first, of final and of all observations, each [observation, 2].
+
+    They come from one environment under random actions.
+    """
     env, noise, first, final = single(), [], [], []
 
     def see(observation):
@@ -40,9 +45,11 @@ def noise_of_one_column(steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return np.array(first), np.array(final), np.array(noise)
 
 
-def test_noise_is_standard_normal_over_048_m_and_00419_rad_at_first_and_final_observations_too():
-    """Standard errors: of 21 000 numbers 0.007 of the mean and 0.005 of the deviation, of 900 numbers 0.033 and 0.024;
-    4 of them each are allowed."""
+def test_noise_over_048_m_and_00419_rad_is_standard_normal_at_first_and_final_observations_too():
+    """Means and deviations have standard errors of 0.007 and 0.005 over 21 000 numbers, of 0.033 and 0.024 over 900.
+
+    The test allows 4 standard errors.
+    """
     first, final, noise = noise_of_one_column(20_000)
     assert len(noise) > 20_500 and len(first) > 800 and len(final) > 800
     for sample, mean, deviation in ((noise, 0.028, 0.02), (first, 0.14, 0.1), (final, 0.14, 0.1)):
@@ -52,7 +59,7 @@ def test_noise_is_standard_normal_over_048_m_and_00419_rad_at_first_and_final_ob
     assert np.array(within) == pytest.approx(np.array([[0.6827] * 2, [0.9545] * 2, [0.9973] * 2]), abs=0.013)
 
 
-def test_noise_of_one_observation_tells_nothing_about_its_other_entry_or_about_the_next_observations():
+def test_noise_is_independent_between_entries_and_between_observations():
     """Correlations of 21 000 pairs have a standard error of 0.007."""
     noise = noise_of_one_column(20_000)[2]
     assert abs(np.corrcoef(noise.T)[0, 1]) < 0.028
@@ -60,7 +67,7 @@ def test_noise_of_one_observation_tells_nothing_about_its_other_entry_or_about_t
         assert abs(np.corrcoef(noise[lag:].T, noise[:-lag].T)[:2, 2:]).max() < 0.035
 
 
-def test_columns_of_other_seeds_have_other_noise_and_those_of_the_same_seed_the_same():
+def test_columns_of_different_seeds_have_different_noise_and_columns_of_one_seed_the_same():
     vector, seeds = (
         NoisyPositionCartPoleVectorEnv(500, noise=100),
         [*range(499), 0],
@@ -70,7 +77,7 @@ def test_columns_of_other_seeds_have_other_noise_and_those_of_the_same_seed_the_
     assert (seen[:, 0] == seen[:, 499]).all()
 
 
-def test_where_a_neighbour_falls_those_who_stand_are_seen_once_and_not_with_other_noise():
+def test_a_column_that_falls_does_not_change_the_noise_of_the_others_in_that_step():
     vector = NoisyPositionCartPoleVectorEnv(6)
     vector.reset(seed=0)
     falls = 0
@@ -101,7 +108,7 @@ def test_the_wrapper_refuses_what_it_cannot_do_in_one_line(make, message):
 
 
 def two_frames(gains: tuple[float, ...]):
-    """Pushes by the present frame and by its difference to the last one."""
+    """Make a policy: a linear rule on the present frame and its difference to the last one."""
     last = None
 
     def act(observations, actions):
@@ -114,7 +121,7 @@ def two_frames(gains: tuple[float, ...]):
 
 
 def kalman(deviations: np.ndarray):
-    """Pushes by what it believes of position, angle and velocities, knowing what it did itself."""
+    """Make a policy: a linear rule on the state that a Kalman filter estimates from observations and own actions."""
     gain, states = kalman_gain(deviations), 0.0
 
     def act(observations, actions):
@@ -126,8 +133,8 @@ def kalman(deviations: np.ndarray):
     return act
 
 
-def test_two_frames_are_enough_at_noise_005_and_not_at_02_where_a_filter_stands_for_500_steps():
-    """The gains of both rules are the best that a search found; no other two frames did better than 225."""
+def test_two_frames_are_enough_at_noise_005_and_not_at_02_where_a_filter_balances_for_500_steps():
+    """The gains of both rules are the best that a search found; no other rule on two frames exceeded 225."""
     little, default = (
         envs.make_vector(ID, 200, env_args={"noise": noise}, observation_scale="none").unwrapped
         for noise in (0.05, 0.2)
@@ -137,7 +144,7 @@ def test_two_frames_are_enough_at_noise_005_and_not_at_02_where_a_filter_stands_
     assert mean_steps(default, kalman(DEVIATIONS)) > 495
 
 
-def test_the_spec_has_cartpoles_limit_and_threshold_and_the_spaces_no_bounds_in_both_forms():
+def test_both_forms_have_the_limit_and_threshold_of_cartpole_and_spaces_without_bounds():
     assert (gymnasium.spec(ID).max_episode_steps, gymnasium.spec(ID).reward_threshold) == (500, 475)
     env, vector = single(), gymnasium.make_vec(ID, 3)
     assert isinstance(vector, NoisyPositionCartPoleVectorEnv)

@@ -38,7 +38,7 @@ class Canvas(gymnasium.Env):
 
 
 class VectorCanvas(SyncVectorEnv):
-    """A foreign vector form, which writes every step into the observations that it returned last."""
+    """A foreign vector form that writes every step into the observations that it returned last."""
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
 
@@ -107,7 +107,7 @@ def test_a_box_of_one_axis_and_a_box_of_float64_become_float32(env_id, space, be
     assert_bit_equal(run_vector(vector, range(3), actions), expected)
 
 
-def test_bounds_stay_where_they_differ_from_entry_to_entry_and_one_beyond_float32_becomes_infinite():
+def test_the_bounds_of_each_entry_stay_and_a_bound_beyond_float32_becomes_infinite():
     low, high = np.arange(6.0).reshape(2, 3), np.full((2, 3), 8.0)
     high[1, 2] = 1e300
     vector = envs.make_vector("Canvas-v0", 2, env_args={"space": Box(low, high, dtype=np.float64)})
@@ -146,7 +146,7 @@ def test_a_copy_made_in_the_middle_of_an_episode_shows_the_same_images(space, du
         assert (original.step(action)[0] == other.step(action)[0]).all()
 
 
-def test_a_number_that_an_environment_returns_without_an_array_is_a_scalar_observation():
+def test_an_environment_may_return_a_plain_number_as_a_scalar_observation():
     class Thermometer(Canvas):
         def _observe(self):
             return float(super()._observe())
@@ -170,14 +170,14 @@ OPTIONS = [
 
 @pytest.mark.parametrize(("option", "transform"), OPTIONS, ids=str)
 @pytest.mark.parametrize("space", [IMAGE, SPACES["matrix"], SPACES["scalar"]], ids=["image", "matrix", "scalar"])
-def test_a_transform_of_observations_that_have_not_one_axis_is_refused_in_one_line(option, transform, space):
+def test_a_transform_refuses_observations_of_another_number_of_axes_in_one_line(option, transform, space):
     with pytest.raises(ValueError) as error:
         envs.make_vector("Canvas-v0", 2, env_args={"space": space}, **transform)
     needed = f"{option} needs observations of one axis, and one observation of Canvas-v0 is "
     assert str(error.value) == needed + " ".join(str(space).split())
 
 
-def test_a_scale_that_the_metadata_names_is_refused_for_an_image_too():
+def test_a_scale_in_the_metadata_of_an_image_environment_is_refused_too():
     class Scaled(Canvas):
         metadata = {"render_modes": [], "observation_scale": (255.0,)}  # noqa: RUF012
 

@@ -1,4 +1,4 @@
-"""RecallCue: the optimum is 1, memoryless is 0, and zeroing the state every N steps gives max(0, 1 - delay / N)."""
+"""RecallCue: the optimum is 1, no memory earns 0, a state zeroed every N steps earns max(0, 1 - delay / N)."""
 
 from fractions import Fraction
 
@@ -13,7 +13,7 @@ from tests.support.envs_slow_loop import assert_bit_equal, random_actions, run_s
 
 
 def episode(env, seed, answer):
-    """Observations and rewards of one episode; `answer(observation, step)` acts."""
+    """Return the observations and rewards of one episode with the actions `answer(observation, step)`."""
     observation, _ = env.reset(seed=seed)
     observations, rewards, terminated = [observation.tolist()], [], False
     while not terminated:
@@ -26,7 +26,7 @@ def episode(env, seed, answer):
 
 
 def seeds_of_cues(env, cues):
-    """One seed for each cue, found by looking."""
+    """Find a seed for each cue."""
     found = {}
     for seed in range(200):
         observations = np.array(episode(env, seed, lambda observation, step: 0)[0])
@@ -65,7 +65,7 @@ def test_remembering_earns_1_and_every_fixed_answer_earns_0_over_the_cues(cues):
 
 
 class Forgetful:
-    """Remembers the cue until its memory is cleared, every N steps; then answers 0."""
+    """Remembers the cue until its memory is cleared, every N steps, and then answers 0."""
 
     def __init__(self, segment_length, phase):
         self._segment_length, self._phase, self._memory = segment_length, phase, 0
@@ -81,7 +81,7 @@ class Forgetful:
 @pytest.mark.parametrize("delay", [1, 2, 4, 7])
 @pytest.mark.parametrize("segment_length", [1, 2, 4, 5, 8, 20])
 def test_memory_cleared_every_n_steps_earns_1_minus_delay_over_n_over_all_phases(delay, segment_length):
-    """With delay 4 and segments of 4, cue and question never share a segment: 0."""
+    """With delay 4 and segments of 4, cue and question never share a segment, and the return is 0."""
     env = RecallCueEnv(delay=delay, max_blanks=0)
     returns = [
         sum(episode(env, seed, Forgetful(segment_length, phase))[1])
@@ -93,7 +93,7 @@ def test_memory_cleared_every_n_steps_earns_1_minus_delay_over_n_over_all_phases
 
 @pytest.mark.parametrize("segment_length", [4, 5, 8, 10])
 def test_blanks_spread_the_phases_so_that_a_run_earns_1_minus_4_over_n(segment_length):
-    """Episodes of one length would meet one phase for ever: with delay 4 and N = 5 always the same."""
+    """Episodes of one length would meet the same phase for ever with delay 4 and N = 5."""
     vector = envs.make_vector("RecallCue-v0", 64)
     observations, _ = vector.reset(seed=0)
     memory, returns = np.zeros(64, dtype=np.int64), []

@@ -1,4 +1,4 @@
-"""What the environments of `envs` have in common, whatever they show: forms, seeds, copies, specs, refusals."""
+"""All registered environments agree in forms, seeds, copies, specs and refusals."""
 
 import copy
 import pickle
@@ -66,8 +66,8 @@ def test_the_vector_form_equals_the_single_form_bit_for_bit_over_2000_steps(env_
 
 @disturbed
 @pytest.mark.parametrize("limit", [500, 63, 64, 65, 128])
-def test_so_it_does_over_episodes_that_need_more_than_the_64_observations_drawn_at_once(env_id, limit):
-    """1100 steps without a fall. With a limit of 64 the final observation is the first of a new block."""
+def test_the_two_forms_are_equal_over_episodes_longer_than_the_64_observations_of_a_draw(env_id, limit):
+    """No pole falls in 1100 steps. With a limit of 64 the final observation is the first of a new block."""
     make = lambda: VECTORS[env_id](5, max_episode_steps=limit)  # noqa: E731
     actions = balancing_actions(make(), range(5), 1100)
     expected = run_singles(lambda: gymnasium.make(env_id, max_episode_steps=limit), range(5), actions)
@@ -83,7 +83,7 @@ def test_so_it_does_over_episodes_that_need_more_than_the_64_observations_drawn_
         (FLICKERING, {"blank_probability": 0, "mask_velocity": True}, MASKED),
     ],
 )
-def test_undisturbed_it_is_cartpole_bit_for_bit_over_2000_steps_masked_or_not(env_id, arguments, plain):
+def test_without_disturbance_it_equals_cartpole_bit_for_bit_over_2000_steps_masked_or_not(env_id, arguments, plain):
     single, vector, expected = (
         gymnasium.make(env_id, **arguments),
         VECTORS[env_id](7, **arguments),
@@ -97,7 +97,7 @@ def test_undisturbed_it_is_cartpole_bit_for_bit_over_2000_steps_masked_or_not(en
 
 
 @disturbed
-def test_a_column_is_the_same_beside_other_neighbours_who_fall_at_other_times(env_id):
+def test_a_column_does_not_depend_on_its_neighbours_which_fall_at_other_times(env_id):
     actions = random_actions(600, 5)
     whole = run_vector(VECTORS[env_id](5), [3, 1, 4, 5, 9], actions)
     alone = run_vector(VECTORS[env_id](1), [4], actions[:, 2:3])
@@ -123,10 +123,8 @@ SINGLES = {"render_mode": "rgb_array"}  # an argument of the single form only
     ],
     ids=str,
 )
-def test_a_copy_made_in_the_middle_of_an_episode_goes_on_and_pays_as_the_original_does(
-    env_id, arguments, form, duplicate
-):
-    """After 30 steps: of 64 random numbers a column 33 are drawn and not seen yet; more are at step 64 and at falls."""
+def test_a_copy_made_in_the_middle_of_an_episode_continues_as_the_original_does(env_id, arguments, form, duplicate):
+    """After 30 steps, 33 of the 64 random numbers of a column are not used yet; step 64 and falls draw more."""
     original = envs.make_vector(env_id, 4, env_args=arguments)
     assert isinstance(original.unwrapped, VECTORS[env_id] if form == "vector" else SyncVectorEnv)
     actions = random_actions(300, 4, count=original.single_action_space.n)
@@ -145,10 +143,10 @@ def test_a_copy_made_in_the_middle_of_an_episode_goes_on_and_pays_as_the_origina
 
 
 @disturbed
-def test_a_new_seed_in_mid_episode_starts_all_over_and_none_goes_on_with_the_generator(env_id):
+def test_a_new_seed_in_mid_episode_starts_over_and_a_seed_of_none_keeps_the_generator(env_id):
     vector, seeds = VECTORS[env_id](3), [7, 8, 9]
     actions = random_actions(200, 3)
-    expected = run_vector(vector, seeds, actions)  # and now it stands somewhere in three episodes
+    expected = run_vector(vector, seeds, actions)  # which ends in the middle of three episodes
     assert_bit_equal(run_vector(vector, seeds, actions), expected)
     mixed = np.array([vector.reset(seed=[7, None, 9])[0], *(vector.step(action)[0] for action in actions)])
     afresh = np.array([expected.first, *expected.observations])
@@ -200,10 +198,10 @@ def test_a_wrong_argument_is_refused_in_one_line_that_names_it(env_id, name, val
         (FLICKERING, {"mask_velocity": True}, (2.4, 0.2095)),
     ],
 )
-def test_frames_and_the_previous_action_come_on_top_of_what_was_seen_final_observations_included(
+def test_frames_and_the_previous_action_are_added_to_disturbed_observations_final_ones_included(
     env_id, arguments, scale
 ):
-    """Two frames and a one-hot, the masked ones scaled: what a hand computes from the plain environment."""
+    """The expected rows are computed from the plain environment: two frames, scaled where masked, and a one-hot."""
     actions = random_actions(400, 3)
     plain = run_vector(VECTORS[env_id](3, **arguments), range(3), actions)
     vector = envs.make_vector(env_id, 3, env_args=arguments, frame_stack=2, previous_action=True)
@@ -222,7 +220,7 @@ def test_frames_and_the_previous_action_come_on_top_of_what_was_seen_final_obser
 
 
 @pytest.mark.parametrize(("env_id", "arguments"), [(NOISY, {"noise": 0.3}), (FLICKERING, {"mask_velocity": True})])
-def test_arguments_of_the_single_form_only_make_single_environments_that_are_disturbed_alike(env_id, arguments):
+def test_an_argument_of_the_single_form_only_makes_single_environments_with_the_same_disturbance(env_id, arguments):
     slow = envs.make_vector(env_id, 3, env_args=arguments | SINGLES)
     fast = envs.make_vector(env_id, 3, env_args=arguments)
     assert isinstance(slow.unwrapped, SyncVectorEnv) and isinstance(fast.unwrapped, VECTORS[env_id])
@@ -241,7 +239,7 @@ def test_arguments_of_the_single_form_only_make_single_environments_that_are_dis
     ],
     ids=[MASKED, FALL, NOISY, "NoisyObservation", FLICKERING, "FlickeringObservation"],
 )
-def test_it_is_made_again_from_its_spec_also_through_json(make):
+def test_a_spec_makes_the_environment_again_also_through_json(make):
     env, actions = make(), random_actions(50, 1)
     expected = run_singles(lambda: env, [5], actions)
     assert expected.terminated.any()
@@ -251,7 +249,7 @@ def test_it_is_made_again_from_its_spec_also_through_json(make):
         assert_bit_equal(run_singles(lambda: again, [5], actions), expected)  # noqa: B023
 
 
-def test_a_new_process_finds_the_ids_through_envs_and_imports_no_torch():
+def test_a_new_process_finds_the_ids_through_envs_and_does_not_import_torch():
     program = f"""
 import sys, gymnasium
 for name in {[MASKED, FALL, NOISY, FLICKERING, RECALL, REPEAT]}:

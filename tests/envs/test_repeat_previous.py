@@ -1,4 +1,4 @@
-"""RepeatPrevious: the optimum is 1, memoryless is 0, and what a state zeroed every N steps can reach is known."""
+"""RepeatPrevious: the optimum is 1, no memory earns 0, a state zeroed every N steps earns what a sum says."""
 
 from fractions import Fraction
 from math import gcd
@@ -16,7 +16,7 @@ ID = "RepeatPrevious-v0"
 
 
 def episode(env, seed, answer):
-    """Observations and rewards of one episode; `answer(observation, step)` acts."""
+    """Return the observations and rewards of one episode with the actions `answer(observation, step)`."""
     observation, _ = env.reset(seed=seed)
     observations, rewards, terminated = [observation.tolist()], [], False
     while not terminated:
@@ -28,8 +28,10 @@ def episode(env, seed, answer):
 
 
 class Player:
-    """Remembers every symbol since its memory was cleared, every `segment_length` steps; answers 0 where it does not
-    know. `knew` is of all questions so far."""
+    """Remembers every symbol until its memory is cleared, every `segment_length` steps; answers 0 if it forgot.
+
+    `knew` says for each question so far whether it knew the answer.
+    """
 
     def __init__(self, delay, segment_length=None, phase=0):
         self._delay, self._segment_length, self._steps = delay, segment_length, phase
@@ -47,8 +49,10 @@ class Player:
 
 
 def within_reach(delay, questions, segment_length):
-    """What the docstring says that a state zeroed every `segment_length` steps can reach where episodes follow one
-    another: 1 / questions · Σ g / N · #{phase < N: phase = step (mod g) and phase ≥ delay}."""
+    """Return the sum in the docstring of `RepeatPreviousEnv` for a state zeroed every `segment_length` steps.
+
+    1 / questions · Σ g / N · #{phase < N: phase = step (mod g) and phase ≥ delay}
+    """
     common = gcd(delay + questions, segment_length)
     phases = sum(
         phase >= delay
@@ -60,7 +64,7 @@ def within_reach(delay, questions, segment_length):
 
 
 def test_an_episode_of_delay_2_and_3_questions_by_hand():
-    """Five symbols, then zeros. Answers are worth 1/3 and with three symbols −1/6, the first two actions nothing."""
+    """Five symbols come before zeros. A right answer earns 1/3, a wrong one −1/6, the first two actions nothing."""
     env = RepeatPreviousEnv(symbols=3, delay=2, questions=3)
     observations, rewards = episode(env, 1, Player(2))
     shown = np.array(observations).argmax(axis=1)[:5].tolist()
@@ -93,7 +97,7 @@ def test_remembering_earns_1_in_every_episode(symbols, delay, questions):
 
 @pytest.mark.parametrize("symbols", [2, 3, 4, 7])
 def test_every_answer_earns_exactly_0_over_the_symbols_that_might_be_right(symbols):
-    """One question, of symbol 0, 1, ...: one right answer of 1 and symbols − 1 wrong ones of −1 / (symbols − 1)."""
+    """Over the symbols an answer is right once, for 1, and wrong symbols − 1 times, for −1 / (symbols − 1)."""
     env = RepeatPreviousEnv(symbols=symbols, delay=1, questions=1)
     seeds = {}
     for seed in range(300):
@@ -105,8 +109,8 @@ def test_every_answer_earns_exactly_0_over_the_symbols_that_might_be_right(symbo
 
 
 @pytest.mark.parametrize("ago", [None, 0, 3, 5])
-def test_who_says_always_0_or_the_symbol_of_another_step_earns_0(ago):
-    """Over 8000 episodes: one return has a standard deviation of √(16 / 3) / 16 = 0.144, their mean one of 0.0016."""
+def test_always_answering_0_or_the_symbol_of_another_step_earns_0(ago):
+    """One return has a standard deviation of √(16 / 3) / 16 = 0.144, the mean of 8000 one of 0.0016."""
     vector = RepeatPreviousVectorEnv(400)
     shown = [vector.reset(seed=0)[0].argmax(axis=1)]
     rewards = np.zeros((400, 400))
@@ -122,7 +126,7 @@ def test_who_says_always_0_or_the_symbol_of_another_step_earns_0(ago):
 @pytest.mark.parametrize("delay", [1, 2, 4, 7])
 @pytest.mark.parametrize("segment_length", [1, 2, 4, 5, 8, 20, 32])
 def test_a_memory_cleared_every_n_steps_knows_1_minus_delay_over_n_over_all_phases(delay, segment_length):
-    """With delay 4 and segments of 4 no symbol and its question ever share a segment: 0."""
+    """With delay 4 and segments of 4 no symbol shares a segment with its question, and the share is 0."""
     env, knew = RepeatPreviousEnv(delay=delay), []
     for phase in range(segment_length):
         player = Player(delay, segment_length, phase)
@@ -133,8 +137,8 @@ def test_a_memory_cleared_every_n_steps_knows_1_minus_delay_over_n_over_all_phas
 
 
 @pytest.mark.parametrize(("delay", "questions"), [(4, 16), (1, 1), (2, 16), (3, 7), (6, 9)])
-def test_where_episodes_follow_one_another_it_knows_exactly_what_the_docstrings_sum_says(delay, questions):
-    """After lcm(L, N) steps, L / gcd(L, N) segments, episode and segment open together again."""
+def test_over_consecutive_episodes_it_knows_exactly_the_share_that_the_docstrings_sum_says(delay, questions):
+    """After lcm(L, N) steps, which are L / gcd(L, N) segments, episode and segment open together again."""
     env, length = RepeatPreviousEnv(delay=delay, questions=questions), delay + questions
     for segment_length in (*range(1, 2 * length + 2), 32, 64):
         player = Player(delay, segment_length)
@@ -151,8 +155,8 @@ def test_where_episodes_follow_one_another_it_knows_exactly_what_the_docstrings_
 @pytest.mark.parametrize(
     ("segment_length", "share"), [(1, 0), (4, 0), (5, 0.25), (8, 0.5), (16, 0.75), (20, 1), (32, 0.875)]
 )
-def test_what_it_knows_is_what_it_earns(segment_length, share):
-    """The docstring's numbers, over 40 episodes of 100 columns: a standard error of 0.0023 at most."""
+def test_the_share_that_it_knows_is_the_return_that_it_earns(segment_length, share):
+    """The docstring's numbers hold over 40 episodes of 100 columns, with a standard error of 0.0023 at most."""
     vector = envs.make_vector(ID, 100)
     observations, _ = vector.reset(seed=0)
     players, earned = [Player(4, segment_length) for _ in range(100)], 0.0
@@ -165,7 +169,7 @@ def test_what_it_knows_is_what_it_earns(segment_length, share):
 
 
 def test_symbols_are_independent_and_equally_likely():
-    """4 symbols at each of 6 steps in 8000 columns: 2000 each, standard deviation 39; pairs 500 each, 22."""
+    """In 8000 columns a symbol comes 2000 times a step, standard deviation 39, and a pair 500 times, 22."""
     vector = RepeatPreviousVectorEnv(8000)
     shown = [vector.reset(seed=0)[0].argmax(axis=1)]
     for _ in range(5):
@@ -176,7 +180,7 @@ def test_symbols_are_independent_and_equally_likely():
             assert (abs(np.bincount(4 * shown[one] + shown[other], minlength=16) - 500) < 100).all()
 
 
-def test_columns_differ_and_a_column_is_the_same_beside_other_neighbours():
+def test_columns_differ_and_a_column_does_not_depend_on_its_neighbours():
     actions = random_actions(200, 5, count=4)
     whole = run_vector(RepeatPreviousVectorEnv(5), [3, 1, 4, 1, 9], actions)
     alone = run_vector(RepeatPreviousVectorEnv(1), [4], actions[:, 2:3])
@@ -186,8 +190,8 @@ def test_columns_differ_and_a_column_is_the_same_beside_other_neighbours():
     assert agree == pytest.approx(1 / 4, abs=0.12)  # 4 standard errors
 
 
-def test_frames_and_the_previous_action_come_on_top_final_observations_included():
-    """Five frames hold the symbol that is asked for: the first of them, so that an agent without memory earns 1."""
+def test_frames_and_the_previous_action_are_added_to_final_observations_too():
+    """The first of five frames is the symbol that is asked for, so that an agent without memory earns 1."""
     vector = envs.make_vector(ID, 6, frame_stack=5, previous_action=True)
     observations, _ = vector.reset(seed=0)
     assert observations.shape == (6, 5 * 4 + 4) and not observations[:, 20:].any()

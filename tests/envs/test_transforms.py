@@ -1,4 +1,4 @@
-"""Scale, frame stack, previous action and reward, on an environment whose numbers can be read: it counts its steps."""
+"""Scale, frame stack, previous action and reward on an environment that counts its steps, with readable numbers."""
 
 import gymnasium
 import numpy as np
@@ -13,7 +13,7 @@ from envs.vector.transforms import PreviousAction, PreviousReward, StackFrames
 
 
 class Counting(gymnasium.Env):
-    """Observes the step count; reward 10 x count; 3 steps an episode."""
+    """Observes the step count and earns 10 times it; an episode has 3 steps."""
 
     metadata = {"render_modes": []}  # noqa: RUF012
 
@@ -30,7 +30,7 @@ class Counting(gymnasium.Env):
 
 
 class Shown(gymnasium.Env):
-    """Shows the observations it is given, one after the other; the last one ends the episode."""
+    """Shows the given observations one after the other; the last one ends the episode."""
 
     metadata = {"render_modes": []}  # noqa: RUF012
 
@@ -57,7 +57,7 @@ def counting(num_envs=1):
 
 
 def observe(envs, actions=(0, 0, 0, 0)):
-    """The observations of the one column, and its final observation."""
+    """Return the observations of the one column, and its final observation."""
     observations, _ = envs.reset(seed=0)
     seen, final = [observations[0].tolist()], None
     for action in actions:
@@ -78,7 +78,7 @@ def test_frames_are_oldest_first_and_padded_with_the_episodes_first():
     assert stacked.observation_space.shape == (1, 3)
 
 
-def test_padding_repeats_the_first_observation_not_zeros():
+def test_padding_repeats_the_first_observation_and_is_not_zeros():
     stacked = envs.make_vector("CartPole-v1", 4, frame_stack=3)
     observations, _ = stacked.reset(seed=0)
     assert (observations[:, :4] == observations[:, 8:]).all() and observations.all()
@@ -96,7 +96,7 @@ def test_the_previous_action_is_a_one_hot_zeros_at_first_and_the_true_one_on_a_f
 
 
 def test_the_previous_reward_is_the_environments_zero_at_first_and_the_true_one_on_a_final_observation():
-    """The switches are separate. ray-project/ray#12118, #8970: one forced the other, and the action came as a float."""
+    """ray-project/ray#12118, #8970: one option forced the other, and the action was a float. Here they are separate."""
     seen, final = observe(PreviousReward(counting()))
     assert seen == [[0, 0], [1, 10], [2, 20], [0, 0], [1, 10]]
     assert final == [3, 30]
@@ -134,12 +134,12 @@ def test_scale_comes_first_then_frames_then_the_previous_action_then_the_previou
 
 
 def rounded(numbers):
-    """To 6 digits, which is float32's precision."""
+    """Round to 6 digits, the precision of float32."""
     return [[round(number, 6) for number in row] for row in numbers]
 
 
-def test_l2_leaves_the_direction_3_4_0_0_is_point_6_point_8_0_0_and_0_stays_0():
-    """Final observations too: 0, 0, −5, 12 has length 13. No entry is −0 or nan where the observation was 0."""
+def test_l2_leaves_the_direction_so_that_3_4_0_0_becomes_point_6_point_8_0_0_and_0_stays_0():
+    """So it does with final observations: 0, 0, −5, 12 has length 13. No entry of a 0 becomes −0 or nan."""
     normalised = NormaliseObservations(shown([3, 4, 0, 0], [0, 0, 0, 0], [0, -2, 0, 0], [0, 0, -5, 12]))
     seen, final = observe(normalised, [0] * 4)
     first, last = [0.6, 0.8, 0, 0], [0, 0, -0.384615, 0.923077]
@@ -152,13 +152,13 @@ def test_l2_leaves_the_direction_3_4_0_0_is_point_6_point_8_0_0_and_0_stays_0():
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("size", [1e30, 8e37, 1e19, 1.0, 1e-19, 1e-22, 1e-30, 1e-37])
 def test_l2_works_for_any_size_that_a_float32_can_have(size):
-    """The square of 1e30 is more than a float32 holds, that of 1e-30 less."""
+    """The square of 1e30 is more than a float32 holds, and that of 1e-30 is less."""
     seen, final = observe(NormaliseObservations(shown([3 * size, 4 * size], [-4 * size, 3 * size])), [0])
     assert rounded([*seen, final]) == [[0.6, 0.8], [0.6, 0.8], [-0.8, 0.6]]
 
 
 def test_l2_gives_every_observation_of_cartpole_length_1_and_its_own_direction():
-    """Of 5 columns, each has its own length; the environment itself goes on as it would have."""
+    """Each of 5 columns has its own length, and the environment's other results do not change."""
     plain, normalised = (envs.make_vector("CartPole-v1", 5, observation_scale=scale) for scale in ("none", "l2"))
     (seen, _), (directions, _) = plain.reset(seed=3), normalised.reset(seed=3)
     pairs = [(seen, directions)]
@@ -203,8 +203,8 @@ def test_l2_comes_before_frames_and_the_previous_action_and_reward_so_that_each_
     assert vector.single_observation_space == Box(low.astype(np.float32), high.astype(np.float32))
 
 
-def test_l2_takes_the_place_of_the_scale_that_the_environment_names():
-    """Divided by 2.4 and 0.2095 first, directions would be others."""
+def test_l2_replaces_the_scale_that_the_environment_names():
+    """After a division by 2.4 and 0.2095 the directions would differ."""
     plain, normalised = (
         envs.make_vector("MaskedVelocityCartPole-v1", 3, observation_scale=scale) for scale in ("none", "l2")
     )
@@ -232,7 +232,7 @@ def test_a_column_that_ends_changes_nothing_in_the_others():
     "transform",
     [{"frame_stack": 3}, {"previous_action": True}, {"previous_reward": True}, {"observation_scale": "l2"}, {}],
 )
-def test_a_transforms_arrays_may_be_written_to(transform):
+def test_the_arrays_of_a_transform_may_be_written_to(transform):
     one, other = (envs.make_vector("MaskedVelocityCartPole-v1", 3, **transform) for _ in range(2))
     expected, written = one.reset(seed=0)[0], other.reset(seed=0)[0]
     for step in range(40):
@@ -246,7 +246,7 @@ def test_a_transforms_arrays_may_be_written_to(transform):
             infos["final_obs"][:] = np.nan
 
 
-def test_auto_scale_is_the_metadatas_and_numbers_can_be_given_instead():
+def test_the_auto_scale_is_that_of_the_metadata_and_numbers_may_replace_it():
     scales = "none", "auto", "4.8, 1"
     plain, auto, given = (envs.make_vector("MaskedVelocityCartPole-v1", 3, observation_scale=scale) for scale in scales)
     observations = plain.reset(seed=0)[0]
@@ -286,8 +286,8 @@ def test_a_transform_refuses_an_environment_that_resets_on_the_next_step(transfo
         transform(SyncVectorEnv([Counting]))
 
 
-def test_transforms_of_environments_that_cannot_tell_where_they_stand_cannot_either():
-    """A checkpoint that says they can would not be read again."""
+def test_a_transform_of_an_environment_without_a_state_has_none_either():
+    """A checkpoint with half a state could not be loaded."""
     vector = envs.make_vector("Acrobot-v1", 2, frame_stack=2, previous_action=True)
     vector.reset(seed=1)
     assert vector.state_dict() is None

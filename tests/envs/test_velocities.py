@@ -1,4 +1,4 @@
-"""MaskVelocity hides velocities and nothing else, with exact spaces, and says clearly what it cannot do."""
+"""MaskVelocity hides velocities and nothing else, has exact spaces, and refuses the rest in one line."""
 
 import gymnasium
 import numpy as np
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::Deprecat
 
 
 class StandIn(gymnasium.Env):
-    """Has the spaces of LunarLander, which needs Box2D; entry i of an observation is i + step / 100."""
+    """Has the spaces of LunarLander, which needs Box2D. Entry i of an observation is i + step / 100."""
 
     metadata = {"render_modes": []}  # noqa: RUF012
 
@@ -75,7 +75,7 @@ def test_positions_stay_and_velocities_go(env_id, seen):
         full, removed, zeroed = (env.step(action)[0] for env in trio)
 
 
-def test_spaces_are_exact_sliced_where_removed_and_0_where_zeroed():
+def test_spaces_are_exact_without_removed_entries_and_0_at_zeroed_ones():
     env = StandIn(low=np.arange(-8.0, 0.0), high=np.arange(8.0, 16.0), shape=None)
     assert MaskVelocity(env).observation_space == Box(
         np.array([-8, -7, -4, -2, -1], dtype=np.float32), np.array([8, 9, 12, 14, 15], dtype=np.float32)
@@ -87,7 +87,7 @@ def test_spaces_are_exact_sliced_where_removed_and_0_where_zeroed():
 
 
 @pytest.mark.parametrize("arguments", [{}, {"zero": True}, {"indices": (0, 2)}, {"indices": np.array([1])}])
-def test_gymnasium_makes_it_again_from_its_spec_also_through_json(arguments):
+def test_gymnasium_makes_the_wrapper_again_from_its_spec_also_through_json(arguments):
     env = MaskVelocity(gymnasium.make("CartPole-v1"), **arguments)
     for spec in (env.spec, EnvSpec.from_json(env.spec.to_json())):
         again = gymnasium.make(spec)
@@ -95,7 +95,7 @@ def test_gymnasium_makes_it_again_from_its_spec_also_through_json(arguments):
         assert (again.reset(seed=3)[0] == env.reset(seed=3)[0]).all()
 
 
-def test_an_observation_is_a_copy_of_what_the_environment_gave():
+def test_an_observation_is_a_copy_of_the_environments_array():
     env = MaskVelocity(StandIn(), zero=True)
     given = np.ones(8, dtype=np.float32)
     assert env.observation(given).tolist() == [1, 1, 0, 0, 1, 0, 1, 1]
