@@ -117,6 +117,6 @@ class CartPoleVectorEnv(ColumnsVectorEnv):
         beyond = np.abs(self._rows[:2]) > self._limits
         terminated = beyond[0] | beyond[1]
         truncated = self._elapsed >= self._step_limit
-        # 0 - fell, not -fell: the reward of standing is 0.0, not -0.0.
+        # 0 - fell, not -fell: the reward of a step without a fall is 0.0, not -0.0.
         rewards = 0.0 - terminated if self._sutton_barto_reward else self._ones.copy()
         return rewards, terminated, truncated

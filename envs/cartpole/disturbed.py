@@ -78,7 +78,7 @@ class DisturbedCartPoleVectorEnv(CartPoleVectorEnv):
         self._disturbance = disturbance
         self.single_observation_space = disturbance.space(self.single_observation_space)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        # [(batch block), number]: a placeholder from a generator of its own, for the shape and the type.
+        # [(batch block), number]: a placeholder, drawn for its shape and dtype only.
         self._drawn = np.concatenate([disturbance.draw(np.random.default_rng(0))] * num_envs)
         self._first_rows = np.arange(num_envs) * BLOCK
 
