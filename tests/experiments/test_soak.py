@@ -11,7 +11,8 @@ import time
 import pytest
 
 from experiments.speed import soak
-from tests.running.test_processes import ROOT, Program, left_of, shared_memory
+from tests.support.programs import left_of, shared_memory, train_program
+from tests.support.runs import ROOT
 
 
 def samples(process="parent", memory=lambda hours: 100.0, shared=lambda hours: 8.0, descriptors=lambda hours: 20):
@@ -160,7 +161,7 @@ def test_between_updates_100_and_1100_no_process_grows_and_nothing_is_left_under
     """A row and 32 env steps (sync: 64) an update, and a checkpoint every 50: 2 MiB in 1000 updates would be 2 GiB in a
     million. pytorch/pytorch#13246: memory that grows until the run is killed."""
     steps = 64 if mode == "sync" else 32
-    program = Program(tmp_path / "run", mode=mode, log_interval=steps, checkpoint_interval=50 * steps)
+    program = train_program(tmp_path / "run", mode=mode, log_interval=steps, checkpoint_interval=50 * steps)
     try:
         first, last = (held_at(program, updates * steps) for updates in (100, 1100))
         memory = shared_memory(program.process.pid)
@@ -189,5 +190,4 @@ def held_at(program, env_steps):
 
 def last_step(program):
     """The env steps of the last row that is whole."""
-    lines = (program.folder / "metrics.jsonl").read_text().splitlines(keepends=True)
-    return max((json.loads(line)["global_step"] for line in lines if line.endswith("\n")), default=0)
+    return max((json.loads(line)["global_step"] for line in program.lines()), default=0)

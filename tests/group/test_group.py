@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,24 +30,19 @@ from rl.running.run import new_run, resumed_run
 from rl.running.worker import GroupLost
 from rl.shared.learner_memory import LearnerMemory
 from rl.shared.ledger import Ledger
-from tests.experiments.test_experiments import rows
-from tests.running.test_processes import ROOT, SMALL, Program, assert_clean
+from tests.support.programs import ENDLESS, Program, assert_whole
+from tests.support.runs import ROOT, TINY, assert_bit_equal, untimed, words
 
 CARTPOLE = {
+    **TINY,
     "mode": "sync",
-    "envs_per_worker": 4,
-    "segment_length": 8,
-    "hidden_size": 8,
-    "torso_size": 8,
     "log_interval": 200,
     "checkpoint_interval": 700,
     "total_env_steps": 2_000,
     "eval_interval": 400,
     "interval_episodes": 2,
-    "eval_episodes": 2,
-    "wandb": "disabled",
 }
-FAULTY = {**SMALL, "mode": "sync"}
+FAULTY = {**ENDLESS, "mode": "sync"}
 LATE = 15  # seconds from when a fault is known until the record says it: 1 to 3 where nothing else runs
 REPLAY = {
     **ALGORITHMS["q_replay"],
@@ -63,26 +57,12 @@ REPLAY = {
 }
 
 
-def words(options):
-    """Options of a config as the command line has them."""
-    return [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-
-
 class Torchrun(Program):
     """torchrun, and everything it starts, which carries a mark."""
 
-    def __init__(self, folder, options, workers=2, how=("--standalone",), before=(), name="", **variables):
-        self.folder, self.mark = folder, uuid.uuid4().hex
-        self.stderr = open(folder.with_suffix(f"{name}.stderr"), "w+")  # noqa: SIM115  a pipe could fill up
+    def __init__(self, folder, options, workers=2, how=("--standalone",), before=(), **variables):
         launcher = ["-m", "torch.distributed.run", *how, "--nproc-per-node", str(workers), "-m", "experiments.train"]
-        self.process = subprocess.Popen(
-            [*before, sys.executable, *launcher, *options],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=self.stderr,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "MARK": self.mark, **variables},
-        )
+        super().__init__(folder, [*before, sys.executable, *launcher, *options], **variables)
 
     def member(self, rank):
         """The process of a worker; of rank 0 the parent, which has the run."""
@@ -106,11 +86,6 @@ class Torchrun(Program):
         code = self.process.wait(limit)
         self.seconds_until_all_are_gone(limit)
         return code
-
-    def end(self):
-        for pid in self.everyone():  # torchrun gives each process a session of its own
-            os.kill(pid, signal.SIGKILL)
-        super().end()
 
 
 @pytest.fixture
@@ -150,22 +125,6 @@ def learnt(folder):
     return {"learner": state["learner"], "counters": counters, "workers": workers}
 
 
-def assert_same(one, other, where="run"):
-    """Equal in every bit, whatever it is made of."""
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), where
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys(), where
-        for key in one:
-            assert_same(one[key], other[key], f"{where}: {key}")
-    elif isinstance(one, (list, tuple)):
-        assert len(one) == len(other), where
-        for number, (first, second) in enumerate(zip(one, other, strict=True)):
-            assert_same(first, second, f"{where}: {number}")
-    else:
-        assert one == other, where
-
-
 # --- what is learnt
 
 
@@ -183,9 +142,9 @@ def test_in_order_a_group_learns_bit_for_bit_what_workers_of_one_machine_learn(t
     options = {**CARTPOLE, **options}
     one = on_one_machine(tmp_path / "one", **options, workers=workers)
     group = in_a_group(tmp_path / "group", workers, **options)
-    assert_same(learnt(one), learnt(group))
-    assert rows(one) == rows(group) and rows(one)[-1]["global_step"] >= 2_000
-    assert sum("eval/episodic_return" in row for row in rows(group)) == 5  # at 400, 800, … 2,000 env steps
+    assert_bit_equal(learnt(one), learnt(group))
+    assert untimed(one) == untimed(group) and untimed(one)[-1]["global_step"] >= 2_000
+    assert sum("eval/episodic_return" in row for row in untimed(group)) == 5  # at 400, 800, … 2,000 env steps
     summaries = [json.loads((folder / "summary.json").read_text()) for folder in (one, group)]
     assert summaries[0]["eval_sampled"] == summaries[1]["eval_sampled"]
     assert load_checkpoint(group / "checkpoint.pt")[0].reduce == "ordered"
@@ -200,7 +159,7 @@ def test_all_together_a_group_of_three_learns_the_same_to_rounding(tmp_path, los
     group = in_a_group(tmp_path / "group", 3, **options, reduce="all_reduce")
     first, second = (learnt(folder)["learner"]["parameters"] for folder in (one, group))
     torch.testing.assert_close(first, second, rtol=1e-10, atol=1e-12)
-    assert [row["global_step"] for row in rows(one)] == [row["global_step"] for row in rows(group)]
+    assert [row["global_step"] for row in untimed(one)] == [row["global_step"] for row in untimed(group)]
 
 
 # --- what is exchanged
@@ -475,7 +434,7 @@ def test_a_fault_of_one_worker_is_named_in_the_record_and_ends_all(start, tmp_pa
     assert summary["exit_reason"] == cause and summary["exit_code"] == 1 and summary["env_steps"] > 1000
     assert cause in said.splitlines()
     assert said.count("the pole fell on my foot\n") == 2  # of the traceback's two, the one that ends it, and that line
-    assert_clean(tmp_path / "run", summary)
+    assert_whole(tmp_path / "run", summary)
 
 
 @pytest.mark.slow
@@ -504,7 +463,7 @@ def test_a_worker_that_does_not_go_on_is_named_when_its_time_is_over(start, tmp_
     cause = "worker 0 lost its group: worker 2 did not answer within 3 s (--worker-timeout)"
     assert group.summary()["exit_reason"] == cause
     assert group.all_gone() == 1  # torchrun gives those that hang 30 s
-    assert_clean(group.folder, group.summary())
+    assert_whole(group.folder, group.summary())
 
 
 @pytest.fixture(scope="module")
@@ -524,7 +483,7 @@ LONG = {**CARTPOLE, "total_env_steps": 25_600, "eval_interval": 0, "checkpoint_i
 def test_a_group_that_is_asked_to_stop_goes_on_as_if_nothing_had_been(start, tmp_path, uninterrupted, number, whom):
     """A host that is taken away asks only its own workers; all stop with it. A machine alone goes on with the run."""
     group = start("run", words({**LONG, "run_dir": tmp_path / "run"}))
-    group.wait_until(lambda: group.has_rows() and len(rows(group.folder)) >= 10)
+    group.wait_until(lambda: group.has_rows() and len(untimed(group.folder)) >= 10)
     os.kill(group.process.pid if whom == "torchrun" else group.member(1), number)
     group.all_gone()
     summary = group.summary()
@@ -532,11 +491,11 @@ def test_a_group_that_is_asked_to_stop_goes_on_as_if_nothing_had_been(start, tmp
     reasons = {signal.Signals(one).name: 128 + one for one in (number, signal.SIGTERM)}
     assert summary["exit_code"] == reasons[summary["exit_reason"]]
     assert 2_000 <= summary["env_steps"] < 25_600
-    assert_clean(group.folder, summary)
+    assert_whole(group.folder, summary)
     assert f'File "{ROOT}/rl' not in group.said()  # torchrun says in a traceback of its own that it was ended
     assert resumed_run(group.folder, envs.make_vector).execute()["exit_code"] == 0
-    assert_same(learnt(uninterrupted), learnt(group.folder))
-    assert rows(uninterrupted) == rows(group.folder)
+    assert_bit_equal(learnt(uninterrupted), learnt(group.folder))
+    assert untimed(uninterrupted) == untimed(group.folder)
 
 
 @pytest.mark.slow
@@ -549,12 +508,12 @@ def test_when_a_worker_is_killed_the_group_restarts_from_its_checkpoint_as_if_no
     """That of rank 0 has the run too. Rows behind its last checkpoint come again, and take their places."""
     group = start("run", words({**LONG, "run_dir": tmp_path / "run"}), how=("--standalone", "--max-restarts", "1"))
     group.wait_until((group.folder / "checkpoint.pt").exists)
-    group.wait_until(lambda: len(rows(group.folder)) >= 30)  # 6,000 env steps, the checkpoint is of 5,000
+    group.wait_until(lambda: len(untimed(group.folder)) >= 30)  # 6,000 env steps, the checkpoint is of 5,000
     os.kill(group.member(rank), signal.SIGKILL)
     assert group.all_gone() == 0, group.said()
     assert line in group.said() and "not bit by bit" not in group.said()
-    assert_same(learnt(uninterrupted), learnt(group.folder))
-    assert rows(uninterrupted) == rows(group.folder)
+    assert_bit_equal(learnt(uninterrupted), learnt(group.folder))
+    assert untimed(uninterrupted) == untimed(group.folder)
 
 
 @pytest.mark.slow
@@ -564,8 +523,8 @@ def test_a_group_goes_on_with_a_run_that_one_machine_began(start, tmp_path, unin
     assert run.execute()["exit_reason"] == "SIGTERM" and run.ledger.env_steps < 25_600
     group = start("run", ["--resume", str(tmp_path / "run")])
     assert group.all_gone() == 0
-    assert_same(learnt(uninterrupted), learnt(group.folder))
-    assert rows(uninterrupted) == rows(group.folder)
+    assert_bit_equal(learnt(uninterrupted), learnt(group.folder))
+    assert untimed(uninterrupted) == untimed(group.folder)
 
 
 @pytest.mark.slow
@@ -576,7 +535,7 @@ def test_when_torchrun_is_killed_the_run_ends_orderly_and_no_worker_had_wandb(st
     group.process.kill()
     group.seconds_until_all_are_gone(limit=300)
     assert group.summary()["exit_reason"] == "SIGTERM"
-    assert_clean(group.folder, group.summary())
+    assert_whole(group.folder, group.summary())
     for rank in (0, 1):
         seen = json.loads((tmp_path / f"worker {rank}.json").read_text())
         assert not seen["wandb_imported"] and seen["torch_threads"] == 1
@@ -645,7 +604,6 @@ def start_on_both(start, names, folder, options, how=AS_TOLD):
             folder,
             options,
             workers=1,
-            name=f".{host}",
             GLOO_SOCKET_IFNAME="cable",
             before=["ip", "netns", "exec", space, "unshare", "--uts", "sh", "-c", there, names, host],
             how=["--nnodes", "2", *how, *(["--node-rank", str(number)] if how is AS_TOLD else [])],
@@ -659,8 +617,8 @@ def test_two_hosts_learn_bit_for_bit_what_one_machine_learns(hosts, start, tmp_p
     one = on_one_machine(tmp_path / "one", **CARTPOLE, workers=2)
     for group in start_on_both(start, hosts, "two", words({**CARTPOLE, "run_dir": tmp_path / "two"})):
         assert group.all_gone() == 0, group.said()
-    assert_same(learnt(one), learnt(tmp_path / "two"))
-    assert rows(one) == rows(tmp_path / "two")
+    assert_bit_equal(learnt(one), learnt(tmp_path / "two"))
+    assert untimed(one) == untimed(tmp_path / "two")
 
 
 CUT = {"slow_process": "worker 1", "sleep": 0.002}  # 0.064 s an update, which is of 2 · 4 · 8 = 64 env steps, a row
@@ -682,7 +640,7 @@ def test_a_host_that_is_cut_off_ends_the_run_in_time_and_when_it_is_back_the_run
     assert groups[0].summary()["exit_reason"] == cause and cause in said[0].splitlines()
     assert "worker 1 lost its group: a worker or a host did not answer within 9 s (--worker-timeout)" in said[1]
     assert groups[0].summary()["env_steps"] < 6_400
-    assert_clean(tmp_path / "run", groups[0].summary())
+    assert_whole(tmp_path / "run", groups[0].summary())
     cable_of_second("up")
     for group in start_on_both(start, hosts, "run", ["--resume", str(tmp_path / "run")]):
         assert group.all_gone() == 0, group.said()
@@ -708,5 +666,5 @@ def test_torchrun_restarts_the_group_when_a_host_that_was_cut_off_is_back(hosts,
 
 def assert_each_update_once(folder, updates):
     """Of 64 env steps, a row each."""
-    assert [row["global_step"] for row in rows(folder)] == list(range(64, 64 * updates + 1, 64))
-    assert [row["losses/updates"] for row in rows(folder)] == [1] * updates
+    assert [row["global_step"] for row in untimed(folder)] == list(range(64, 64 * updates + 1, 64))
+    assert [row["losses/updates"] for row in untimed(folder)] == [1] * updates

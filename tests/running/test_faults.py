@@ -21,7 +21,6 @@ import statistics
 import subprocess
 import sys
 import time
-import uuid
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,12 +32,13 @@ from experiments.lab.records import read_run
 from rl.config import Config
 from rl.record.checkpoint import load_checkpoint
 from rl.running.run import new_run, resumed_run
-from tests.running.test_processes import ROOT, Program, arguments, execute, left_of, shared_memory
+from tests.support.programs import Program, arguments, execute, left_of, shared_memory
+from tests.support.runs import SERIAL, untimed, without_times, words
 
 TRIALS, SEED = int(os.environ.get("TRIALS", 100)), int(os.environ.get("SEED", 1))
 WORKERS, BATCH, LENGTH = 2, 2, 2
 SECONDS = 2.0  # of training in most runs
-TINY = {  # short segments, so that a large share of the time is pushes
+BUSY = {  # short segments, so that a large share of the time is pushes
     "env": "MaskedVelocityCartPole-v1",
     "workers": WORKERS,
     "envs_per_worker": BATCH,
@@ -129,7 +129,7 @@ class Plan(NamedTuple):
     def options(self, folder):
         """Of the command line."""
         options = {
-            **TINY,
+            **BUSY,
             "mode": self.mode,
             "run_dir": folder / "run",
             "restart_workers": int(self.restart),
@@ -140,12 +140,12 @@ class Plan(NamedTuple):
         options["wandb"] = "offline" if self.kind.target in ("wandb", "everyone", "parent") else "disabled"
         if self.kind.action in (FOR_GOOD, "hangs") or self.kind in (Kind("everyone", THEN_ON), Kind("parent", THEN_ON)):
             options["worker_timeout"] = 2  # the last two stand still for longer, which is no fault of a worker
-        words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        given = words(options)
         if self.kind.target == "environment":
-            words.append("--env=tests.support.faulty_envs:Faulty-v0")
-            given = {"fault": self.kind.action, "at": self.at, "folder": folder, "once": True}
-            words += [f"--env-arg={name}={value}" for name, value in given.items()]
-        return words
+            given.append("--env=tests.support.faulty_envs:Faulty-v0")
+            how = arguments(fault=self.kind.action, at=self.at, folder=folder, once=True)
+            given += [f"--env-arg={argument}" for argument in how]
+        return given
 
 
 def plan(number):
@@ -162,21 +162,13 @@ def plan(number):
 
 
 class Training(Program):
-    """The command line in a process group of its own; everything it starts carries a mark."""
+    """The command line, whose temporary files are in a folder of their own."""
 
-    def __init__(self, folder, words, temporary):
-        self.folder, self.mark, self.began = folder, uuid.uuid4().hex, time.monotonic()
-        self.temporary = temporary
+    def __init__(self, folder, options, temporary):
+        self.began, self.temporary = time.monotonic(), temporary
         temporary.mkdir(exist_ok=True)
-        self.stderr = open(temporary.with_name(f"stderr-{self.mark}"), "w+")  # noqa: SIM115  a pipe could fill up
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "experiments.train", *words],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=self.stderr,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "MARK": self.mark, "COLUMNS": "1000", "TMPDIR": str(temporary)},
-        )
+        command = [sys.executable, "-m", "experiments.train", *options]
+        super().__init__(folder, command, COLUMNS="1000", TMPDIR=str(temporary))
 
     def ended(self):
         return self.process.poll() is not None
@@ -187,11 +179,6 @@ class Training(Program):
             return None if self.ended() else self.process.pid
         found = self.workers() if name == "worker" else {pid for pid in self.everyone() if command(pid) == "wandb-core"}
         return dice.choice(sorted(found)) if found else None
-
-    def lines(self):
-        """The record, without a line that is being written."""
-        path = self.folder / "metrics.jsonl"
-        return path.read_text().splitlines(keepends=True) if path.exists() else []
 
     def memory(self):
         """Of all its processes, what lies under /dev/shm."""
@@ -301,7 +288,7 @@ def check_checkpoint(folder, mode):
 
 def check_repeats(folder, whole, env_steps=math.inf):
     """So many env steps of a record are those of a run that was never hurt; its last row may have been cut short."""
-    rows = [row for row in untimed(folder) if row["global_step"] <= env_steps][:-1]
+    rows = [row for row in without_times(read_run(folder).rows) if row["global_step"] <= env_steps][:-1]
     for row, expected in zip(rows, whole, strict=False):  # it may be the longer one
         assert row == expected
 
@@ -357,7 +344,7 @@ def whole(tmp_path_factory):
             assert training.process.wait(240) == 0, training.said()
         finally:
             training.end()
-        return untimed(folder / "run")[:-1]
+        return without_times(read_run(folder / "run").rows)[:-1]
 
     return lambda mode: [] if mode == "async" else rows(mode)
 
@@ -440,25 +427,25 @@ def hurt_and_watch(training, trial, dice):
 
 def go_on(training, trial, slowness):
     """Resume what did not come to its end, and see it end well; returns the new process, if any."""
-    folder, words = training.folder, ""
+    folder, refusal = training.folder, ""
     if not (folder / "checkpoint.pt").exists():
         assert trial.code == -signal.SIGKILL  # any other run leaves one
-        words = "no checkpoint here"
+        refusal = "no checkpoint here"
     else:
         state = check_checkpoint(folder, trial.mode)
         if trial.code == 0:
             return None
         trained = state["ledger"]["seconds"] >= trial.seconds
         if trained and not state["ledger"]["pending"]:
-            words = "the run is complete"
+            refusal = "the run is complete"
     resumed = Training(folder, ["--resume", str(folder)], folder.with_name("tmp again"))
     try:
         code = resumed.process.wait(60 * slowness)
     except subprocess.TimeoutExpired:
         pytest.fail(f"the resumed run did not end\n{resumed.said()}")
     said = resumed.said()
-    if words:
-        assert code == 2 and words in said and len(said.splitlines()) == 1, said
+    if refusal:
+        assert code == 2 and refusal in said and len(said.splitlines()) == 1, said
         return resumed
     assert code == 0 and "Traceback" not in said, said
     summary = json.loads((folder / "summary.json").read_text())
@@ -504,18 +491,7 @@ def test_ctrl_c_is_kept_from_the_first_worker_of_a_program_too(tmp_path):
 # --- a disk that is full, a folder that cannot be written
 
 
-SERIAL = {
-    "mode": "serial",
-    "workers": 1,
-    "envs_per_worker": 4,
-    "segment_length": 8,
-    "hidden_size": 8,
-    "torso_size": 8,
-    "total_env_steps": 10_000,
-    "eval_episodes": 2,
-    "wandb": "disabled",
-}
-TIMES = ("time/seconds", "time/cpu_seconds", "charts/SPS")
+LONG_ENOUGH = {**SERIAL, "total_env_steps": 10_000}
 
 
 @pytest.fixture
@@ -525,8 +501,8 @@ def disk(tmp_path):
         pytest.skip("only root can mount a small disk")
     folder = tmp_path / "disk"
     folder.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder]
-    mounted = subprocess.run(words, capture_output=True, text=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder]
+    mounted = subprocess.run(mount, capture_output=True, text=True)
     if mounted.returncode:
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
     yield folder
@@ -543,12 +519,8 @@ def fill(disk):
 def train(folder, on_row=lambda _row: None, run=None, **options):
     """Train in this process: the summary, and what was said."""
     said = []
-    run = run or new_run(Config(**{**SERIAL, **options, "run_dir": str(folder)}), envs.make_vector)
+    run = run or new_run(Config(**{**LONG_ENOUGH, **options, "run_dir": str(folder)}), envs.make_vector)
     return run.execute(said.append, on_row), "\n".join(said)
-
-
-def untimed(folder):
-    return [{key: value for key, value in row.items() if key not in TIMES} for row in read_run(folder).rows]
 
 
 @pytest.mark.parametrize(
@@ -568,7 +540,7 @@ def test_a_full_disk_ends_a_run_with_the_cause_and_what_was_written_stays(disk, 
         if row["global_step"] >= at and not (disk / "pad").exists():
             fill(disk)
 
-    run = new_run(Config(**{**SERIAL, **options, "run_dir": str(folder)}), envs.make_vector)
+    run = new_run(Config(**{**LONG_ENOUGH, **options, "run_dir": str(folder)}), envs.make_vector)
     start = run.start
     run.start = lambda: (start(), at or fill(disk))
     summary, said = train(folder, fill_at, run)
@@ -605,9 +577,8 @@ def test_a_disk_that_is_full_at_the_start_is_one_line_and_the_folder_can_be_used
 @pytest.mark.parametrize("mode", ["async", "sync"])
 def test_a_disk_that_fills_up_under_workers_and_wandb_ends_the_program_in_time(disk, tmp_path, mode):
     folder = disk / "run"
-    options = {**TINY, "mode": mode, "wandb": "offline", "run_dir": folder, "max_seconds": 60}
-    words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    training = Training(folder, words, tmp_path / "tmp")
+    options = {**BUSY, "mode": mode, "wandb": "offline", "run_dir": folder, "max_seconds": 60}
+    training = Training(folder, words(options), tmp_path / "tmp")
     try:
         training.wait_until(lambda: (folder / "checkpoint.previous.pt").exists(), seconds=80)
         memory, moment = training.memory(), time.monotonic()
@@ -626,7 +597,7 @@ def test_a_disk_that_fills_up_under_workers_and_wandb_ends_the_program_in_time(d
 def test_a_folder_that_cannot_be_written_is_one_line_and_what_is_in_it_stays(disk):
     folder = disk / "run"
     (disk / "empty").mkdir()
-    run = new_run(Config(**{**SERIAL, "log_interval": 320, "run_dir": str(folder)}), envs.make_vector)
+    run = new_run(Config(**{**LONG_ENOUGH, "log_interval": 320, "run_dir": str(folder)}), envs.make_vector)
     train(folder, lambda row: run.note_signal(signal.SIGINT), run)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)

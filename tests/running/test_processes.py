@@ -1,6 +1,5 @@
 """Processes: whatever ends a run, it ends soon, says why, keeps its record and leaves no process behind."""
 
-import contextlib
 import gc
 import json
 import multiprocessing
@@ -11,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from pathlib import Path
 
 import pytest
@@ -19,74 +17,23 @@ import torch
 
 import envs
 from rl.config import Config
-from rl.loop import NO_OVERRIDES, Overrides
+from rl.loop import Overrides
 from rl.record.checkpoint import load_checkpoint
 from rl.record.record import Tracker
 from rl.running.run import new_run, resumed_run
-from rl.shared.processes import available_cpus
 from tests.support import dying
-
-ROOT = Path(__file__).parents[2]
-SMALL = {
-    "env": "tests.support.faulty_envs:Faulty-v0",
-    "envs_per_worker": 4,
-    "segment_length": 8,
-    "hidden_size": 8,
-    "torso_size": 8,
-    "log_interval": 64,
-    "eval_episodes": 4,
-    "wandb": "disabled",
-    "total_env_steps": 10_000_000,
-}
-
-
-def soon(seconds):
-    """The limit of so many seconds, which is that of a machine with nothing else to do; here it may have others."""
-    return seconds * max(1.5, os.getloadavg()[0] / available_cpus())
-
-
-def arguments(**named):
-    return tuple(f"{name}={value}" for name, value in named.items())
-
-
-def execute(folder, *env_arg, parts=NO_OVERRIDES, meanwhile=lambda run: None, **options):
-    """Run in this process with its workers; returns the summary, what was said, and when it ended."""
-    run = new_run(Config(**{**SMALL, **options, "run_dir": str(folder), "env_arg": env_arg}), envs.make_vector, parts)
-    said = []
-    meanwhile(run)
-    summary = run.execute(said.append)
-    ended = time.time()
-    assert_clean(folder, summary)
-    memory = shared_memory(os.getpid())
-    del run
-    gc.collect()
-    assert not left_of(memory)
-    return summary, "\n".join(said), ended
-
-
-def rows_of(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def assert_clean(folder, summary):
-    """No child left, every line of the record readable, the summary on disk, a checkpoint that loads."""
-    assert multiprocessing.active_children() == []
-    steps = [row["global_step"] for row in rows_of(folder)]
-    assert steps == sorted(set(steps)) and (not steps or steps[-1] == summary["env_steps"])
-    assert json.loads((folder / "summary.json").read_text()) == summary
-    assert load_checkpoint(folder / "checkpoint.pt")[1]["env_steps"] == summary["env_steps"]
-
-
-def shared_memory(pid):
-    """Inodes under /dev/shm that a process has mapped: its shared blocks, whatever they are called."""
-    maps = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
-    return {int(words[4]) for words in maps if len(words) > 5 and words[5].startswith("/dev/shm/")}
-
-
-def left_of(inodes):
-    """Those of these inodes that still have a name."""
-    return inodes & {entry.inode() for entry in os.scandir("/dev/shm")}
-
+from tests.support.programs import (
+    ENDLESS,
+    arguments,
+    assert_ended_by,
+    assert_whole,
+    execute,
+    left_of,
+    shared_memory,
+    soon,
+    train_program,
+)
+from tests.support.runs import ROOT, read_rows
 
 # --- faults in a worker
 
@@ -188,7 +135,7 @@ def test_a_worker_stopped_while_it_waits_for_the_others_is_found_too(tmp_path, m
 def test_a_worker_stopped_in_the_middle_of_what_it_says_does_not_stop_the_parent(tmp_path):
     """It tells where it stands for a checkpoint at 1000 env steps; whoever reads all of that waits for ever."""
     folder, options = tmp_path / "run", {"mode": "sync", "checkpoint_interval": 1000, **HANGS}
-    summary, said, ended = execute(folder, parts=Overrides(watch=dying.stopped_as_it_tells), **options)
+    summary, said, ended = execute(folder, overrides=Overrides(watch=dying.stopped_as_it_tells), **options)
     assert ended - float((folder / "fault").read_text()) < 2 + soon(5)
     assert summary["exit_code"] == 1 and summary["env_steps"] == 1024
     assert said == "worker 1 made no progress for 2 s (--worker-timeout), and cannot tell where"
@@ -220,7 +167,7 @@ def slow_evaluations(run):
 
 def test_time_in_which_the_parent_was_stopped_itself_is_nobodys_fault(tmp_path):
     """Ctrl-Z: all processes stop for 2 s, which is more than the time of a worker, and go on."""
-    program = Program(tmp_path / "run", mode="sync", worker_timeout=1.0)
+    program = train_program(tmp_path / "run", mode="sync", worker_timeout=1.0)
     try:
         program.wait_until(program.has_rows)
         os.killpg(program.process.pid, signal.SIGSTOP)
@@ -254,14 +201,14 @@ def test_the_others_go_on_when_a_worker_ends_within_an_update_and_another_takes_
         "worker_timeout": 2.0,
         "checkpoint_interval": 10_000,
     }
-    summary, said, _ = execute(tmp_path / "run", parts=Overrides(watch=watch), **options)
+    summary, said, _ = execute(tmp_path / "run", overrides=Overrides(watch=watch), **options)
     assert summary["exit_code"] == 0 and summary["env_steps"] >= 40_000 and summary["restarts"] == 1
     assert said.startswith(f"worker 1 {cause}") and said.endswith("another one takes its place, 1 more may follow")
     state = load_checkpoint(tmp_path / "run" / "checkpoint.pt")[1]
     assert all(vector.isfinite().all() for vector in state["learner"].values())
     assert state["learner"]["step"].item() == summary["updates"] == sum(summary["staleness"])
     assert state["restarts"] == 1 and all(worker is not None for worker in state["workers"])
-    rows = rows_of(tmp_path / "run")
+    rows = read_rows(tmp_path / "run")
     assert sum(row["losses/updates"] for row in rows) == summary["updates"] == summary["env_steps"] / 32
     counted = [row["worker/restarts"] for row in rows]
     assert counted == sorted(counted) and {counted[0], counted[-1]} == {0, 1}
@@ -280,13 +227,13 @@ def test_a_worker_is_replaced_as_often_as_that_is_allowed_and_then_the_run_ends(
     said = []
     summary = resumed_run(folder, envs.make_vector).execute(said.append)
     assert summary["exit_code"] == 1 and summary["restarts"] == 4
-    assert_clean(folder, summary)
-    assert rows_of(folder)[-1]["worker/restarts"] == 4
+    assert_whole(folder, summary)
+    assert read_rows(folder)[-1]["worker/restarts"] == 4
 
 
 def test_workers_that_begin_anew_draw_random_numbers_that_nobody_has_drawn(tmp_path):
     """Worker 1's environments are seeded by the run's seed, their number and this key."""
-    run = new_run(Config(**{**SMALL, "run_dir": str(tmp_path / "run"), "restart_workers": 3}), envs.make_vector)
+    run = new_run(Config(**{**ENDLESS, "run_dir": str(tmp_path / "run"), "restart_workers": 3}), envs.make_vector)
     run.notify, keys = print, [run.arguments_of(1)[4]]
     for _ in range(3):
         assert run.worker_failed("worker 1 fell", outside=True)
@@ -298,7 +245,7 @@ def test_the_parent_writes_under_the_lock_or_not_at_all(tmp_path):
     """Somebody else holds it: a crossing stays pending, a row whose evaluation is due is not written, nothing is saved.
     Later, all of it is done."""
     config = Config(
-        **{**SMALL, "env": "tests.support.faulty_envs:Easy-v0", "run_dir": str(tmp_path), "eval_interval": 64}
+        **{**ENDLESS, "env": "tests.support.faulty_envs:Easy-v0", "run_dir": str(tmp_path), "eval_interval": 64}
     )
     run = new_run(config, envs.make_vector)
     run.notify, run.on_row, run.tracker = print, print, Tracker(tmp_path, config, None, print, None, 0)
@@ -313,12 +260,12 @@ def test_the_parent_writes_under_the_lock_or_not_at_all(tmp_path):
     assert ready.recv() == "held"
     before = run.ledger.state()
     assert not run.poll() and run.ledger.state() == before
-    assert run.attempts == [] and rows_of(tmp_path) == [] and not (tmp_path / "checkpoint.pt").exists()
+    assert run.attempts == [] and read_rows(tmp_path) == [] and not (tmp_path / "checkpoint.pt").exists()
     holder.kill()
     holder.join()
     run.poll()
     assert not run.ledger.attempt_pending and not run.ledger.checkpoint_due and len(run.attempts) == 1
-    assert [row["global_step"] for row in rows_of(tmp_path)] == [64, 128]
+    assert [row["global_step"] for row in read_rows(tmp_path)] == [64, 128]
     run.tracker.close({})
 
 
@@ -330,12 +277,12 @@ def hold(lock, channel):
 
 def test_without_restarts_rows_do_not_count_them(tmp_path):
     summary, _, _ = execute(tmp_path / "run", mode="sync", total_env_steps=640)
-    assert summary["restarts"] == 0 and not any("worker/restarts" in row for row in rows_of(tmp_path / "run"))
+    assert summary["restarts"] == 0 and not any("worker/restarts" in row for row in read_rows(tmp_path / "run"))
 
 
 def test_a_worker_killed_within_an_update_ends_the_run_with_a_whole_checkpoint_from_which_it_goes_on(tmp_path):
     folder = tmp_path / "run"
-    summary, said, ended = execute(folder, parts=Overrides(watch=dying.killed))
+    summary, said, ended = execute(folder, overrides=Overrides(watch=dying.killed))
     assert ended - float((folder / "fault").read_text()) < soon(5)
     assert said == summary["exit_reason"] == "worker 1 was killed by SIGKILL"
     state = load_checkpoint(folder / "checkpoint.pt")[1]
@@ -350,7 +297,7 @@ def test_a_worker_killed_within_an_update_ends_the_run_with_a_whole_checkpoint_f
 
     summary = again.execute(lambda _line: None, on_row)
     assert summary["exit_reason"] == "SIGTERM" and seen == sorted(set(seen))
-    assert_clean(folder, summary)
+    assert_whole(folder, summary)
 
 
 def test_many_runs_in_one_process_leave_no_descriptor_and_no_thread_behind(tmp_path):
@@ -368,7 +315,7 @@ def test_many_runs_in_one_process_leave_no_descriptor_and_no_thread_behind(tmp_p
             tmp_path / f"async {number}", *arguments(fault="raises", at=40), total_env_steps=64_000, restart_workers=1
         )
     for number in range(20):
-        new_run(Config(**{**SMALL, "run_dir": str(tmp_path / f"never {number}")}), envs.make_vector)
+        new_run(Config(**{**ENDLESS, "run_dir": str(tmp_path / f"never {number}")}), envs.make_vector)
     assert held() == before
 
 
@@ -395,7 +342,7 @@ def test_a_fault_without_processes_ends_the_run_as_orderly(tmp_path, monkeypatch
 
 
 def test_a_factory_that_workers_cannot_import_is_one_line_before_anything_starts(tmp_path):
-    config = Config(**{**SMALL, "run_dir": str(tmp_path / "run")})
+    config = Config(**{**ENDLESS, "run_dir": str(tmp_path / "run")})
     with pytest.raises(
         ValueError, match=r"^make_environments <function .*lambda.*>: a top-level function is needed.*$"
     ):
@@ -406,92 +353,17 @@ def test_a_factory_that_workers_cannot_import_is_one_line_before_anything_starts
 # --- signals, and what workers look like from inside
 
 
-class Program:
-    """The command line in a process group of its own; everything it starts carries a mark."""
-
-    def __init__(self, folder, *options, program=("-m", "experiments.train"), **config):
-        self.folder, self.mark = folder, uuid.uuid4().hex
-        words = [
-            f"--{name.replace('_', '-')}={value}" for name, value in {**SMALL, "run_dir": folder, **config}.items()
-        ]
-        self.stderr = open(folder.with_suffix(".stderr"), "w+")  # noqa: SIM115  a pipe could fill up
-        self.process = subprocess.Popen(
-            [sys.executable, *program, *words, *options],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=self.stderr,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "MARK": self.mark},
-        )
-
-    def everyone(self):
-        """Process ids that carry the mark and are not zombies."""
-        found = set()
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError, ValueError):
-                if f"MARK={self.mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
-                    found.add(int(entry.name))
-        return found
-
-    def workers(self):
-        """Process ids of spawned children."""
-        found = set()
-        for pid in self.everyone():
-            with contextlib.suppress(OSError):
-                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    found.add(pid)
-        return found
-
-    def wait_until(self, condition, seconds=60):
-        deadline = time.monotonic() + soon(seconds)
-        while not condition():
-            assert time.monotonic() < deadline and self.process.poll() is None, self.said()
-            time.sleep(0.02)
-
-    def has_rows(self):
-        path = self.folder / "metrics.jsonl"
-        return path.exists() and path.stat().st_size > 0
-
-    def said(self):
-        self.stderr.seek(0)
-        return self.stderr.read()
-
-    def seconds_until_all_are_gone(self, limit):
-        began = time.monotonic()
-        while self.everyone() - ({self.process.pid} if self.process.poll() is None else set()):
-            assert time.monotonic() - began < limit, "processes left"
-            time.sleep(0.01)
-        return time.monotonic() - began
-
-    def end(self):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.stderr.close()
-
-
 @pytest.fixture
 def start(tmp_path):
     programs = []
 
     def start(name, *options, **config):
-        programs.append(Program(tmp_path / name, *options, **config))
+        programs.append(train_program(tmp_path / name, *options, **config))
         return programs[-1]
 
     yield start
     for program in programs:
         program.end()
-
-
-def assert_ended_by(program, number):
-    code = program.process.wait(soon(60))
-    said = program.said()
-    assert code == 128 + number and "Traceback" not in said and "leaked" not in said, said
-    summary = json.loads((program.folder / "summary.json").read_text())
-    assert summary["exit_code"] == code and summary["exit_reason"] == signal.Signals(number).name
-    assert_clean(program.folder, summary)
-    program.seconds_until_all_are_gone(limit=soon(3))
-    return summary
 
 
 @pytest.mark.parametrize(

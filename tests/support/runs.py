@@ -1,0 +1,95 @@
+"""Whole runs of a tiny agent, what their records say, and when two of them are the same."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+import envs
+from rl.config import Config
+from rl.loop import NO_OVERRIDES, Overrides
+from rl.running.run import Run, new_run
+
+ROOT = Path(__file__).parents[2]  # of the repository
+TINY = {  # what the runs of all tests begin with
+    "envs_per_worker": 4,
+    "segment_length": 8,
+    "hidden_size": 8,
+    "torso_size": 8,
+    "eval_episodes": 2,
+    "wandb": "disabled",
+}
+SERIAL = {**TINY, "mode": "serial", "workers": 1}
+TIMES = ("time/seconds", "time/cpu_seconds", "eval/cpu_seconds", "charts/SPS")
+
+
+class Trained(NamedTuple):
+    """A run that has ended without a fault."""
+
+    run: Run
+    summary: dict[str, Any]
+    rows: list[dict[str, float]]  # without their times
+    said: list[str]
+
+    @property
+    def learnt(self) -> Mapping[str, torch.Tensor]:
+        """The vectors of its learner: parameters, and what Adam knows."""
+        return self.run.learner.vectors
+
+
+def train(folder: Path, overrides: Overrides = NO_OVERRIDES, small: Mapping[str, Any] = SERIAL, **options) -> Trained:
+    """Train in this process, with the workers of the mode, until the run is complete."""
+    run = new_run(Config(**{**small, **options, "run_dir": str(folder)}), envs.make_vector, overrides)
+    return finish(run)
+
+
+def finish(run: Run, on_row: Callable[[dict[str, float]], None] = lambda _row: None) -> Trained:
+    """Execute a run, new or resumed, that is to end with exit code 0."""
+    said: list[str] = []
+    summary = run.execute(said.append, on_row)
+    assert summary["exit_code"] == 0, (summary["exit_reason"], said)
+    return Trained(run, summary, untimed(run.config.run_dir), said)
+
+
+def read_rows(folder: str | Path) -> list[dict[str, float]]:
+    """The record of a run, every line of which must be whole."""
+    return [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]
+
+
+def untimed(folder: str | Path) -> list[dict[str, float]]:
+    """The record of a run without what tells the time."""
+    return without_times(read_rows(folder))
+
+
+def without_times(rows: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
+
+
+def words(options: Mapping[str, Any]) -> list[str]:
+    """Options of a config as the command line has them."""
+    return [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+
+
+def assert_bit_equal(one: Any, other: Any, where: str = "") -> None:
+    """Equal in type, shape and every bit, whatever it is made of: 0.0 is not -0.0 here."""
+    if isinstance(one, (torch.Tensor, np.ndarray)):
+        assert type(one) is type(other) and (one.dtype, one.shape) == (other.dtype, other.shape), where
+        arrays = [
+            np.ascontiguousarray(array.detach() if isinstance(array, torch.Tensor) else array) for array in (one, other)
+        ]
+        different = np.argwhere(np.not_equal(*(np.frombuffer(array.tobytes(), np.uint8) for array in arrays)))
+        assert len(different) == 0, f"{where}: first difference at byte {different[0, 0]} of {arrays[0].nbytes}"
+    elif isinstance(one, Mapping):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_bit_equal(one[key], other[key], f"{where}/{key}")
+    elif isinstance(one, Sequence) and not isinstance(one, (str, bytes)):
+        assert type(one) is type(other) and len(one) == len(other), where
+        names = getattr(one, "_fields", range(len(one)))
+        for name, *pair in zip(names, one, other, strict=True):
+            assert_bit_equal(*pair, f"{where}/{name}")
+    else:
+        assert type(one) is type(other) and one == other, f"{where}: {one!r} and {other!r}"
