@@ -1,1 +1,1 @@
-"""Other codebases and plain yardsticks on our task, each a script of its own interpreter; see benchmark_peers."""
+"""Other codebases and plain yardsticks on our task; experiments.speed.benchmark_peers runs these scripts."""

@@ -1,7 +1,7 @@
 """A yardstick: the loop of Zai and Brown, *Deep Reinforcement Learning in Action*, chapter 5, with an LSTM cell.
 
-Each process has its own environment and its own Adam that steps shared parameters without a lock, after N steps or at
-the end of an episode. The book's bootstrap is off by one state and is not 0 at an end; here it is right.
+Each process has its own environment. Its own Adam steps shared parameters without a lock, after N steps or at the end
+of an episode. The book's bootstrap is off by one state and is not 0 at an end; this one is right.
 """
 
 import copy
@@ -16,13 +16,13 @@ from experiments.speed.peers.measurement import Measurement, fresh_returns, make
 
 SEGMENT_LENGTH, GAMMA, CRITIC_WEIGHT, LEARNING_RATE, LAST_REWARD = 10, 0.95, 0.1, 1e-4, -10.0
 SETTINGS = (
-    "own script: {cores} processes of one environment, N = 10, Adam 1e-4 each on shared parameters, γ 0.95, layers "
+    "own script: {processes} processes of one environment, N = 10, Adam 1e-4 each on shared parameters, γ 0.95, layers "
     "25-LSTM 50, reward -10 on the last step, returns normalised as in the book, bootstrap repaired"
 )
 
 
 class Agent(nn.Module):
-    """The book's two-headed network, its second layer an LSTM cell; the critic's loss stops at its head."""
+    """The book's two-headed network with an LSTM cell as second layer; the critic's loss stops at its head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Agent(nn.Module):
 
 
 def work(rank: int, seed: int, agent, env_steps, episodes) -> None:
-    """One process: act for a segment, learn from it, for ever."""
+    """Act for a segment and learn from it, for ever."""
     torch.set_num_threads(1)
     torch.manual_seed(1000 * seed + rank)
     environment, optimiser = make_environment(), torch.optim.Adam(agent.parameters(), lr=LEARNING_RATE)
@@ -75,15 +75,15 @@ def work(rank: int, seed: int, agent, env_steps, episodes) -> None:
 
 
 def main() -> None:
-    """Watch the processes until solved or out of time."""
-    told = options()
+    """Watch the processes until the task is solved or the time is over."""
+    given = options()
     torch.set_num_threads(1)
-    torch.manual_seed(told.seed)
-    measurement = Measurement(told, told.cores, ("torch", "gymnasium"), SETTINGS.format(cores=told.cores))
+    torch.manual_seed(given.seed)
+    measurement = Measurement(given, given.cpus, ("torch", "gymnasium"), SETTINGS.format(processes=given.cpus))
     spawn = multiprocessing.get_context("spawn")  # a forked process hangs in its first LSTM call
     agent, env_steps, episodes = Agent().share_memory(), spawn.Value("q", 0), spawn.Queue()
-    arguments = (told.seed, agent, env_steps, episodes)
-    workers = [spawn.Process(target=work, args=(rank, *arguments), daemon=True) for rank in range(told.cores)]
+    arguments = (given.seed, agent, env_steps, episodes)
+    workers = [spawn.Process(target=work, args=(rank, *arguments), daemon=True) for rank in range(given.cpus)]
     for worker in workers:
         worker.start()
     while not env_steps.value and all(worker.is_alive() for worker in workers):
@@ -98,14 +98,14 @@ def main() -> None:
             except queue.Empty:
                 break
         if measurement.episodes(finished, env_steps.value):
-            snapshot = copy.deepcopy(agent)  # the workers go on
+            snapshot = copy.deepcopy(agent)  # workers keep training
 
             @torch.no_grad()
             def act(observations, state, snapshot=snapshot):
                 log_policy, _, state = snapshot(torch.as_tensor(observations), state)
                 return torch.multinomial(log_policy.exp(), 1)[:, 0].tolist(), state
 
-            measurement.confirm(lambda act=act: fresh_returns(act, told.seed), "copied after it", False)
+            measurement.confirm(lambda act=act: fresh_returns(act, given.seed), "copied after it", False)
     if not all(worker.is_alive() for worker in workers):
         raise SystemExit("a worker ended")
     measurement.end()

@@ -1,4 +1,4 @@
-"""A yardstick: PPO with a GRU, acting and learning compiled into one function with JAX, the environment included."""
+"""A yardstick: PPO with a GRU in JAX; environment, acting and learning are compiled into one function."""
 
 import flax.linen as nn
 import gymnax
@@ -18,7 +18,7 @@ SETTINGS = (
 
 
 class Network(nn.Module):
-    """Observations to memory to policy and value."""
+    """A network that maps observations through a GRU to policy and value."""
 
     @nn.compact
     def __call__(self, state, seen):  # [batch, hidden], ([batch, feature], [batch] whether an episode opens)
@@ -37,7 +37,7 @@ def log_prob_of(logits, action):
 
 
 def step(params, carry, key):
-    """Act once in every environment; an ended episode's next one opens in the same step."""
+    """Act once in every environment; when an episode ends, the next one starts in the same step."""
     environments, seen, state, episode_return = carry
     state, (logits, value) = network.apply(params, state, seen)
     key, action_key = jax.random.split(key)
@@ -49,7 +49,7 @@ def step(params, carry, key):
 
 
 def loss(params, state, batch):
-    """PPO's clipped loss on some environments' rows, unrolled from the state before them."""
+    """Return PPO's clipped loss on some environments' rows, unrolled from the state before them."""
     seen, action, old_log_prob, old_value, advantage = batch
     _, (logits, value) = jax.lax.scan(lambda state, row: network.apply(params, state, row), state, seen)
     target, advantage = advantage + old_value, (advantage - advantage.mean()) / (advantage.std() + 1e-8)
@@ -89,15 +89,15 @@ def update(params, moments, carry, key):
 
 
 def main() -> None:
-    """Compile, then train until solved or out of time."""
-    told = options()
-    measurement = Measurement(told, ENVIRONMENTS, ("jax", "flax", "gymnax"), SETTINGS)
-    key, params_key, *reset_keys = jax.random.split(jax.random.key(told.seed), 2 + ENVIRONMENTS)
+    """Compile, then train until the task is solved or the time is over."""
+    given = options()
+    measurement = Measurement(given, ENVIRONMENTS, ("jax", "flax", "gymnax"), SETTINGS)
+    key, params_key, *reset_keys = jax.random.split(jax.random.key(given.seed), 2 + ENVIRONMENTS)
     observation, environments = jax.vmap(cartpole.reset, (0, None))(jnp.stack(reset_keys), constants)
     state, env_steps = jnp.zeros((ENVIRONMENTS, 64)), 0
     carry = (environments, (observation[:, (0, 2)], jnp.ones(ENVIRONMENTS, bool)), state, state[:, 0])
     params = network.init(params_key, state, carry[1])
-    moments, apply, noise = optimiser.init(params), jax.jit(network.apply), np.random.default_rng(told.seed)
+    moments, apply, noise = optimiser.init(params), jax.jit(network.apply), np.random.default_rng(given.seed)
     train = jax.jit(update).lower(params, moments, carry, key).compile()
 
     def act(observations, state):
@@ -111,7 +111,7 @@ def main() -> None:
         params, moments, carry, ends, returns = train(params, moments, carry, update_key)
         env_steps += ENVIRONMENTS * STEPS
         if measurement.episodes(np.asarray(returns)[np.asarray(ends)], env_steps):  # oldest first
-            measurement.confirm(lambda: fresh_returns(act, told.seed))
+            measurement.confirm(lambda: fresh_returns(act, given.seed))
     measurement.end()
 
 

@@ -1,10 +1,10 @@
-"""What every peer shares: the task, the rule by which it is solved, and the record of its run.
+"""What all peers share: the task, the rule by which it is solved, and the record of a run.
 
-Imported by each peer's own interpreter and by ours, so that only the standard library is imported here, and NumPy and
-Gymnasium inside functions. A record is JSON lines, each with `what`: "start" (packages and their versions, settings,
-seconds of start-up), "progress" (env steps, seconds, returns of the episodes that ended since the line before),
-"attempt" (a crossing of the threshold and its confirmation) and "end". Seconds are of training: without imports,
-compilation and starting processes, and without confirmations where training stands still for them.
+Each peer's own interpreter imports this module, and so does ours: it imports only the standard library at its top. A
+record is JSON lines, each with `what`: "start" (packages and their versions, settings, seconds of start-up), "progress"
+(env steps, seconds, returns of the episodes that ended since the line before), "attempt" (a crossing of the threshold
+and its confirmation) and "end". Seconds are of training: imports, compilation and the start of processes do not count,
+and confirmations do not count if training waits for them.
 """
 
 import argparse
@@ -21,29 +21,29 @@ CONFIRMATION_EPISODES = 100
 
 
 class SolvedRule:
-    """The mean return of the last max(100, 2 · environments) finished training episodes reaches the threshold."""
+    """Whether the mean return of the last max(100, 2 · environments) training episodes reaches the threshold."""
 
     def __init__(self, environments: int) -> None:
         self.window: deque[float] = deque(maxlen=max(100, 2 * environments))
 
     @property
     def mean(self) -> float | None:
-        """Mean return of the window, None until it is full."""
+        """The mean return of the window, None until it is full."""
         full = len(self.window) == self.window.maxlen
         return sum(self.window) / len(self.window) if full else None
 
     def add(self, episode_return: float) -> bool:
-        """Count one more episode; whether the window's mean reaches the threshold."""
+        """Add an episode; return whether the window's mean reaches the threshold."""
         self.window.append(float(episode_return))
         return self.mean is not None and self.mean >= THRESHOLD
 
     def forget(self) -> None:
-        """After a crossing that fresh episodes did not confirm, the window must refill."""
+        """Empty the window, after a crossing that fresh episodes did not confirm."""
         self.window.clear()
 
 
 class Measurement:
-    """Writes the record of a peer's run, and says when it has solved the task or its time is over."""
+    """The record of a peer's run, and whether the run has solved the task or its time is over."""
 
     def __init__(self, options: argparse.Namespace, environments: int, packages: Iterable[str], settings: str) -> None:
         self.options, self.rule = options, SolvedRule(environments)
@@ -52,11 +52,11 @@ class Measurement:
         self.began: float | None = None
         self.env_steps, self.returns, self.best_mean = 0, [], 0.0
         self.paused = self.noted_at = self.written_at = 0.0
-        self.crossing: dict[str, float] | None = None  # of the threshold, waiting for its confirmation
+        self.crossing: dict[str, float] | None = None  # of the threshold; it waits for its confirmation
         self.solved = False
 
     def start(self) -> None:
-        """Training begins: everything before was start-up."""
+        """Start the clock of training; everything before was start-up."""
         self.began = time.perf_counter()
         versions = {package: version(package).partition("+")[0] for package in self.packages}
         self.write("start", versions=versions, settings=self.settings, startup_seconds=time.time() - self.options.began)
@@ -72,7 +72,7 @@ class Measurement:
         return self.solved or self.seconds >= self.options.seconds
 
     def episodes(self, returns: Iterable[float], env_steps: int) -> bool:
-        """Note episodes that ended up to `env_steps`, oldest first; whether the threshold was crossed in them."""
+        """Add episodes that ended up to `env_steps`, oldest first; return whether they crossed the threshold."""
         crossed = False
         for episode_return in returns:
             self.returns.append(round(float(episode_return), 3))
@@ -84,13 +84,13 @@ class Measurement:
         return crossed and not self.solved
 
     def progress(self, env_steps: int) -> None:
-        """Note how far training is, a few times a second."""
+        """Record how far training is, a few times a second."""
         self.env_steps, self.noted_at = env_steps, self.seconds
         if self.noted_at - self.written_at >= 0.25:
             self.write_progress()
 
     def write_progress(self) -> None:
-        """A line of the record."""
+        """Write a line with the episodes since the last one."""
         self.written_at = self.noted_at
         self.write("progress", env_steps=self.env_steps, seconds=self.noted_at, returns=self.returns)
         self.returns = []
@@ -99,9 +99,9 @@ class Measurement:
         """Judge a crossing by fresh episodes with sampled actions.
 
         Args:
-            play: plays them.
-            parameters: whose they are; where a peer's cannot be frozen at the crossing, those of a checkpoint after it.
-            pause: training stands still meanwhile, and so does the clock.
+            play: plays the episodes.
+            parameters: which parameters play; a peer that cannot freeze them at the crossing uses a later checkpoint.
+            pause: whether training waits, and the clock with it.
         """
         self.write_progress()
         began = time.perf_counter()
@@ -115,29 +115,29 @@ class Measurement:
         self.crossing = None
 
     def end(self) -> None:
-        """The run came to its end."""
+        """Write the last lines of the record."""
         self.write_progress()
         self.write("end", env_steps=self.env_steps, seconds=self.noted_at, best_mean=self.best_mean)
         self.record.close()
 
     def write(self, what: str, **values: Any) -> None:
-        """One line."""
+        """Write a line of the record."""
         self.record.write(json.dumps({"what": what, **values}, ensure_ascii=False) + "\n")
 
 
 def options() -> argparse.Namespace:
-    """A peer's command line."""
+    """Parse a peer's command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--record", type=Path, required=True, help="file of the record; its folder is the peer's own")
     parser.add_argument("--seconds", type=float, default=60.0, help="seconds of training at most")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--cpus", type=int, default=2)
     parser.add_argument("--began", type=float, default=time.time(), help="when its process was started, in Unix time")
     return parser.parse_args()
 
 
 def make_environment() -> Any:
-    """CartPole-v1 that shows cart position and pole angle only."""
+    """Make a CartPole-v1 that shows only cart position and pole angle."""
     import gymnasium
     import numpy as np
 
@@ -154,11 +154,11 @@ def make_environment() -> Any:
 
 
 def fresh_returns(act: Callable[[Any, Any], tuple[Any, Any]], seed: int) -> list[float]:
-    """Returns of fresh episodes, played side by side.
+    """Play fresh episodes side by side, and return their returns.
 
     Args:
-        act: (observations [batch, feature], state or None where the episodes open) -> actions [batch], state.
-        seed: of the run.
+        act: (observations [batch, feature], state or None at the first step) -> actions [batch], state.
+        seed: seed of the run.
     """
     import numpy as np
 

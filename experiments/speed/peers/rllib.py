@@ -18,16 +18,16 @@ EPISODES = "returns_of_episodes"
 
 
 class Report(RLlibCallback):
-    """Hands the return of every finished episode to the algorithm."""
+    """A callback that hands the return of every finished episode to the algorithm."""
 
     def on_episode_end(self, *, episode, metrics_logger, prev_episode_chunks=(), **_others) -> None:
-        """An episode that a batch cut comes in chunks."""
+        """Sum the return over chunks; an episode that a batch cut comes in several."""
         chunks = (*(prev_episode_chunks or ()), episode)
         metrics_logger.log_value(EPISODES, sum(chunk.get_return() for chunk in chunks), reduce="item_series")
 
 
 def player(folder: str):
-    """The policy of a checkpoint, as `fresh_returns` calls it."""
+    """Load the policy of a checkpoint as a function for `fresh_returns`."""
     module = RLModule.from_checkpoint(f"{folder}/learner_group/learner/rl_module/default_policy")
 
     @torch.no_grad()
@@ -43,13 +43,13 @@ def player(folder: str):
 
 
 def main() -> None:
-    """Train until solved or out of time."""
-    told = options()
-    runners = max(1, told.cores - 1)  # the learner has the other core
+    """Train until the task is solved or the time is over."""
+    given = options()
+    runners = max(1, given.cpus - 1)  # the learner has the other CPU
     torch.set_num_threads(1)
     settings = SETTINGS.format(runners="1 env runner" if runners == 1 else f"{runners} env runners")
-    measurement = Measurement(told, 8 * runners, ("ray", "torch"), settings)
-    ray.init(num_cpus=told.cores, include_dashboard=False, log_to_driver=False)
+    measurement = Measurement(given, 8 * runners, ("ray", "torch"), settings)
+    ray.init(num_cpus=given.cpus, include_dashboard=False, log_to_driver=False)
     register_env("masked_cartpole", lambda _: make_environment())
     model = DefaultModelConfig(
         fcnet_hiddens=[64],
@@ -59,7 +59,7 @@ def main() -> None:
         lstm_cell_size=64,
         max_seq_len=20,
     )
-    config = PPOConfig().environment("masked_cartpole").framework("torch").callbacks(Report).debugging(seed=told.seed)
+    config = PPOConfig().environment("masked_cartpole").framework("torch").callbacks(Report).debugging(seed=given.seed)
     config = config.env_runners(num_env_runners=runners, num_envs_per_env_runner=8).rl_module(model_config=model)
     algorithm = config.training(
         lr=3e-4,
@@ -75,9 +75,9 @@ def main() -> None:
     while not measurement.over:
         acted = algorithm.train()["env_runners"]
         if measurement.episodes(acted.get(EPISODES, []), int(acted["num_env_steps_sampled_lifetime"])):
-            folder = algorithm.save_to_path(str(told.record.with_suffix("").resolve()))
+            folder = algorithm.save_to_path(str(given.record.with_suffix("").resolve()))
             act = player(folder)
-            measurement.confirm(lambda act=act: fresh_returns(act, told.seed), "of its first checkpoint after it")
+            measurement.confirm(lambda act=act: fresh_returns(act, given.seed), "of its first checkpoint after it")
     measurement.end()
     algorithm.stop()
     ray.shutdown()

@@ -1,4 +1,4 @@
-"""Sample Factory 2 (asynchronous PPO with an LSTM): its own processes act, learn and report, this one watches."""
+"""Sample Factory 2, asynchronous PPO with an LSTM; its own processes act and learn, and this one watches."""
 
 import os
 from pathlib import Path
@@ -22,17 +22,17 @@ SETTINGS = (
 
 
 def make(_name: str, _cfg=None, _env_config=None, render_mode=None):
-    """One environment, as Sample Factory asks for it."""
+    """Make one environment, with the signature that Sample Factory calls."""
     return make_environment()
 
 
-def flags(told, folder: Path, workers: int, environments: int) -> list[str]:
-    """Sample Factory's command line."""
+def flags(given, folder: Path, workers: int, environments: int) -> list[str]:
+    """Return Sample Factory's command line."""
     values = {
         "env": "masked_cartpole",
         "experiment": "run",
         "train_dir": folder,
-        "seed": told.seed,
+        "seed": given.seed,
         "device": "cpu",
         "num_workers": workers,
         "num_envs_per_worker": environments,
@@ -52,7 +52,7 @@ def flags(told, folder: Path, workers: int, environments: int) -> list[str]:
 
 
 def player(cfg, file: Path):
-    """The policy of a checkpoint, as `fresh_returns` calls it."""
+    """Load the policy of a checkpoint as a function for `fresh_returns`."""
     environment = make_environment()
     policy = create_actor_critic(cfg, Dict({"obs": environment.observation_space}), environment.action_space)
     policy.load_state_dict(torch.load(file, weights_only=False)["model"])
@@ -69,16 +69,16 @@ def player(cfg, file: Path):
 
 
 def main() -> None:
-    """Train until solved or out of time."""
-    told = options()
+    """Train until the task is solved or the time is over."""
+    given = options()
     torch.set_num_threads(1)
-    folder = told.record.parent.resolve() / told.record.stem
-    workers = min(told.cores, 16)
-    environments = 2 * (16 // workers)  # of each: 32 in all, and an even number, since two halves take turns
+    folder = given.record.parent.resolve() / given.record.stem
+    workers = min(given.cpus, 16)
+    environments = 2 * (16 // workers)  # for each worker: 32 in all, and an even number, since two halves take turns
     settings = SETTINGS.format(workers=workers, environments=environments)
-    measurement = Measurement(told, workers * environments, ("sample-factory", "torch"), settings)
+    measurement = Measurement(given, workers * environments, ("sample-factory", "torch"), settings)
     register_env("masked_cartpole", make)
-    arguments = flags(told, folder, workers, environments)
+    arguments = flags(given, folder, workers, environments)
     parser, _ = parse_sf_args(arguments)
     cfg, runner = make_runner(parse_full_cfg(parser, arguments))
     checkpoints = folder / "run" / "checkpoint_p0"
@@ -100,10 +100,10 @@ def main() -> None:
             new = set() if before is None else set(checkpoints.glob("checkpoint_*.pth")) - before
             if new:
                 act = player(cfg, new.pop())
-                measurement.confirm(lambda: fresh_returns(act, told.seed), "of its first checkpoint after it", False)
+                measurement.confirm(lambda: fresh_returns(act, given.seed), "of its first checkpoint after it", False)
                 before = None
             if measurement.over:
-                runner.cfg.train_for_env_steps = 0  # which ends it after this training step
+                runner.cfg.train_for_env_steps = 0  # ends the run after this training step
 
     runner.register_observer(Watch())
     runner.register_episodic_stats_handler(episode)

@@ -14,13 +14,13 @@ SETTINGS = (
 
 
 def main() -> None:
-    """Train until solved or out of time."""
-    told = options()
+    """Train until the task is solved or the time is over."""
+    given = options()
     torch.set_num_threads(1)  # a second thread makes networks of this size slower
-    measurement = Measurement(told, 8, ("sb3-contrib", "torch"), SETTINGS)
+    measurement = Measurement(given, 8, ("sb3-contrib", "torch"), SETTINGS)
     model = RecurrentPPO(
         "MlpLstmPolicy",
-        make_vec_env(make_environment, n_envs=8, seed=told.seed),
+        make_vec_env(make_environment, n_envs=8, seed=given.seed),
         n_steps=32,
         batch_size=256,
         n_epochs=20,
@@ -30,7 +30,7 @@ def main() -> None:
         learning_rate=lambda left: 1e-3 * left,
         clip_range=lambda left: 0.2 * left,
         policy_kwargs={"lstm_hidden_size": 64},
-        seed=told.seed,
+        seed=given.seed,
         device="cpu",
     )
 
@@ -41,7 +41,7 @@ def main() -> None:
         def _on_step(self) -> bool:
             returns = [info["episode"]["r"] for info in self.locals["infos"] if "episode" in info]
             if measurement.episodes(returns, self.num_timesteps):  # parameters stand still while it acts
-                measurement.confirm(lambda: fresh_returns(act, told.seed))
+                measurement.confirm(lambda: fresh_returns(act, given.seed))
             return not measurement.over
 
     measurement.start()

@@ -39,7 +39,7 @@ def zeros(batch: int):
 
 
 def main() -> None:
-    """Train until solved or out of time."""
+    """Train until the task is solved or the time is over."""
 
     @torch.no_grad()
     def act(observations, state):
@@ -47,10 +47,10 @@ def main() -> None:
         logits, _, state = agent(torch.as_tensor(observations), is_first, state or zeros(len(observations)))
         return Categorical(logits=logits).sample().numpy(), state
 
-    told = options()
+    given = options()
     torch.set_num_threads(1)  # a second thread makes networks of this size slower
-    torch.manual_seed(told.seed)
-    measurement = Measurement(told, ENVIRONMENTS, ("torch", "gymnasium"), SETTINGS)
+    torch.manual_seed(given.seed)
+    measurement = Measurement(given, ENVIRONMENTS, ("torch", "gymnasium"), SETTINGS)
     environments = SyncVectorEnv([make_environment] * ENVIRONMENTS, autoreset_mode=AutoresetMode.SAME_STEP)
     agent = Agent()
     optimiser = torch.optim.Adam(agent.parameters(), lr=LEARNING_RATE, eps=1e-5)
@@ -58,7 +58,7 @@ def main() -> None:
     shape = (STEPS, ENVIRONMENTS)
     seen, firsts, actions = torch.zeros(*shape, 2), torch.zeros(shape, dtype=torch.bool), torch.zeros(shape).long()
     log_probs, values, rewards, ends = (torch.zeros(shape) for _ in range(4))
-    observation = torch.as_tensor(environments.reset(seed=told.seed)[0])
+    observation = torch.as_tensor(environments.reset(seed=given.seed)[0])
     is_first, state, env_steps = torch.ones(ENVIRONMENTS, dtype=torch.bool), zeros(ENVIRONMENTS), 0
     episode_returns = np.zeros(ENVIRONMENTS)
     measurement.start()
@@ -79,7 +79,7 @@ def main() -> None:
             episode_returns[is_first.numpy()] = 0.0
         env_steps += STEPS * ENVIRONMENTS
         if measurement.episodes(finished, env_steps):  # no parameter has moved since they acted
-            measurement.confirm(lambda: fresh_returns(act, told.seed))
+            measurement.confirm(lambda: fresh_returns(act, given.seed))
 
         with torch.no_grad():
             value_after, advantage = agent(observation, is_first, state)[1], torch.zeros(ENVIRONMENTS)

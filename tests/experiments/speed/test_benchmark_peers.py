@@ -10,11 +10,16 @@ from textwrap import dedent
 import pytest
 
 from experiments.lab.records import Run
-from experiments.speed import benchmark_peers
-from experiments.speed.benchmark_peers import PEERS, Command, PeerFailed, outcomes, run_process
+from experiments.speed.benchmark_peers import __main__ as benchmark_peers
+from experiments.speed.benchmark_peers import processes, rounds
+from experiments.speed.benchmark_peers.__main__ import Command
+from experiments.speed.benchmark_peers.outcomes import OURS, our_outcome, outcome, peer_outcome, set_ratios, speed
+from experiments.speed.benchmark_peers.page import markdown, write
+from experiments.speed.benchmark_peers.peers import PEERS
+from experiments.speed.benchmark_peers.processes import ProcessFailed, run_process
+from experiments.speed.benchmark_peers.rounds import outcomes
 from experiments.speed.peers import measurement
 from experiments.speed.peers.measurement import Measurement, SolvedRule
-from experiments.speed.peers.table import OURS, markdown, our_outcome, outcome, peer_outcome, set_ratios, speed, write
 
 KNOWN = {"startup_seconds": 2.0, "best_mean": 480.0, "version": "fast 1.0", "settings": "as shipped"}
 
@@ -36,9 +41,6 @@ def results_of(*runs: dict) -> dict:
 def cells_of(results: dict, title: str) -> list[str]:
     (row,) = (line for line in markdown(results).splitlines() if line.startswith(f"| {title} |"))
     return [cell.strip() for cell in row.strip("|").split("|")]
-
-
-# --- the rule
 
 
 def test_the_window_is_100_episodes_or_twice_the_environments():
@@ -109,9 +111,6 @@ def test_a_checkpoint_that_comes_later_confirms_the_crossing_at_its_own_time(tmp
     assert result["confirmed_with"] == "of its first checkpoint after it"
 
 
-# --- numbers
-
-
 def test_speed_is_measured_after_four_seconds_of_warm_up():
     assert speed([(10, 1.0), (100, 4.0), (1100, 6.0)]) == 500.0  # (1100 - 100) / (6 - 4)
     assert speed([(100, 2.0), (300, 4.5)]) == 300 / 4.5  # too little is left: the whole run
@@ -166,9 +165,6 @@ def test_a_run_that_did_not_solve_the_task_gives_a_bound(ours, theirs, shown):
     assert cells_of(results, "SB3")[-1] == shown  # 60 seconds each
 
 
-# --- results
-
-
 def test_the_table_has_a_row_a_peer_and_in_it_a_number_a_round():
     results = results_of(
         trained(OURS, 80_000, solved_at=10.0),
@@ -216,7 +212,13 @@ def test_three_files_hold_the_results(tmp_path):
     ]
 
 
-# --- running
+def test_the_committed_page_is_drawn_again_from_the_committed_results(tmp_path):
+    committed = Path(measurement.__file__).parents[2] / "results" / "peers"
+    (tmp_path / "peers.json").write_bytes((committed / "peers.json").read_bytes())
+    benchmark_peers.run(Command(redraw=True, out=tmp_path))
+    for file in ("peers.json", "peers.md", "peers.csv"):
+        assert (tmp_path / file).read_bytes() == (committed / file).read_bytes()
+
 
 FAILS = """\
     import sys
@@ -225,11 +227,12 @@ FAILS = """\
 """
 WORKS = """\
     import json, sys
-    told = dict(word[2:].split("=") for word in sys.argv[1:])
-    lines = [{"what": "start", "versions": {"fake": "1.0"}, "settings": f"seed {told['seed']}", "startup_seconds": 1.0}]
+    given = dict(word[2:].split("=") for word in sys.argv[1:])
+    known = {"versions": {"fake": "1.0"}, "settings": f"seed {given['seed']}", "startup_seconds": 1.0}
+    lines = [{"what": "start"} | known]
     lines += [{"what": "progress", "env_steps": 100 * s, "seconds": s, "returns": [9.0]} for s in range(1, 11)]
     lines += [{"what": "end", "env_steps": 1000, "seconds": 10.0, "best_mean": 9.0}]
-    open(told["record"], "w").write("".join(json.dumps(line) + "\\n" for line in lines))
+    open(given["record"], "w").write("".join(json.dumps(line) + "\\n" for line in lines))
 """
 
 
@@ -238,21 +241,23 @@ def repository(tmp_path, monkeypatch):
     """A repository whose training and whose first peer fail; nothing is installed."""
     scripts = {
         "experiments/train.py": FAILS,
-        "experiments/peers/sb3.py": FAILS,
-        "experiments/peers/rllib.py": WORKS,
+        "experiments/speed/peers/sb3.py": FAILS,
+        "experiments/speed/peers/rllib.py": WORKS,
         "experiments/__init__.py": "",
-        "experiments/peers/__init__.py": "",
+        "experiments/speed/__init__.py": "",
+        "experiments/speed/peers/__init__.py": "",
     }
     for name, text in scripts.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(dedent(text))
-    monkeypatch.setattr(benchmark_peers, "ROOT", tmp_path)
-    monkeypatch.setattr(benchmark_peers, "install", lambda _name, _folder: Path(sys.executable))
+    monkeypatch.setattr(processes, "ROOT", tmp_path)
+    monkeypatch.setattr(rounds, "ROOT", tmp_path)
+    monkeypatch.setattr(rounds, "install", lambda _name, _folder: Path(sys.executable))
     return tmp_path
 
 
 def test_a_run_that_fails_is_reported_with_its_last_lines_and_the_rest_goes_on(repository):
-    command = Command(peers="sb3,rllib", rounds=2, cores=1, seed=5, runs_dir=repository / "runs")
+    command = Command(peers="sb3,rllib", rounds=2, cpus=1, seed=5, runs_dir=repository / "runs")
     runs = list(outcomes(command, repository / "records"))
     assert [(run["round"], run["peer"], run["seed"]) for run in runs] == [
         (1, OURS, 5),
@@ -264,7 +269,7 @@ def test_a_run_that_fails_is_reported_with_its_last_lines_and_the_rest_goes_on(r
     ]
     assert [run["error"] is None for run in runs] == [False, False, True] * 2
     # neither colours nor folders of the machine get into the results
-    assert runs[1]["error"] == "exit code 1\nno such thing as a red herring in ./experiments/peers/sb3.py"
+    assert runs[1]["error"] == "exit code 1\nno such thing as a red herring in ./experiments/speed/peers/sb3.py"
     assert (runs[2]["sps"], runs[5]["settings"]) == (100.0, "seed 6")
     text = markdown(results_of(*runs))
     assert "**SB3 failed in round 2**" in text and "red herring" in text
@@ -274,17 +279,17 @@ def test_a_run_that_fails_is_reported_with_its_last_lines_and_the_rest_goes_on(r
 def test_a_peer_that_cannot_be_installed_is_reported_and_the_rest_goes_on(repository, monkeypatch):
     def install(name: str, _folder: Path) -> Path:
         if name == "sb3":
-            raise PeerFailed("exit code 1\nNo matching distribution found")
+            raise ProcessFailed("exit code 1\nNo matching distribution found")
         return Path(sys.executable)
 
-    monkeypatch.setattr(benchmark_peers, "install", install)
-    command = Command(peers="sb3,rllib", cores=1, runs_dir=repository / "runs")
+    monkeypatch.setattr(rounds, "install", install)
+    command = Command(peers="sb3,rllib", cpus=1, runs_dir=repository / "runs")
     _, sb3, rllib = outcomes(command, repository / "records")
     assert sb3["error"].endswith("No matching distribution found") and rllib["error"] is None
 
 
 def test_a_run_that_does_not_end_is_stopped(tmp_path):
-    with pytest.raises(PeerFailed, match=r"still running after 1 s\nstarted"):
+    with pytest.raises(ProcessFailed, match=r"still running after 1 s\nstarted"):
         run_process([sys.executable, "-uc", "import time; print('started'); time.sleep(60)"], tmp_path / "log", 1.0)
 
 
@@ -293,17 +298,17 @@ def test_a_run_that_does_not_end_is_stopped(tmp_path):
     [
         ({"peers": "sb3,sb4"}, "--peers"),
         ({"rounds": 0}, "--rounds 0"),
-        ({"cores": 3}, "--cores 3"),
+        ({"cpus": 3}, "--cpus 3"),
         ({"peer_seconds": 0.0}, "--peer-seconds 0.0"),
     ],
 )
 def test_a_wrong_option_is_refused_before_anything_is_installed(options, words):
     with pytest.raises(ValueError, match=words):
-        Command(**options).checked(most_cores=2)
+        Command(**options).checked(most_cpus=2)
 
 
 def test_every_peer_has_a_script_of_its_own_and_pinned_packages():
     folder = Path(measurement.__file__).parent
-    scripts = {path.stem for path in folder.glob("*.py")} - {"__init__", "measurement", "table"}
+    scripts = {path.stem for path in folder.glob("*.py")} - {"__init__", "measurement"}
     assert scripts == set(PEERS)
     assert all("==" in package for peer in PEERS.values() for package in peer.packages)

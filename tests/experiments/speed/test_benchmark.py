@@ -11,21 +11,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.speed import benchmark, benchmark_report, machine
-from experiments.speed.benchmark import BASE, SECTIONS, Command, Job, configurations, interleaved, jobs_of, measure_all
-from experiments.speed.machine import flop_per_env_step, product_shapes, roofline, spread
-from experiments.speed.timers import TimedLock
+from experiments.speed.benchmark import __main__ as benchmark
+from experiments.speed.benchmark import configurations as named
+from experiments.speed.benchmark import jobs, runs
+from experiments.speed.benchmark import results as written
+from experiments.speed.benchmark import roofline as rooflines
+from experiments.speed.benchmark.__main__ import SECTIONS, Command
+from experiments.speed.benchmark.configurations import BASE, ENDLESS, configurations, differing, scaled
+from experiments.speed.benchmark.jobs import Job, interleaved, jobs_of, measure_all
+from experiments.speed.benchmark.page import page
+from experiments.speed.benchmark.roofline import flop_per_env_step, product_shapes, roofline
+from experiments.speed.benchmark.spread import spread
+from experiments.speed.benchmark.timers import TimedLock
+from experiments.speed.benchmark.worker_parts import PARTS
+from experiments.speed.memory import resident_bytes
 from rl.agent.build import make_agent
 from rl.config import Config
 from rl.presets import SPEED
 from rl.shared.processes import SPAWN
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SMALL = {"torso_size": 4, "hidden_size": 5}
 SPEEDS = [100_000.0, 300_000.0, 200_000.0]
 MACHINE = {
     "processor": "Abacus",
-    "cores": 2,
+    "cpus": 2,
     "memory_bytes": 4 * 2**30,
     "system": "Linux 6",
     "load_average": 0.0,
@@ -55,9 +65,9 @@ def test_the_products_are_those_of_acting_and_of_the_way_back():
 
 
 @pytest.mark.parametrize(("workers", "fraction"), [(1, 0.1), (2, 0.05), (8, 0.05)])
-def test_the_roofline_is_the_best_rate_of_each_core_in_use(monkeypatch, workers, fraction):
-    """1000 env steps a second of 100 FLOP are 100 kFLOP a second; the best rate is 1 MFLOP a second, on 2 cores."""
-    monkeypatch.setattr(machine, "available_cpus", lambda: 2)
+def test_the_roofline_is_the_best_rate_of_each_cpu_in_use(monkeypatch, workers, fraction):
+    """1000 env steps a second of 100 FLOP are 100 kFLOP a second; the best rate is 1 MFLOP a second, on 2 CPUs."""
+    monkeypatch.setattr(rooflines, "available_cpus", lambda: 2)
     rates = [{"flop_per_env_step": 100, "rates": rates} for rates in ({"a": 9e5, "b": 5e5}, {"a": 1e6, "b": 4e5})]
     found = roofline(rates, workers, [1000.0])
     assert found["fraction"]["median"] == pytest.approx(fraction)
@@ -70,11 +80,8 @@ def test_a_spread_is_of_what_is_known():
 
 
 def test_a_process_holds_memory_where_the_system_tells():
-    assert (machine.resident_bytes() or 2**30) > 2**20
-    assert machine.resident_bytes("nobody") is None
-
-
-# --- order and choice
+    assert (resident_bytes() or 2**30) > 2**20
+    assert resident_bytes("nobody") is None
 
 
 def test_repetitions_are_interleaved_and_a_job_with_fewer_ends_sooner(capsys):
@@ -83,9 +90,9 @@ def test_repetitions_are_interleaved_and_a_job_with_fewer_ends_sooner(capsys):
     def job(name, repetitions):
         return Job("letter", name, repetitions, lambda repetition: order.append((name, repetition)) or {"at": 1})
 
-    jobs = [job("A", 3), job("B", 2), job("C", 3)]
-    assert "".join(job.name for job, _ in interleaved(jobs)) == "ABCABCAC"
-    measured = measure_all(jobs)
+    letters = [job("A", 3), job("B", 2), job("C", 3)]
+    assert "".join(job.name for job, _ in interleaved(letters)) == "ABCABCAC"
+    measured = measure_all(letters)
     assert order == [("A", 0), ("B", 0), ("C", 0), ("A", 1), ("B", 1), ("C", 1), ("A", 2), ("C", 2)]
     assert {name: len(found) for name, found in measured["letter"].items()} == {"A": 3, "B": 2, "C": 3}
 
@@ -99,7 +106,7 @@ def test_every_preset_is_measured_as_it_is_on_the_same_task():
 @pytest.fixture
 def two_presets(monkeypatch):
     presets = {"fast": {"envs_per_worker": 64}, "throughput": {"workers": 1, "stop_when_solved": True}}
-    monkeypatch.setattr(benchmark, "SPEED", presets)
+    monkeypatch.setattr(named, "SPEED", presets)
 
 
 NAMED = ["default", "fast", "throughput"]
@@ -129,31 +136,31 @@ def test_scaling_changes_one_option_at_a_time_and_measures_the_default_once(two_
     assert len(runs) == len(set(runs))
     assert {*NAMED, "--workers 1", "--workers 4", "--mode sync", "--unroll again", "--hidden-size 128"} < set(runs)
     assert {f"--envs-per-worker {environments}" for environments in (8, 64, 128, 256)} < set(runs)
-    config = benchmark.scaled(Command().axes())["--segment-length 128"]
-    assert benchmark.differing(config) == {"segment_length": 128}
+    config = scaled(Command().axes())["--segment-length 128"]
+    assert differing(config) == {"segment_length": 128}
     assert Command(workers="1,4").axes()["workers"] == [1, BASE.workers, 4]
-    assert set(names("scaling")["run"]) == set(benchmark.scaled(Command().axes()))
+    assert set(names("scaling")["run"]) == set(scaled(Command().axes()))
 
 
 @pytest.mark.parametrize("repetitions", [1, 3])
 def test_all_speeds_are_of_runs_of_the_same_length_and_repeated_as_often(two_presets, monkeypatch, repetitions):
     """Early training is slower, since its episodes are short: a shorter run would be at a disadvantage."""
     for name in ("measure_run", "measure_contention", "measure_growth", "measure_solving"):
-        monkeypatch.setattr(benchmark, name, lambda config, limit: (config.workers, limit))
+        monkeypatch.setattr(jobs, name, lambda config, limit: (config.workers, limit))
     command = Command(repetitions=repetitions, seeds=5, run_seconds=4.0, solve_seconds=9.0, memory_env_steps=700)
-    jobs = {
+    planned = {
         (job.kind, job.name): (job.repetitions, job.measure(0))
         for job in jobs_of(command, Path("unused"))
         if job.kind not in ("parts", "rates", "startup", "torch")
     }
-    assert jobs["run", "default"] == (repetitions, (2, 4.0)) and jobs["run", "fast"] == (repetitions, (2, 4.0))
-    assert jobs["run", "--workers 8"] == (repetitions, (8, 4.0)) == jobs["contention", "8"]
-    assert jobs["solved", "fast"] == (5, (2, 9.0))
-    assert jobs["growth", "throughput"] == (1, (1, 700))
+    assert planned["run", "default"] == (repetitions, (2, 4.0)) and planned["run", "fast"] == (repetitions, (2, 4.0))
+    assert planned["run", "--workers 8"] == (repetitions, (8, 4.0)) == planned["contention", "8"]
+    assert planned["solved", "fast"] == (5, (2, 9.0))
+    assert planned["growth", "throughput"] == (1, (1, 700))
 
 
 def test_repetitions_have_seeds_of_their_own_from_the_first_on_and_folders_of_their_own(two_presets, monkeypatch):
-    monkeypatch.setattr(benchmark, "measure_solving", lambda config, _seconds: config)
+    monkeypatch.setattr(jobs, "measure_solving", lambda config, _seconds: config)
     (default, *_) = jobs_of(Command(sections="solved", seeds=3, first_seed=11), Path("runs"))
     configs = [default.measure(repetition) for repetition in range(default.repetitions)]
     assert [config.seed for config in configs] == [11, 12, 13]
@@ -161,26 +168,23 @@ def test_repetitions_have_seeds_of_their_own_from_the_first_on_and_folders_of_th
     assert {replace(config, seed=1, run_dir="") for config in configs} == {BASE}
 
 
-# --- runs, small ones
-
-
 TINY = replace(
     BASE, **SMALL, workers=1, envs_per_worker=2, segment_length=4, log_interval=200, eval_episodes=2, wandb="disabled"
 )
-SOME_RSS = 2**24 if machine.resident_bytes() else None  # of a process with torch at least, where the system tells
+SOME_RSS = 2**24 if resident_bytes() else None  # of a process with torch at least, where the system tells
 
 
 def test_a_run_is_stopped_and_seen_at_its_time(tmp_path):
-    found = benchmark.measure_run(replace(TINY, run_dir=str(tmp_path / "run")), seconds=0.2)
+    found = runs.measure_run(replace(TINY, run_dir=str(tmp_path / "run")), seconds=0.2)
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     first = next(row for row in rows if row["time/seconds"] >= 0.2)
     assert found["sps"] == first["global_step"] / first["time/seconds"]
-    assert rows[-1]["global_step"] < benchmark.ENDLESS["total_env_steps"] / 10
+    assert rows[-1]["global_step"] < ENDLESS["total_env_steps"] / 10
     assert found["worker_bytes"] is SOME_RSS is None or found["worker_bytes"] > SOME_RSS
 
 
 def test_a_long_run_is_looked_at_after_each_tenth_while_its_worker_lives(tmp_path):
-    found = benchmark.measure_growth(replace(TINY, run_dir=str(tmp_path)), env_steps=4000)
+    found = runs.measure_growth(replace(TINY, run_dir=str(tmp_path)), env_steps=4000)
     assert found["env_steps"] == [400, 800, 1200, 1600, 2000, 2400, 2800, 3200, 3600, 4000]
     assert len(found["worker"]) == len(found["parent"]) == 10
     sizes = found["worker"] + found["parent"]
@@ -189,9 +193,9 @@ def test_a_long_run_is_looked_at_after_each_tenth_while_its_worker_lives(tmp_pat
 
 def test_the_lock_of_a_real_run_is_timed(tmp_path, monkeypatch):
     given = []
-    contention = benchmark.contention
-    monkeypatch.setattr(benchmark, "contention", lambda *arguments: given.extend(arguments) or contention(*arguments))
-    found = benchmark.measure_contention(replace(TINY, workers=2, run_dir=str(tmp_path)), seconds=0.2)
+    contention = runs.contention
+    monkeypatch.setattr(runs, "contention", lambda *arguments: given.extend(arguments) or contention(*arguments))
+    found = runs.measure_contention(replace(TINY, workers=2, run_dir=str(tmp_path)), seconds=0.2)
     assert 0 < found["waiting"] < 1
     assert 0 < found["pull_hold"] < found["push_hold"] < 0.2  # a copy; Adam and the ledger
     assert found["pull_wait"] > 0 and found["push_wait"] > 0
@@ -203,7 +207,7 @@ def test_the_lock_of_a_real_run_is_timed(tmp_path, monkeypatch):
 def test_shares_and_means_of_waiting_by_hand():
     """10 pulls wait 2 s and hold 1 s, 5 pushes wait 4 s and hold 3 s: 6 s of waiting out of two workers' 10 s each."""
     spent = np.array([[10, 2.0, 1.0], [5, 4.0, 3.0]])
-    assert benchmark.contention(spent, 20.0) == {
+    assert runs.contention(spent, 20.0) == {
         "waiting": 0.3,
         "pull_wait": 0.2,
         "push_wait": 0.8,
@@ -228,12 +232,9 @@ def test_a_timed_lock_tells_waiting_from_holding_and_pulls_from_pushes():
     assert lock.acquire(timeout=0.0)  # given back each time
 
 
-# --- what is written
-
-
 def made_up(command):
     """Measurements of all kinds, a few numbers each."""
-    runs = {**benchmark.scaled(command.axes()), **configurations()}
+    runs = {**scaled(command.axes()), **configurations()}
     mib = 2**20
     return {
         "run": {
@@ -263,7 +264,7 @@ def made_up(command):
                 }
             ]
         },
-        "parts": {"default": [{part: 1.5e-6 for part in benchmark_report.PARTS}]},
+        "parts": {"default": [{part: 1.5e-6 for part in PARTS}]},
         "startup": {"default": [{"help": 0.25, "first_update": 3.0, "startup": 2.0}]},
         "torch": {"default": [{"bytes": 200 * mib}]},
     }
@@ -271,14 +272,14 @@ def made_up(command):
 
 @pytest.fixture
 def results(two_presets, monkeypatch):
-    monkeypatch.setattr(machine, "available_cpus", lambda: 2)
+    monkeypatch.setattr(rooflines, "available_cpus", lambda: 2)
     command = Command(seeds=3, first_seed=11)
-    return {"machine": MACHINE, **benchmark.summarise(command, made_up(command))}
+    return {"machine": MACHINE, **written.summarise(command, made_up(command))}
 
 
 def test_tables_have_median_and_range_and_say_who_did_not_solve(results):
-    text = benchmark_report.report(results)
-    assert "Abacus, 2 cores, 4.0 GiB" in text and "commit 0123456+." in text
+    text = page(results)
+    assert "Abacus, 2 CPUs, 4.0 GiB" in text and "commit 0123456+." in text
     # 200 000 env steps a second · 200 000 FLOP = 4e10 of 2 · 1e11 FLOP a second
     cells = "200.0k (100.0k–300.0k) | 20.0% (10.0%–30.0%)"
     assert f"| default | {cells} | 100.0k (50.0k–150.0k) | – |" in text
@@ -289,47 +290,59 @@ def test_tables_have_median_and_range_and_say_who_did_not_solve(results):
     assert "| process | after 1.01M env steps | after 10.01M env steps | growth |" in text
     assert "| largest worker, throughput | 250.0 | 252.0 | 2.0 |" in text and "| its parent | – | – | – |" in text
     assert "| 4 | 200.0k (100.0k–300.0k) | 20.0%" in text and "| sync | 200.0k" in text
-    assert "| 1 | 200.0k (100.0k–300.0k) | 40.0%" in text  # one worker can use one core
+    assert "| 1 | 200.0k (100.0k–300.0k) | 40.0%" in text  # one worker can use one CPU
     assert "| default | 1.50 (1.50–1.50) |" in text
     assert "| largest worker, fast | 250 (250–250) | 50 |" in text
     assert "| first update is on disk | 3.00 (3.00–3.00) |" in text and "| 1x2 @ 2x3 | 100.0 |" in text
 
 
 def test_numbers_tables_and_figure_are_written_without_paths_of_this_machine(results, tmp_path):
-    benchmark.write(results, tmp_path / "out")
+    written.write(results, tmp_path / "out")
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
         "benchmark.json",
         "benchmark.md",
         "benchmark.png",
     ]
-    written = json.loads((tmp_path / "out" / "benchmark.json").read_text())
-    assert written["run"]["default"]["sps"] == {"median": 2e5, "min": 1e5, "max": 3e5, "values": SPEEDS}
-    assert written["scaling"]["workers"] == [[1, "--workers 1"], [2, "default"], [4, "--workers 4"], [8, "--workers 8"]]
-    assert str(ROOT) not in json.dumps(written)
+    numbers = json.loads((tmp_path / "out" / "benchmark.json").read_text())
+    assert numbers["run"]["default"]["sps"] == {"median": 2e5, "min": 1e5, "max": 3e5, "values": SPEEDS}
+    assert numbers["scaling"]["workers"] == [[1, "--workers 1"], [2, "default"], [4, "--workers 4"], [8, "--workers 8"]]
+    assert str(ROOT) not in json.dumps(numbers)
 
 
 def test_what_was_not_measured_is_left_out(results, tmp_path):
     """Without /proc nobody knows a worker's memory; without runs there is no figure."""
     command = Command(sections="startup")
     few = {"machine": MACHINE | {"git_commit": None, "memory_bytes": None}}
-    few |= benchmark.summarise(command, {"startup": made_up(command)["startup"]})
-    benchmark.write(few, tmp_path)
+    few |= written.summarise(command, {"startup": made_up(command)["startup"]})
+    written.write(few, tmp_path)
     assert not (tmp_path / "benchmark.png").exists()
     assert (tmp_path / "benchmark.md").read_text().count("**") == 2  # one title
     for run in results["run"].values():
         run["worker_bytes"] = None
-    assert "| largest worker, default | – | – |" in benchmark_report.report(results)
-    benchmark.write({key: value for key, value in results.items() if key != "scaling"}, tmp_path)
+    assert "| largest worker, default | – | – |" in page(results)
+    written.write({key: value for key, value in results.items() if key != "scaling"}, tmp_path)
     assert (tmp_path / "benchmark.png").stat().st_size > 1000
 
 
-# --- the command line
+@pytest.mark.parametrize("name", ["benchmark", "benchmark_solved"])
+def test_the_committed_page_is_drawn_again_from_the_committed_numbers(name, tmp_path):
+    committed = ROOT / "experiments" / "results" / name
+    (tmp_path / "benchmark.json").write_bytes((committed / "benchmark.json").read_bytes())
+    benchmark.run(Command(redraw=True, out=tmp_path))
+    for file in ("benchmark.json", "benchmark.md"):
+        assert (tmp_path / file).read_bytes() == (committed / file).read_bytes()
+
+
+def test_without_numbers_there_is_nothing_to_draw_again(tmp_path):
+    with pytest.raises(ValueError, match=r"^--out \S+: it holds no benchmark.json to draw from$"):
+        benchmark.run(Command(redraw=True, out=tmp_path))
 
 
 def test_help_opens_at_once_and_explains_the_options():
     done = _command("-X", "importtime", "-m", "experiments.speed.benchmark", "--help")
     assert done.returncode == 0 and "--solve-seconds" in done.stdout and "env steps a second" in done.stdout
-    assert not any(module in done.stderr for module in ("matplotlib", "torch", "wandb"))
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "rl.config" in imported and not imported & {"matplotlib", "torch", "wandb"}
 
 
 @pytest.mark.parametrize(
@@ -345,7 +358,7 @@ def test_help_opens_at_once_and_explains_the_options():
 )
 def test_a_wrong_option_is_one_line_before_anything_is_measured(options, line, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["benchmark", *options])
-    monkeypatch.setattr(benchmark, "measure_all", lambda _jobs: pytest.fail("measured"))
+    monkeypatch.setattr(jobs, "measure_all", lambda _jobs: pytest.fail("measured"))
     with pytest.raises(SystemExit) as end:
         benchmark.main()
     assert end.value.code == 2

@@ -5,8 +5,13 @@ import os
 import pytest
 
 from experiments.lab.learning_study import read_csv
-from experiments.speed import group_scaling
-from experiments.speed.group_scaling import Command, limit, measure_group, medians, traffic
+from experiments.speed.group_scaling import __main__ as group_scaling
+from experiments.speed.group_scaling import group
+from experiments.speed.group_scaling.__main__ import Command
+from experiments.speed.group_scaling.group import measure_group
+from experiments.speed.group_scaling.medians import medians
+from experiments.speed.group_scaling.page import limit
+from experiments.speed.group_scaling.traffic import traffic
 
 
 @pytest.mark.slow
@@ -60,13 +65,13 @@ def test_a_command_that_was_interrupted_measures_what_is_missing(monkeypatch, tm
         return rows_of(size, parameters)
 
     command = Command(workers="2,4", parameters="1000", repetitions=2, out=tmp_path)
-    monkeypatch.setattr(group_scaling, "measure_group", lambda *what: measure(*what, groups=2))
+    monkeypatch.setattr(group, "measure_group", lambda *what: measure(*what, groups=2))
     with pytest.raises(KeyboardInterrupt):
         group_scaling.group_scaling(command)
     assert asked == [(2, [1000]), (4, [1000]), (2, [1000])]
     assert len(read_csv(tmp_path / "group_scaling.csv")) == 4
     asked.clear()
-    monkeypatch.setattr(group_scaling, "measure_group", lambda *what: measure(*what, groups=9))
+    monkeypatch.setattr(group, "measure_group", lambda *what: measure(*what, groups=9))
     group_scaling.group_scaling(command)
     group_scaling.group_scaling(Command(workers="4", parameters="1000,9000", repetitions=2, out=tmp_path))
     assert asked == [(2, [1000]), (4, [1000]), (4, [9000]), (4, [9000])]
@@ -78,7 +83,7 @@ def test_a_command_that_was_interrupted_measures_what_is_missing(monkeypatch, tm
 
 def test_a_page_that_is_drawn_again_says_what_its_numbers_were_measured_on(monkeypatch, tmp_path):
     """It named the machine and the commit of whoever drew it."""
-    monkeypatch.setattr(group_scaling, "measure_group", rows_of)
+    monkeypatch.setattr(group, "measure_group", rows_of)
     for machine, parameters in (("one", "1000"), ("another", "1000,9000"), ("a third", "1000,9000")):
         monkeypatch.setattr(group_scaling, "this_machine", lambda machine=machine: machine)
         group_scaling.group_scaling(Command(workers="2", parameters=parameters, repetitions=1, out=tmp_path))

@@ -1,20 +1,19 @@
-"""The benchmark's numbers as Markdown tables: medians, with the smallest and the largest in brackets."""
+"""The benchmark's page: tables of medians, with the smallest and the largest in brackets."""
 
 from typing import Any
 
+from experiments.speed.benchmark.worker_parts import PARTS
 from rl.config import option
 
-PARTS = ("pull", "environment", "acting", "learning", "push")
 
-
-def report(results: dict[str, Any]) -> str:
-    """The text of benchmark.md: the machine, and a table for each thing measured."""
+def page(results: dict[str, Any]) -> str:
+    """Write benchmark.md: the machine, and a table for each thing that was measured."""
     machine = results["machine"]
     memory = "" if machine["memory_bytes"] is None else f", {machine['memory_bytes'] / 2**30:.1f} GiB"
     commit = machine["git_commit"] or "unknown"
     commit = commit[:7] + ("+" if commit.endswith("+") else "")  # with changes on top
     words = (
-        f"Measured on {machine['date'][:10]}: {machine['processor']}, {machine['cores']} cores{memory}, "
+        f"Measured on {machine['date'][:10]}: {machine['processor']}, {machine['cpus']} CPUs{memory}, "
         f"{machine['system']}, Python {machine['versions']['python']}, torch {machine['versions']['torch']}, "
         f"commit {commit}. Median (smallest–largest) of the repetitions."
     )
@@ -33,19 +32,19 @@ def report(results: dict[str, Any]) -> str:
 
 
 def table(title: str, header: str, rows: list[list[str]], note: str = "") -> str:
-    """A Markdown table under its title; nothing where there are no rows."""
+    """Write a Markdown table under its title; without rows there is no text."""
     columns = header.split("|")
     lines = [f"| {' | '.join(row)} |" for row in (columns, ["---", *["---:"] * (len(columns) - 1)], *rows)]
     return "\n".join([f"**{title}**", "", *lines, *(["", note] if note else [])]) if rows else ""
 
 
 def speed(run: dict[str, Any]) -> list[str]:
-    """The cells of a run's throughput: env steps a second, fraction of the roofline."""
+    """Write the cells of a run's throughput: env steps a second, fraction of the roofline."""
     return [cell(run["sps"], "{:.1f}k", 1e3), cell(run.get("roofline", {}).get("fraction"), "{:.1%}")]
 
 
 def throughput_table(results: dict[str, Any]) -> str:
-    """Env steps a second of the default and each preset."""
+    """Tabulate env steps a second of the default and each preset."""
     named = {name: run for name, run in results.get("run", {}).items() if not name.startswith("--")}
     rows = [
         [name, *speed(run), cell(run["summary_sps"], "{:.1f}k", 1e3), in_words(run["options"])]
@@ -54,13 +53,13 @@ def throughput_table(results: dict[str, Any]) -> str:
     note = (
         f"Real runs with record, checkpoints and W&B offline, stopped after {results['options']['run_seconds']:g} "
         "seconds of training. Roofline: the FLOP an env step costs at least, over the best measured rate of float32 "
-        "matrix products at the run's shapes on each core in use."
+        "matrix products at the run's shapes on each CPU in use."
     )
     return table("Throughput", "configuration|env steps a second|of the roofline|summary's sps|options", rows, note)
 
 
 def solved_table(results: dict[str, Any]) -> str:
-    """Training seconds and env steps to solved."""
+    """Tabulate training seconds and env steps to solved."""
     options = results["options"]
     seeds, last_seed = options["seeds"], options["first_seed"] + options["seeds"] - 1
     rows = [
@@ -80,7 +79,7 @@ def solved_table(results: dict[str, Any]) -> str:
 
 
 def scaling_tables(results: dict[str, Any]) -> str:
-    """One table an axis."""
+    """Tabulate env steps a second along each axis."""
     tables = []
     for axis, points in results.get("scaling", {}).items():
         rows = [[str(value), *speed(results["run"][name])] for value, name in points]
@@ -89,7 +88,7 @@ def scaling_tables(results: dict[str, Any]) -> str:
 
 
 def contention_table(results: dict[str, Any]) -> str:
-    """How long workers wait for the lock, and hold it."""
+    """Tabulate how long workers wait for the lock, and hold it."""
     times = ("pull_wait", "pull_hold", "push_wait", "push_hold")
     rows = [
         [workers, cell(one["waiting"], "{:.2%}"), *(cell(one[name], "{:.1f}", 1e-6) for name in times)]
@@ -98,13 +97,13 @@ def contention_table(results: dict[str, Any]) -> str:
     header = "`--workers`|of their time|pull waits, µs|pull holds, µs|push waits, µs|push holds, µs"
     note = (
         "Real runs of the default, the lock being timed: the share of the workers' time that they wait for it, and "
-        "means over its uses. With more workers than cores, whoever holds it may be off its core."
+        "means over its uses. With more workers than CPUs, whoever holds it may be off its CPU."
     )
     return table("Waiting for the learner's lock", header, rows, note)
 
 
 def parts_table(results: dict[str, Any]) -> str:
-    """Where a worker's time goes."""
+    """Tabulate where a worker's time goes."""
     found = results.get("parts", {})
     rows = [[name, *(cell(one[part], "{:.2f}", 1e-6) for part in PARTS)] for name, one in found.items()]
     note = (
@@ -115,7 +114,7 @@ def parts_table(results: dict[str, Any]) -> str:
 
 
 def rates_table(results: dict[str, Any]) -> str:
-    """The machine's matrix products."""
+    """Tabulate the rates of the machine's matrix products."""
     found = [run["roofline"]["rates"] for run in results.get("run", {}).values() if "roofline" in run]
     best = {shape: max(rates.get(shape, 0.0) for rates in found) for rates in found for shape in rates}
     rows = [[shape, f"{rate / 1e9:.1f}"] for shape, rate in best.items()]
@@ -123,7 +122,7 @@ def rates_table(results: dict[str, Any]) -> str:
 
 
 def startup_table(results: dict[str, Any]) -> str:
-    """Seconds from the command."""
+    """Tabulate the seconds from the command."""
     until = {
         "help": "`--help` has been shown",
         "first_update": "first update is on disk",
@@ -135,7 +134,7 @@ def startup_table(results: dict[str, Any]) -> str:
 
 
 def memory_table(results: dict[str, Any]) -> str:
-    """What the largest worker of a run holds beyond torch itself."""
+    """Tabulate what the largest worker of a run holds beyond torch itself."""
     if "torch" not in results:
         return ""
     alone = results["torch"]["default"]["bytes"]
@@ -150,7 +149,7 @@ def memory_table(results: dict[str, Any]) -> str:
 
 
 def growth_table(results: dict[str, Any]) -> str:
-    """Whether the processes of a long run grow."""
+    """Tabulate whether the processes of a long run grow."""
     if "growth" not in results:
         return ""
     held = results["growth"]["throughput"]
@@ -163,7 +162,7 @@ def growth_table(results: dict[str, Any]) -> str:
 
 
 def cell(found: dict[str, Any] | None, form: str, unit: float = 1.0) -> str:
-    """Median (smallest–largest) in a unit, as a table's cell."""
+    """Write median (smallest–largest) in a unit."""
     if found is None:
         return "–"
     middle, low, high = (form.format(found[name] / unit) for name in ("median", "min", "max"))
@@ -171,5 +170,5 @@ def cell(found: dict[str, Any] | None, form: str, unit: float = 1.0) -> str:
 
 
 def in_words(options: dict[str, Any]) -> str:
-    """Options as on the command line."""
+    """Write options as on the command line."""
     return "`" + " ".join(f"{option(name)} {value}" for name, value in options.items()) + "`" if options else "–"

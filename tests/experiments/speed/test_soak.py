@@ -10,7 +10,9 @@ import time
 
 import pytest
 
-from experiments.speed import soak
+from experiments.speed.soak import __main__ as soak
+from experiments.speed.soak.processes import children, held_by
+from experiments.speed.soak.verdicts import judged
 from tests.support.programs import left_of, shared_memory, train_program
 from tests.support.runs import ROOT
 
@@ -36,11 +38,11 @@ def rows(speed=lambda hours: 1000.0):
 
 
 def verdicts(of_samples, of_rows):
-    return {line[0]: line[-1] for line in soak.judged(of_samples, of_rows)}
+    return {line[0]: line[-1] for line in judged(of_samples, of_rows)}
 
 
 def test_what_stays_as_it_is_is_flat_and_steady():
-    assert soak.judged(samples(), rows()) == [
+    assert judged(samples(), rows()) == [
         ["memory of parent", "100.0 MiB", "100.0 MiB", "+0.0 MiB an hour", "flat"],
         ["shared memory of parent", "8 MiB", "8 MiB", "+0 MiB", "flat"],
         ["file descriptors of parent", "20", "20", "+0", "flat"],
@@ -84,9 +86,9 @@ def test_a_run_that_gets_slower_by_more_than_a_tenth_is_not_steady(speed, verdic
 
 def test_too_few_samples_are_one_line():
     with pytest.raises(ValueError, match=r"^too short to judge: more --minutes, or less --every, is needed$"):
-        soak.judged(samples()[:1], rows())
+        judged(samples()[:1], rows())
     with pytest.raises(ValueError, match=r"^too short"):
-        soak.judged(samples(), [])
+        judged(samples(), [])
 
 
 def test_what_a_process_holds_is_seen_from_outside():
@@ -108,10 +110,10 @@ sys.stdin.read()
     )
     try:
         child.stdout.readline()
-        assert child.pid in soak.children(os.getpid())
-        ours, theirs = soak.held_by(os.getpid(), 3.0)[0], soak.held_by(child.pid, 3.0)[0]
+        assert child.pid in children(os.getpid())
+        ours, theirs = held_by(os.getpid(), 3.0)[0], held_by(child.pid, 3.0)[0]
         assert (ours["process"], theirs["process"]) == ("parent", "parent")
-        assert "worker 0" in [row["process"] for row in soak.held_by(os.getpid(), 3.0)]
+        assert "worker 0" in [row["process"] for row in held_by(os.getpid(), 3.0)]
         assert theirs["file descriptors"] == 3 + 4 and theirs["shared memory"] == 0.0625
         assert 50 < theirs["memory"] < 70 and theirs["seconds"] == 3.0
     finally:
@@ -183,7 +185,7 @@ def held_at(program, env_steps):
     program.wait_until(lambda: program.has_rows() and last_step(program) >= env_steps, seconds=240)
     looks = []
     for _ in range(5):
-        looks.append({row.pop("process"): row for row in soak.held_by(program.process.pid, 0.0)})
+        looks.append({row.pop("process"): row for row in held_by(program.process.pid, 0.0)})
         time.sleep(0.05)
     return {name: {thing: min(look[name][thing] for look in looks) for thing in row} for name, row in looks[0].items()}
 

@@ -1,0 +1,38 @@
+"""The configurations that the benchmark measures: the default, the presets, and values along each axis."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from rl.config import Config, option
+from rl.presets import SPEED
+
+NETWORK = {"env": "MaskedVelocityCartPole-v1", "core": "lstm", "hidden_size": 64, "torso_size": 64}
+BASE = Config(**NETWORK, mode="async", workers=2, wandb="offline")
+AXES = {
+    "envs_per_worker": [8, 32, 64, 128, 256],
+    "hidden_size": [64, 128, 256],
+    "segment_length": [8, 32, 128],
+    "mode": ["async", "sync"],
+    "unroll": ["recorded", "again"],
+}
+ENDLESS = {"total_env_steps": 100_000_000, "stop_when_solved": False}  # the benchmark stops such runs
+
+
+def configurations() -> dict[str, Config]:
+    """Return the default and each preset for speed, by name."""
+    return {"default": BASE, **{name: replace(BASE, **options) for name, options in SPEED.items()}}
+
+
+def scaled(axes: dict[str, list[Any]]) -> dict[str, Config]:
+    """Return the default, and every config that differs from it in one value of one axis, by name."""
+    return {name_on(axis, v): replace(BASE, **{axis: v}) for axis, values in axes.items() for v in values}
+
+
+def name_on(axis: str, value: Any) -> str:
+    """Name the config with this value on an axis; the default's value has the same name on all axes."""
+    return "default" if value == getattr(BASE, axis) else f"{option(axis)} {value}"
+
+
+def differing(config: Config) -> dict[str, Any]:
+    """Return the options in which a config differs from the default."""
+    return {name: value for name, value in asdict(config).items() if value != getattr(BASE, name)}

@@ -1,0 +1,1 @@
+"""Compares our agent with other codebases on the same task and machine."""

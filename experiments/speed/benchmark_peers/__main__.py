@@ -1,0 +1,134 @@
+"""Train our agent and its peers on the same task and the same machine, by the same rule, in turn.
+
+Question: how fast are other codebases on CartPole without velocities, in env steps a second and in time to solve it?
+Command:  python -m experiments.speed.benchmark_peers (or: make bench-peers)
+Time:     about 9 minutes a round on 2 CPUs, and 5 once to install the peers.
+Output:   peers.json, peers.md (table) and peers.csv in --out; virtual environments, logs and records in --runs-dir.
+
+A round trains ours, the first peer, the second and so on with one seed; the first round has --seed, each further one
+the next. A machine that drifts does so for all of them. A run has solved the task if the mean return of its last
+max(100, 2 x environments) finished training episodes is at least 475, and so is that of 100 fresh episodes with sampled
+actions at the parameters of this crossing. If a peer's parameters cannot be frozen there, its first checkpoint after
+the crossing plays, and the table says so. A crossing that is not confirmed empties the window. Each peer is a script of
+experiments/speed/peers in its own virtual environment; the table reports one that fails.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from experiments.speed.benchmark_peers.peers import PEERS
+
+
+@dataclass(frozen=True)
+class Command:
+    """The options of the command."""
+
+    peers: str = ",".join(PEERS)
+    """Peers to run, in this order."""
+    rounds: int = 1
+    """How often ours and each peer are run."""
+    seed: int = 1
+    """Seed of the first round; each further round has the next."""
+    cpus: int = 0
+    """CPUs for each run, 0 for all. Ours has a worker on each, and 64 environments over all workers."""
+    peer_seconds: float = 60.0
+    """Seconds of training that each has to solve the task."""
+    grace_seconds: float = 120.0
+    """Seconds beyond these to start, compile and confirm; a run that takes longer is stopped and counts as failed."""
+    ours: str = ""
+    """More options of our run, those of experiments.train, as in --ours="--core gru"."""
+    redraw: bool = False
+    """Train nothing: write peers.md and peers.csv again from peers.json in --out."""
+    runs_dir: Path = Path("runs/peers")
+    """Folder of virtual environments, logs and records."""
+    out: Path = Path("runs/peers")
+    """Folder of the results."""
+
+    def checked(self, most_cpus: int) -> "Command":
+        """Return this command with its number of CPUs.
+
+        Raises:
+            ValueError: a peer is unknown, or an option is out of range.
+        """
+        self.names()
+        for name, value, low, high in (
+            ("--cpus", self.cpus, 0, most_cpus),
+            ("--rounds", self.rounds, 1, 1000),
+            ("--seed", self.seed, 0, 10**6),
+            ("--peer-seconds", self.peer_seconds, 1, 10**6),
+            ("--grace-seconds", self.grace_seconds, 1, 10**6),
+        ):
+            if not low <= value <= high:
+                raise ValueError(f"{name} {value}: a number from {low} to {high} is needed")
+        return replace(self, cpus=self.cpus or most_cpus)
+
+    def names(self) -> list[str]:
+        """Return the peers to run."""
+        from experiments.lab.command_line import listed
+
+        known = {name: name for name in PEERS}
+        return listed("--peers", self.peers, known.__getitem__, f"a list out of {','.join(PEERS)}")
+
+
+def main() -> None:
+    """Parse the command line, run ours and the peers in turn, write the results after each run."""
+    from experiments.lab.command_line import experiment, parse
+
+    experiment(lambda: run(parse(Command, __doc__)))
+
+
+def run(command: Command) -> None:
+    """Write the results after each run, or once if they are only redrawn.
+
+    Raises:
+        ValueError: an option cannot work; nothing was trained.
+    """
+    from experiments.speed.benchmark_peers.page import read, write
+    from rl.shared.processes import available_cpus
+
+    command = command.checked(available_cpus())
+    folder = command.runs_dir / "records" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    for results in [read(command.out)] if command.redraw else trained(command, folder):
+        write(results, command.out)
+    print((command.out / "peers.md").read_text())
+    records = "" if command.redraw else f"; logs and records in {folder}"
+    print(f"Written to {command.out}: peers.json, peers.md, peers.csv{records}.")
+
+
+def trained(command: Command, folder: Path) -> Iterator[dict[str, Any]]:
+    """Train ours and the peers in turn; yield the results so far after each run."""
+    from experiments.speed.benchmark_peers.outcomes import OURS, set_ratios
+    from experiments.speed.benchmark_peers.page import rounded
+    from experiments.speed.benchmark_peers.rounds import outcomes
+    from experiments.speed.machine import describe
+
+    if hasattr(os, "sched_setaffinity"):  # child processes inherit it
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: command.cpus])
+    machine = describe()
+    titles = {OURS: "**carryover (ours)**"} | {name: PEERS[name].title for name in command.names()}
+    results = {"words": in_words(machine, command), "machine": machine, "titles": titles, "outcomes": []}
+    for one in outcomes(command, folder):
+        results["outcomes"].append(one)
+        set_ratios(results["outcomes"])
+        yield results
+        how = "failed" if one["error"] else "solved" if one["solved"] else "not solved"
+        print(f"round {one['round']}: {one['peer']} {how}, {rounded(one['sps'])} env steps a second", flush=True)
+
+
+def in_words(machine: dict[str, Any], command: Command) -> str:
+    """Write the sentence above the table."""
+    memory = "" if machine["memory_bytes"] is None else f", {machine['memory_bytes'] / 2**30:.0f} GiB"
+    load = "" if machine["load_average"] is None else f", load average {machine['load_average']:.1f} before"
+    return (
+        f"Measured on {machine['date'][:10]}: {machine['processor']}, {command.cpus} CPUs{memory}, "
+        f"{machine['system']}, Python {machine['versions']['python']}, commit {(machine['git_commit'] or '–')[:7]}; "
+        f"each had {command.peer_seconds:g} seconds of training{load}."
+    )
+
+
+if __name__ == "__main__":
+    main()

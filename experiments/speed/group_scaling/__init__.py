@@ -1,0 +1,1 @@
+"""Measures what an update costs a group of workers."""

@@ -1,0 +1,1 @@
+"""Trains for an hour, and looks whether anything grows."""

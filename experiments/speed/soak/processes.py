@@ -1,0 +1,54 @@
+"""What the processes of a run hold, seen from outside."""
+
+import os
+from pathlib import Path
+
+from experiments.lab.learning_study import Row
+
+MIB = 2**20
+
+
+def held_by(parent: int, seconds: float) -> list[Row]:
+    """Look at what each process of a run holds: MiB of private and of shared memory, and file descriptors."""
+    workers, rows = 0, []
+    for pid in [parent, *children(parent)]:
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_text()
+            status = Path(f"/proc/{pid}/status").read_text().splitlines()
+            maps = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+            descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+            [kilobytes] = [int(line.split()[1]) for line in status if line.startswith("RssAnon:")]
+        except (OSError, ValueError):
+            continue  # the process has just ended
+        if pid == parent:
+            name = "parent"
+        elif "spawn_main" in words:
+            name, workers = f"worker {workers}", workers + 1  # workers are started in the order of their ranks
+        elif "wandb-core" in words:
+            name = "W&B"
+        else:
+            continue  # this process only waits to remove semaphores
+        shared = [entry[0].split("-") for entry in maps if len(entry) > 5 and entry[5].startswith("/dev/shm/")]
+        rows.append(
+            {
+                "process": name,
+                "seconds": round(seconds, 1),
+                "memory": kilobytes / 1024,
+                "shared memory": sum(int(end, 16) - int(start, 16) for start, end in shared) / MIB,
+                "file descriptors": descriptors,
+            }
+        )
+    return rows
+
+
+def children(parent: int) -> list[int]:
+    """Return the ids of a process's children, in the order in which they were started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent:
+            found.append((int(fields[19]), int(stat.parent.name)))
+    return [pid for _, pid in sorted(found)]
