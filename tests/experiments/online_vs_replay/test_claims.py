@@ -76,7 +76,7 @@ def test_tasks_with_too_few_seeds_are_left_out_unless_there_is_no_other():
     assert both.verdict == "not decided: too few seeds" and "= 0.50 [0.50, 0.50] over 2 tasks; " in both.numbers
 
 
-def test_how_it_is_measured_is_varied_with_the_same_runs():
+def test_other_metrics_judge_the_same_runs():
     """Online takes 4 CPU seconds and rises to 0.4 by then, replay rises to 0.8 by its 16th: 0.05 at 1, 0.1 at 2."""
     online = cell("a2c lstm", [0.4] * 4, points=[(1, 1, 4.0, 0.4)], cpu_seconds=4.0, greedy_100=0.1, final_sampled=0.9)
     replay = cell("q lstm zero", [0.8] * 4, points=[(1, 1, 16.0, 0.8)], cpu_seconds=16.0, greedy_100=0.3)
@@ -160,7 +160,7 @@ def test_the_claim_over_tasks_flips_with_the_rows(online, replay, verdict):
     assert all(one.numbers.endswith(f"; {one.verdict} on recall 4, recall 48") for one in found)
 
 
-def test_tasks_that_are_decided_both_ways_are_the_verdict():
+def test_a_claim_that_tasks_decide_both_ways_depends_on_the_task():
     sides = {"masked": (LOW, LOW), "recall 4": (HIGH, LOW), "recall 24": (LOW, HIGH), "recall 48": (HIGH, LOW)}
     grid = Part(
         [
@@ -242,7 +242,7 @@ def test_the_interaction_is_a_difference_of_leads_by_hand():
     assert few.verdict == "not decided: too few seeds"
 
 
-def test_of_the_interaction_only_what_has_its_cells_is_said():
+def test_an_interaction_without_its_cells_is_left_out():
     grid = Part([run for task in ("recall 4", "recall 48") for run in two_by_two(0.5, 0.4, 0.3, 0.2, task)])
     assert list(interactions(grid)) == ["recall 48 minus recall 4"]
     sides = [side for side, arms in SIDES.items() if "q lstm episodes" not in arms]  # which has no runs here
@@ -265,7 +265,7 @@ def test_the_mean_of_two_interactions_weighs_them_alike():
     assert said == ["+0.20", "+0.60", "+0.40"]
 
 
-def test_what_online_does_for_an_lstm_is_held_against_what_it_does_for_an_mlp():
+def test_onlines_lead_with_an_lstm_is_compared_with_its_lead_with_an_mlp():
     """(0.9 − 0.4) − (0.8 − 0.6) = 0.3."""
     values = {"a2c lstm": 0.9, REPLAY: 0.4, "a2c mlp": 0.8, "q mlp": 0.6}
     grid = Part([run for arm, v in values.items() for run in cell(arm, [22 + 478 * v] * 4, "CartPole")])

@@ -17,7 +17,7 @@ from experiments.online_vs_replay.tasks import TASKS
 from tests.support.finished_runs import REPLAY, a_run, cell
 
 
-def test_every_arm_has_a_look_of_its_own_which_is_dashed_if_it_learns_from_replay():
+def test_every_arm_has_its_own_look_which_is_dashed_if_it_learns_from_replay():
     assert set(panels.LOOKS) == set(ARMS) and len(set(panels.LOOKS.values())) == len(ARMS)
     for arm, (_, dashes) in panels.LOOKS.items():
         assert (dashes == panels.DASHED) == ARMS[arm].options["algorithm"].endswith("replay")

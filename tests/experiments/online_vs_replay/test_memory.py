@@ -72,7 +72,7 @@ def test_the_probe_reads_all_of_the_last_layers_state_from_the_opening_of_an_epi
     assert r_squared_of_agent(agent)[row, column].tolist() == pytest.approx(expected, abs=1e-5)
 
 
-def test_velocities_are_asked_for_on_the_masked_cartpole_and_short_memories_of_agents_that_have_one(monkeypatch):
+def test_velocities_are_probed_on_the_masked_cartpole_and_short_memories_of_agents_with_a_state(monkeypatch):
     monkeypatch.setattr(watching, "r_squared_of_agent", lambda _agent: (0.1, 0.7))
     monkeypatch.setattr(watching, "return_with_memory_of", lambda _agent, _config, length: 10.0 * length)
 
@@ -88,7 +88,7 @@ def test_velocities_are_asked_for_on_the_masked_cartpole_and_short_memories_of_a
     assert found("gru", env="FlickeringCartPole-v1") == returns
 
 
-def test_a_memory_longer_than_the_episode_plays_as_well_as_the_whole_and_one_of_a_single_step_is_none(monkeypatch):
+def test_a_memory_longer_than_the_episode_is_complete_and_one_of_a_single_step_is_none(monkeypatch):
     config = Config(env="RecallCue-v0", env_arg=("delay=2", "max_blanks=6"), core="gru", hidden_size=4, torso_size=3)
     agent = make_agent(config, 3, 2)
     monkeypatch.setattr(short_memory, "EPISODES", 20)

@@ -107,14 +107,14 @@ def test_arms_with_memory_are_tuned_on_two_tasks_that_need_it_and_those_without_
         assert of == (("CartPole",) if "mlp" in name else ("masked", "recall 24"))
 
 
-def test_quick_is_sixteen_cells_of_as_many_seeds_as_asked_for():
+def test_quick_has_sixteen_cells_with_the_seeds_of_the_command():
     command = quick(Command(quick=True))
     assert len(chosen(command.part, command.tasks, command.arms)) == 16
     assert (quick(Command(quick=True)).seeds, quick(Command(quick=True, seeds=5)).seeds) == (3, 5)
 
 
 @pytest.mark.parametrize(("name", "value"), [("part", "carry"), ("tasks", "masked"), ("arms", "q mlp")])
-def test_quick_takes_no_part_no_tasks_and_no_arms_of_its_own(name, value):
+def test_quick_cannot_be_combined_with_part_tasks_or_arms(name, value):
     with pytest.raises(ValueError, match=rf"^--{name} {value}: --quick sets it, leave one of them out$"):
         quick(Command(quick=True, **{name: value}))
 
@@ -144,7 +144,7 @@ def test_a_part_is_trained_into_folders_of_its_own_and_the_report_covers_all(tmp
         ({"part": "workers", "tasks": "masked"}, "--tasks masked: --part workers has tasks of its own, leave it out"),
     ],
 )
-def test_what_there_is_not_is_refused_in_one_line(options, line):
+def test_unknown_tasks_and_arms_are_refused_in_one_line(options, line):
     with pytest.raises(ValueError) as raised:
         chosen(**options)
     assert str(raised.value).startswith(line) and "\n" not in str(raised.value)
@@ -179,7 +179,7 @@ def test_runs_of_other_env_steps_have_25_evaluations_too():
         shortened(planned, 24_999)
 
 
-def test_learning_rates_are_multiples_of_the_tuned_one_which_the_grid_has():
+def test_learning_rates_are_multiples_of_the_tuned_one():
     cells = chosen(part="learning-rates", arms="a2c lstm")
     rates = {float(name.split(" / ")[2]): arm.config.learning_rate for name, arm in cells.items()}
     tuned_rate = settings_of("a2c lstm")["learning_rate"]
@@ -203,7 +203,7 @@ def test_sequences_and_their_burn_in_are_as_long_as_the_segments_they_are_compar
             assert config.segment_length == rows and config.envs_per_worker * rows == 1024
 
 
-def test_buffers_hold_what_is_said_and_begin_to_be_learnt_from_at_4000_steps():
+def test_buffers_have_the_named_capacity_and_learning_starts_at_4000_steps():
     planned = chosen(part="buffer-age")
     assert len(planned) == 3 * 5 and all(arm.parts.watch is watch for arm in planned.values())
     for name, (config, _) in planned.items():
@@ -217,7 +217,7 @@ def test_the_zeroed_arms_start_every_segment_from_a_fresh_state_on_every_task():
     assert planned["recall 4 / q lstm online / zeroed"].config.env_arg == ("delay=4",)
 
 
-def test_workers_are_asynchronous_and_as_many_as_is_said():
+def test_workers_are_asynchronous_and_have_the_named_number():
     found = {
         name.split(" / ", 1)[1]: (arm.config.mode, arm.config.workers) for name, arm in chosen(part="workers").items()
     }

@@ -29,6 +29,7 @@ from experiments.online_vs_replay.report.sections.solved import solved_table
 from experiments.online_vs_replay.report.sections.staleness import staleness_table
 from experiments.online_vs_replay.report.sections.tuning import tuning_table
 from experiments.online_vs_replay.report.sections.workers import workers_table
+from experiments.online_vs_replay.settings import RESULTS
 from tests.support.finished_runs import REPLAY, cell, write
 
 SIX = ("q lstm zero", "q lstm stored burn in", "q lstm online", "a2c lstm replay", "a2c mlp", "a2c lstm")
@@ -79,7 +80,7 @@ def written(tmp_path_factory):
     return out
 
 
-def test_all_parts_are_in_the_report_and_nothing_is_said_to_be_missing_that_is_there(written):
+def test_the_report_has_all_parts_and_names_what_is_missing(written):
     text = (written / "report.md").read_text()
     assert re.findall(r"^## (.*)$", text, re.M) == [
         "Headline",
@@ -105,7 +106,7 @@ def test_all_parts_are_in_the_report_and_nothing_is_said_to_be_missing_that_is_t
     assert pictures == {file.name for file in written.glob("*.png")} and len(pictures) == 10
 
 
-def test_the_tables_of_the_page_are_those_of_the_rows(written):
+def test_the_tables_of_the_report_are_those_of_the_rows(written):
     text, grid = (written / "report.md").read_text(), read_part(written / "grid")
     for table in (
         final_table(grid),
@@ -151,7 +152,7 @@ def test_the_html_page_needs_nothing_else_and_says_the_same(written):
     assert shown == cells and page.count("<h2>") == 16
 
 
-def test_arms_are_told_by_their_network_and_where_their_data_comes_from():
+def test_arms_are_described_by_network_and_source_of_data():
     table = arms_table(
         [
             "a2c mlp oracle",
@@ -222,6 +223,16 @@ def test_the_command_prints_the_headline_table_and_writes_html_on_demand(tmp_pat
     assert not (tmp_path / "report.html").exists()
     run(Command(part="report", out=tmp_path, html=True))
     assert (tmp_path / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_the_committed_report_is_drawn_again_from_the_committed_rows(tmp_path):
+    for part in (*PARTS, "tuning"):
+        (tmp_path / part).mkdir()
+        for file in (RESULTS / part).glob("*.csv"):
+            (tmp_path / part / file.name).write_bytes(file.read_bytes())
+    run(Command(part="report", out=tmp_path))
+    assert (tmp_path / "report.md").read_bytes() == (RESULTS / "report.md").read_bytes()
 
 
 def test_runs_that_their_limit_stopped_are_counted():

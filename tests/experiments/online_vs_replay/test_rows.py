@@ -9,7 +9,7 @@ from experiments.online_vs_replay.report.rows import read_part
 from tests.support.finished_runs import a_run, write
 
 
-def test_an_unsolved_run_takes_for_ever_at_any_price_and_a_solved_one_its_seconds_and_its_steps():
+def test_the_seconds_of_a_solved_run_grow_with_the_price_and_those_of_an_unsolved_one_are_infinite():
     """2 s and 3,000 steps of 10 ms: 32 s."""
     solved = a_run("a2c lstm", solved=(3_000, 5, 2.0))
     assert [solved.seconds_at(price) for price in (0, 10)] == [2, 32]
@@ -60,7 +60,7 @@ def test_rows_become_runs_by_seed_and_blanks_are_absent(tmp_path):
     assert read_part(tmp_path / "nothing") == []
 
 
-def test_rows_of_what_there_is_not_or_of_different_options_are_one_line(tmp_path):
+def test_rows_of_unknown_tasks_or_of_different_options_are_refused_in_one_line(tmp_path):
     for number, name in enumerate(("masked", "masked / dqn", "pong / a2c lstm")):
         folder = tmp_path / str(number)
         folder.mkdir()

@@ -123,7 +123,7 @@ def test_totals_and_the_last_evaluation_of_100_episodes_are_the_summarys(hand_ma
     ]
 
 
-def test_a_run_that_never_gets_there_has_blanks_and_not_zeros(hand_made_run):
+def test_an_unsolved_run_has_blanks_and_not_zeros(hand_made_run):
     record = Path(hand_made_run.run_dir) / "metrics.jsonl"
     record.write_text(record.read_text().replace("475", "474").replace("500,", "474,").replace("480", "474"))
     record.write_text(record.read_text().replace('_return": 500', '_return": 474'))

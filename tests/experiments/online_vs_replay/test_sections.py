@@ -75,7 +75,7 @@ def test_solved_is_a_median_over_all_seeds_in_which_unsolved_runs_are_infinite()
     assert len(solved_table(grid, "masked")) == 1
 
 
-def test_numbers_are_short_and_say_what_is_not_there():
+def test_numbers_are_short_and_missing_ones_are_dashes():
     assert [count(x) for x in (950, 9_999, 12_345, 2_500_000, math.inf)] == [
         "950",
         "9999",
@@ -90,7 +90,7 @@ def test_numbers_are_short_and_say_what_is_not_there():
     assert [digits_of(task) for task in ("masked", "recall 4")] == [0, 2]
 
 
-def test_the_final_table_is_of_the_rows_and_says_how_many_seeds_its_cells_have(tmp_path):
+def test_the_final_table_has_the_returns_of_the_rows_and_the_number_of_seeds(tmp_path):
     runs = [*cell("a2c lstm", HIGH), *cell("a2c lstm", [400.0, 480.0, 500.0], "masked"), *cell("q mlp", [0.1])]
     write(tmp_path, runs)
     table = final_table(read_part(tmp_path))
@@ -104,7 +104,7 @@ def test_the_final_table_is_of_the_rows_and_says_how_many_seeds_its_cells_have(t
     assert line(table, "q mlp", "1") == {"arm": "q mlp", "seeds": "1", "masked": "–", "recall 4": "0.10"}
 
 
-def test_aggregates_are_of_arms_with_all_tasks_best_first():
+def test_aggregates_list_the_arms_that_have_all_tasks_best_first():
     """Pooled 0, 0.2, 0.4, 1.2: IQM 0.3, gap 1 − (0 + 0.2 + 0.4 + 1) / 4 = 0.6."""
     grid = Part(
         [
@@ -211,7 +211,7 @@ def test_the_share_of_the_grid_of_learning_rates_that_solves_weighs_each_rate_al
     assert table[0][3:] == ["x 0.5", "x 1", "x 4", "solve"]
 
 
-def test_carrying_is_held_against_zeroing_with_the_runs_of_the_grid():
+def test_carrying_is_compared_with_zeroing_by_the_runs_of_the_grid():
     grid = Part([*cell("a2c lstm", HIGH), *cell("a2c gru", HIGH)])
     carry = Part([*cell("a2c lstm", LOW[:4], variant="zeroed"), *cell("a2c lstm", LOW, "masked", "zeroed")])
     (found,) = carry_table(grid, carry)[1:]
@@ -234,7 +234,7 @@ def test_workers_are_in_the_order_of_their_number():
     ]
 
 
-def test_lengths_and_ages_against_the_number_of_their_variant():
+def test_lengths_and_ages_are_points_at_the_number_of_their_variant():
     part = Part(
         [
             a_run(REPLAY, 0.5, variant="16", moments=[{"age_mean": 1.0}, {"age_mean": 7.0}]),

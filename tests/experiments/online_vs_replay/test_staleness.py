@@ -82,7 +82,7 @@ STILL = {"learning_rate": 1e-300, "carry_state": True}  # no parameter moves, so
         "a2c lstm replay",
     ],
 )
-def test_where_parameters_stand_still_carried_and_stored_states_are_the_true_ones(name, tmp_path):
+def test_while_parameters_are_constant_carried_and_stored_states_are_the_true_ones(name, tmp_path):
     """To 1e-10, over 128 rows before: the measure itself adds nothing (google-deepmind/acme#259: a state that is one
     observation too late would show here)."""
     _, found = measured(small(name, tmp_path, **STILL))
@@ -91,7 +91,7 @@ def test_where_parameters_stand_still_carried_and_stored_states_are_the_true_one
     assert all(line.get("disagree_first", 0.0) == 0.0 for line in found)
 
 
-def test_where_parameters_stand_still_zero_states_and_transitions_are_wrong_at_first_and_burn_in_helps(tmp_path):
+def test_while_parameters_are_constant_zero_states_are_wrong_at_first_and_burn_in_helps(tmp_path):
     last = {
         name: measured(small(name, tmp_path, **STILL))[1][-1]
         for name in ("q lstm zero", "q lstm zero burn in", "q lstm transitions")
@@ -115,7 +115,7 @@ def test_a_carried_state_is_one_update_old(tmp_path):
     assert [line["age_mean"] for line in found] == [1.0, 1.0, 1.0]
 
 
-def test_the_gap_is_the_distance_by_the_largest_value_of_the_window():
+def test_the_gap_is_the_distance_divided_by_the_largest_value_of_the_window():
     """Rows 0 and 1 of one window: V = 3 and 4 against 2 and -5, so 1 / 5 and 9 / 5; of another, 10 and 10 against 20
     and 40: 10 / 40 and 30 / 40. The first row alone: 1 / 2 in both."""
     ours, other = (
@@ -208,7 +208,7 @@ def replayed(states, version, **options):
 UNREAD = float("nan")
 
 
-def test_online_the_true_state_is_that_before_the_oldest_rows_run_over_them_and_not_the_carried_one(monkeypatch):
+def test_online_the_true_state_is_unrolled_over_the_rows_before_and_is_not_the_carried_one(monkeypatch):
     """16 is halved at each of the four rows before, to 1; so V = 0.5 and 0.25 where the carried 3 says 1.5 and 0.75.
     The distances 1 and 0.5 by 0.5, the largest, are 2 and 1."""
     monkeypatch.setattr(staleness, "HISTORY", 4)

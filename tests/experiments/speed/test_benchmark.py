@@ -79,7 +79,7 @@ def test_a_spread_is_of_what_is_known():
     assert spread([None, None]) is None
 
 
-def test_a_process_holds_memory_where_the_system_tells():
+def test_resident_bytes_are_known_on_a_system_with_proc():
     assert (resident_bytes() or 2**30) > 2**20
     assert resident_bytes("nobody") is None
 
@@ -159,7 +159,7 @@ def test_all_speeds_are_of_runs_of_the_same_length_and_repeated_as_often(two_pre
     assert planned["growth", "throughput"] == (1, (1, 700))
 
 
-def test_repetitions_have_seeds_of_their_own_from_the_first_on_and_folders_of_their_own(two_presets, monkeypatch):
+def test_each_repetition_has_the_next_seed_and_its_own_folder(two_presets, monkeypatch):
     monkeypatch.setattr(jobs, "measure_solving", lambda config, _seconds: config)
     (default, *_) = jobs_of(Command(sections="solved", seeds=3, first_seed=11), Path("runs"))
     configs = [default.measure(repetition) for repetition in range(default.repetitions)]
@@ -174,7 +174,7 @@ TINY = replace(
 SOME_RSS = 2**24 if resident_bytes() else None  # of a process with torch at least, where the system tells
 
 
-def test_a_run_is_stopped_and_seen_at_its_time(tmp_path):
+def test_a_run_is_measured_and_stopped_at_its_time(tmp_path):
     found = runs.measure_run(replace(TINY, run_dir=str(tmp_path / "run")), seconds=0.2)
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     first = next(row for row in rows if row["time/seconds"] >= 0.2)

@@ -76,7 +76,7 @@ def test_a_crossing_that_fresh_episodes_do_not_confirm_empties_the_window(tmp_pa
     assert (result["env_steps"], result["confirmation"]) == (2100, 480.0)
 
 
-def test_the_clock_stands_still_while_training_waits_for_a_confirmation(tmp_path, monkeypatch):
+def test_the_clock_stops_while_training_waits_for_a_confirmation(tmp_path, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(measurement.time, "perf_counter", lambda: clock[0])
     run = Measurement(Namespace(record=tmp_path / "r", seconds=60.0, began=0.0), 1, ("pytest",), "")
@@ -256,7 +256,7 @@ def repository(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_run_that_fails_is_reported_with_its_last_lines_and_the_rest_goes_on(repository):
+def test_a_run_that_fails_is_reported_with_its_last_lines_and_the_others_run(repository):
     command = Command(peers="sb3,rllib", rounds=2, cpus=1, seed=5, runs_dir=repository / "runs")
     runs = list(outcomes(command, repository / "records"))
     assert [(run["round"], run["peer"], run["seed"]) for run in runs] == [
@@ -276,7 +276,7 @@ def test_a_run_that_fails_is_reported_with_its_last_lines_and_the_rest_goes_on(r
     assert cells_of(results_of(*runs), "SB3")[3] == "failed / failed"
 
 
-def test_a_peer_that_cannot_be_installed_is_reported_and_the_rest_goes_on(repository, monkeypatch):
+def test_a_peer_that_cannot_be_installed_is_reported_and_the_others_run(repository, monkeypatch):
     def install(name: str, _folder: Path) -> Path:
         if name == "sb3":
             raise ProcessFailed("exit code 1\nNo matching distribution found")

@@ -12,10 +12,11 @@ from experiments.speed.group_scaling.group import measure_group
 from experiments.speed.group_scaling.medians import medians
 from experiments.speed.group_scaling.page import limit
 from experiments.speed.group_scaling.traffic import traffic
+from tests.support.runs import ROOT
 
 
 @pytest.mark.slow
-def test_what_an_update_sends_is_a_gradient_and_the_parameters_of_each_other_worker():
+def test_an_update_sends_a_gradient_and_the_parameters_for_each_other_worker():
     """4 · 100,000 bytes each way; all_reduce passes two thirds of a vector of 3 workers on, twice, in each of them."""
     ordered, together = measure_group(3, [100_000])
     megabytes = 2 * 2 * 0.4  # of two workers
@@ -88,6 +89,15 @@ def test_a_page_that_is_drawn_again_says_what_its_numbers_were_measured_on(monke
         monkeypatch.setattr(group_scaling, "this_machine", lambda machine=machine: machine)
         group_scaling.group_scaling(Command(workers="2", parameters=parameters, repetitions=1, out=tmp_path))
     assert (tmp_path / "group_scaling.md").read_text().startswith("Measured on one; another. Medians of 1 groups")
+
+
+def test_the_committed_page_is_drawn_again_from_the_committed_rows(monkeypatch, tmp_path):
+    committed = ROOT / "experiments" / "results" / "group_scaling"
+    (tmp_path / "group_scaling.csv").write_bytes((committed / "group_scaling.csv").read_bytes())
+    monkeypatch.setattr(group, "measure_group", lambda *_: pytest.fail("measured"))
+    group_scaling.group_scaling(Command(out=tmp_path))
+    for file in ("group_scaling.csv", "group_scaling.md"):
+        assert (tmp_path / file).read_bytes() == (committed / file).read_bytes()
 
 
 def test_medians_are_over_repetitions():

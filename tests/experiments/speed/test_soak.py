@@ -41,7 +41,7 @@ def verdicts(of_samples, of_rows):
     return {line[0]: line[-1] for line in judged(of_samples, of_rows)}
 
 
-def test_what_stays_as_it_is_is_flat_and_steady():
+def test_constant_memory_is_flat_and_constant_speed_is_steady():
     assert judged(samples(), rows()) == [
         ["memory of parent", "100.0 MiB", "100.0 MiB", "+0.0 MiB an hour", "flat"],
         ["shared memory of parent", "8 MiB", "8 MiB", "+0 MiB", "flat"],
