@@ -1,6 +1,5 @@
 """The learner: one Adam however many push to it, the same update however environments are divided over workers."""
 
-import json
 import threading
 from dataclasses import replace
 
@@ -17,22 +16,21 @@ from rl.learning.actor_critic import actor_critic_loss
 from rl.loop import build_worker, run_segments
 from rl.parameters.learner import Learner, adam_step, clip
 from rl.parameters.sync import SyncLearner, make_learner, pass_gate
-from rl.running.run import Run, new_run, resumed_run
+from rl.running.run import Run, resumed_run
 from rl.shared.learner_memory import LearnerMemory
 from rl.shared.ledger import Ledger
 from rl.shared.locks import Gate
+from tests.support.runs import SERIAL, assert_bit_equal, read_rows, train
 
 LOSSES = {"policy_loss": 1.0, "value_loss": 2.0, "entropy": 3.0, "explained_variance": 4.0}
 Q_LOSSES = {"td_loss": 1.0, "q_values": 2.0, "explained_variance": 3.0, "state_age": 4.0}
-TIMES = ("time/seconds", "time/cpu_seconds", "eval/cpu_seconds", "charts/SPS")
-CARTPOLE = {
+TWENTY_UPDATES = {  # of 8 environments
+    **SERIAL,
     "segment_length": 16,
     "hidden_size": 16,
     "torso_size": 16,
     "total_env_steps": 20 * 16 * 8,
     "log_interval": 500,
-    "eval_episodes": 2,
-    "wandb": "disabled",
     "dtype": "float64",
 }
 
@@ -42,27 +40,17 @@ def shared(config, parameters):
     return LearnerMemory(config, parameters), Ledger(config, None)
 
 
-def train(folder, **options):
-    """A whole run through its processes: the run, its summary, its rows without what tells the time."""
-    run = new_run(Config(**{**CARTPOLE, **options, "run_dir": str(folder)}), envs.make_vector)
-    summary = run.execute(lambda line: print(line))
-    assert summary["exit_code"] == 0
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    rows = [{key: value for key, value in json.loads(line).items() if key not in TIMES} for line in lines]
-    return run, summary, rows
-
-
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory):
     """20 updates of 8 environments, without processes."""
-    return train(tmp_path_factory.mktemp("run") / "serial", mode="serial", workers=1, envs_per_worker=8)
+    return train(tmp_path_factory.mktemp("run") / "serial", small=TWENTY_UPDATES, envs_per_worker=8)
 
 
 def first_update(**options):
     """A sync run after its only update, the gradient of which is Adam's first moment, as β₁ = 0.
 
     Threads stand for the processes: the learner cannot tell."""
-    config = Config(**options, mode="sync", adam_beta1=0.0, max_gradient_norm=1e6)
+    config = Config(**{**options, "mode": "sync", "adam_beta1": 0.0, "max_gradient_norm": 1e6})
     run = Run(config, envs.make_vector, None)
     workers = [worker_of(run, rank) for rank in range(config.workers)]
     threads = [threading.Thread(target=run_segments, args=(*worker, lambda _left: None)) for worker in workers]
@@ -79,35 +67,26 @@ def worker_of(run, rank):
     return build_worker(rank, run.config, envs.make_vector, run.memory, run.ledger, TRAINING)
 
 
-def assert_bit_equal(first, second):
-    for name in first.learner.vectors:
-        assert torch.equal(first.learner.vectors[name], second.learner.vectors[name]), name
-
-
 # --- modes
 
 
-def test_serial_and_sync_with_one_worker_are_equal_bit_for_bit(serial, tmp_path):
-    run, summary, rows = train(tmp_path / "sync", mode="sync", workers=1, envs_per_worker=8)
-    assert_bit_equal(run, serial[0])
-    assert rows == serial[2] and [row["global_step"] for row in rows] == [512, 1024, 1536, 2048, 2560]
-    assert summary["eval_sampled"] == serial[1]["eval_sampled"]
-
-
-def test_serial_and_async_with_one_worker_are_equal_bit_for_bit(serial, tmp_path):
-    run, summary, rows = train(tmp_path / "async", mode="async", workers=1, envs_per_worker=8)
-    assert_bit_equal(run, serial[0])
-    assert rows == serial[2] and summary["staleness"] == [20]
+@pytest.mark.parametrize("mode", ["async", pytest.param("sync", marks=pytest.mark.slow)])
+def test_one_worker_learns_in_every_mode_what_a_serial_run_learns_bit_for_bit(serial, tmp_path, mode):
+    other = train(tmp_path / mode, small=TWENTY_UPDATES, mode=mode, envs_per_worker=8)
+    assert_bit_equal(other.learnt, serial.learnt)
+    assert other.rows == serial.rows and [row["global_step"] for row in serial.rows] == [512, 1024, 1536, 2048, 2560]
+    assert other.summary["eval_sampled"] == serial.summary["eval_sampled"]
+    assert other.summary["staleness"] == [20]
 
 
 def test_two_workers_of_4_environments_learn_what_one_of_8_learns(serial, tmp_path):
     """astooke/rlpyt#134: works with one sampler, fails with two."""
-    run, summary, rows = train(tmp_path / "two", mode="sync", workers=2, envs_per_worker=4)
-    one = serial[0].learner
-    assert summary["updates"] == serial[1]["updates"] == 20
-    assert (run.learner.parameters - one.parameters).abs().max() <= 1e-8
+    two = train(tmp_path / "two", small=TWENTY_UPDATES, mode="sync", workers=2, envs_per_worker=4)
+    one = serial.run.learner
+    assert two.summary["updates"] == serial.summary["updates"] == 20
+    assert (two.run.learner.parameters - one.parameters).abs().max() <= 1e-8
     assert not torch.equal(one.parameters, Run(one.config, envs.make_vector, tmp_path).learner.parameters)  # it learnt
-    for row, row_of_one in zip(rows, serial[2], strict=True):
+    for row, row_of_one in zip(two.rows, serial.rows, strict=True):
         del row["losses/explained_variance"]  # a ratio: the mean of the workers' is not that of all
         assert row == pytest.approx({key: row_of_one[key] for key in row}, abs=1e-8)
 
@@ -117,20 +96,20 @@ def test_two_workers_of_4_environments_learn_what_one_of_8_learns(serial, tmp_pa
 @pytest.mark.parametrize("workers", [2, 4])
 def test_the_first_gradient_does_not_depend_on_how_environments_are_divided(core, unroll, workers):
     def gradient(workers, unroll):
-        return first_update(
-            **{**CARTPOLE, "total_env_steps": 16 * 8, "core": core},
-            workers=workers,
-            envs_per_worker=8 // workers,
-            unroll=unroll,
-        ).learner.vectors["moment1"]
+        divided = {"workers": workers, "envs_per_worker": 8 // workers, "unroll": unroll}
+        return first_update(**{**TWENTY_UPDATES, "total_env_steps": 16 * 8, "core": core, **divided}).learner.vectors[
+            "moment1"
+        ]
 
     one, many = gradient(1, "again"), gradient(workers, unroll)
     assert one.abs().max() > 1e-3 and (one - many).abs().max() <= 1e-10
 
 
+@pytest.mark.slow
 def test_two_workers_whose_seconds_are_over_end_together_after_the_same_update(tmp_path):
     """Any time at all is longer than a picosecond: the first update is the last, of both."""
-    _, summary, rows = train(tmp_path / "run", mode="sync", workers=2, envs_per_worker=4, max_seconds=1e-12)
+    options = {"mode": "sync", "workers": 2, "envs_per_worker": 4, "max_seconds": 1e-12}
+    _, summary, rows, _ = train(tmp_path / "run", small=TWENTY_UPDATES, **options)
     assert (summary["exit_reason"], summary["exit_code"], summary["updates"]) == ("max_seconds", 0, 1)
     assert summary["env_steps"] == 2 * 4 * 16 == rows[-1]["global_step"] and len(rows) == 1
     assert summary["seconds"] >= 1e-12 and summary["eval_greedy"] is not None
@@ -376,10 +355,10 @@ def test_cpu_seconds_of_workers_that_update_together_are_added_up(monkeypatch):
 
 def test_a_run_of_few_cpu_seconds_ends_by_them_and_keeps_its_record(tmp_path):
     """Any work at all is longer than a picosecond; whoever stops then is complete."""
-    _, summary, rows = train(tmp_path / "run", mode="serial", workers=1, envs_per_worker=8, max_cpu_seconds=1e-12)
+    _, summary, rows, _ = train(tmp_path / "run", small=TWENTY_UPDATES, envs_per_worker=8, max_cpu_seconds=1e-12)
     assert (summary["exit_reason"], summary["exit_code"], summary["updates"]) == ("max_cpu_seconds", 0, 1)
     assert len(rows) == 1 and 0 < summary["cpu_seconds"] < 60 and summary["eval_greedy"] is not None
-    raw = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
+    [raw] = read_rows(tmp_path / "run")
     assert raw["time/cpu_seconds"] == summary["cpu_seconds"]
     with pytest.raises(ValueError, match=r"the run is complete, at 128 env steps; a longer one is a new run$"):
         resumed_run(tmp_path / "run", envs.make_vector)
@@ -406,7 +385,8 @@ def test_a_gradient_carries_the_version_it_was_computed_with():
 
 
 def test_every_update_of_an_async_run_has_its_staleness_in_the_record(tmp_path):
-    _, summary, rows = train(tmp_path / "run", mode="async", workers=2, envs_per_worker=4)
+    options = {"mode": "async", "workers": 2, "envs_per_worker": 4}
+    _, summary, rows, _ = train(tmp_path / "run", small=TWENTY_UPDATES, **options)
     histogram = summary["staleness"]
     assert sum(histogram) == summary["updates"] == sum(row["losses/updates"] for row in rows) >= 40
     total = sum(age * count for age, count in enumerate(histogram))
