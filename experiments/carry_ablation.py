@@ -3,28 +3,42 @@
 Question: what is lost when every training segment starts from a fresh state, and when does carrying not help either?
 Command:  python -m experiments.carry_ablation
 Time:     12 minutes on 2 busy cores (two serial runs at a time).
-Output:   carry_ablation.png, carry_ablation.md (tables) and carry_ablation.csv (a row each run) in --out.
+Output:   carry_ablation.md and .png (tables, figure) and runs.csv (a row for each run) in --out; run folders.
 
-On RecallCue a cue must be named `delay` steps later. With state zeroed at every segment of N steps it can only be known
-if cue and question fall into one segment; where the cue's phase in the segment is uniform, that is
-max(0, 1 - delay/N) of the episodes, and the rest are guesses worth 0 on average: the dotted line of the figure.
+On RecallCue a cue must be named `delay` steps later. An agent whose state is zeroed at every segment of N steps only
+knows the cue if cue and question fall into one segment. Where the cue's phase in the segment is uniform, that is so in
+max(0, 1 - delay/N) of the episodes, and a guess in the others is worth 0 on average: the dotted line of the figure.
 Carried state reaches any delay in acting, but its gradient stops at the segment's start, so learning fails where the
-delay is much longer than N. The score is the mean return of the last fifth of training, sampled actions.
-Complete runs are not trained again, so an interrupted study goes on where it stopped.
+delay is much longer than N. The score is the mean return of the last fifth of training, with sampled actions.
+A run that has its row in --out is not trained again, so an interrupted study continues where it stopped.
 """
 
-import csv
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from experiments.lab.study import train_missing
+import numpy as np
+
+from experiments.lab.arms import COLOURS
+from experiments.lab.digest import digest
+from experiments.lab.figures import STYLE, write_figure
+from experiments.lab.options import counts, refuse
+from experiments.lab.records import read_record
+from experiments.lab.rows import Row
+from experiments.lab.study import Arm, Study, StudyCommand
+from experiments.lab.tables import publish
 from rl.config import Config
+from rl.loop import Overrides
 
 DEFAULT = Config(mode="serial", workers=1, envs_per_worker=64, log_interval=5_000, checkpoint_interval=10_000_000)
 LAST_SHARE = 0.2
+RECALL, CARTPOLE = "RecallCue-v0", "MaskedVelocityCartPole-v1"
+SET_HERE = (  # options of a run that the cells decide
+    *("env", "env_arg", "segment_length", "total_env_steps", "carry_state", "run_dir"),
+    *("entropy_coefficient", "mode", "workers", "stop_when_solved"),
+)
 
 
-def zeroed_score(delay: int, segment_length: int) -> float:
+def zeroed_score(delay: int, segment_length: float) -> float:
     """Expected RecallCue return of a perfect agent whose state is zeroed at every segment: max(0, 1 − d/N)."""
     return max(0.0, 1.0 - delay / segment_length)
 
@@ -51,58 +65,43 @@ class Command:
     """Runs at a time."""
     runs_dir: Path = Path("runs/carry_ablation")
     """Folder of the run folders."""
-    out: Path = Path("experiments/results/carry_ablation")
-    """Folder of tables and figure."""
+    out: Path | None = None
+    """Folder of rows, tables and figure; a run that has its row there is not trained again. None: --runs-dir."""
+    pdf: bool = False
+    """Write the figure as a PDF file, too."""
     config: Config = field(default=DEFAULT)
 
     def cells(self) -> list[tuple[str, int, int]]:
         """(task, delay, segment length) of every cell; the delay is 0 on CartPole.
 
         Raises:
-            ValueError: a list is empty or holds something else than whole numbers above 0.
+            ValueError: a list is empty, or an entry is no whole number above 0.
         """
-        from experiments.lab.command_line import counts
-
         delays, lengths = counts("--delays", self.delays), counts("--segment-lengths", self.segment_lengths)
         cartpole = counts("--cartpole-segment-lengths", self.cartpole_segment_lengths)
-        recall = [("RecallCue-v0", delay, length) for delay in delays for length in lengths]
-        return recall + [("MaskedVelocityCartPole-v1", 0, length) for length in cartpole]
-
-    def configs(self) -> list[Config]:
-        """The config of every run."""
-        from experiments.lab.command_line import refuse
-
-        refuse(
-            self.config,
-            DEFAULT,
-            (
-                "env",
-                "env_arg",
-                "segment_length",
-                "total_env_steps",
-                "carry_state",
-                "run_dir",
-                "entropy_coefficient",
-                "mode",
-                "workers",
-                "stop_when_solved",
-            ),
-        )
-        for name, value in (("--seeds", self.seeds), ("--processes", self.processes)):
-            if value < 1:
-                raise ValueError(f"{name} {value}: a whole number of at least 1 is needed")
-        seeds = range(self.config.seed, self.config.seed + self.seeds)
-        return [
-            self.run_config(task, delay, length, carry, seed)
-            for seed in seeds
-            for task, delay, length in self.cells()
-            for carry in (True, False)
+        return [(RECALL, delay, length) for delay in delays for length in lengths] + [
+            (CARTPOLE, 0, length) for length in cartpole
         ]
 
-    def run_config(self, task: str, delay: int, segment_length: int, carry: bool, seed: int) -> Config:
-        """The config of one run."""
-        recall = task == "RecallCue-v0"
-        name = f"d{delay}" if recall else "cartpole"
+    def arms(self) -> dict[str, Arm]:
+        """Every cell with its state carried and zeroed.
+
+        Raises:
+            ValueError: an option cannot work, or the cells decide it.
+        """
+        refuse(self.config, DEFAULT, SET_HERE)
+        arms = {}
+        for task, delay, length in self.cells():
+            for carry in (True, False):
+                cell = f"d{delay}" if task == RECALL else "cartpole"
+                arms[f"{cell}-n{length}-{'carried' if carry else 'zeroed'}"] = Arm(
+                    self.run_config(task, delay, length, carry)
+                )
+        return arms
+
+    def run_config(self, task: str, delay: int, segment_length: int, carry: bool) -> Config:
+        """The config of a cell's runs."""
+        recall = task == RECALL
         return replace(
             self.config,
             env=task,
@@ -111,20 +110,32 @@ class Command:
             carry_state=carry,
             total_env_steps=self.recall_env_steps if recall else self.cartpole_env_steps,
             entropy_coefficient=self.recall_entropy_coefficient if recall else 0.0,
-            seed=seed,
-            run_dir=str(self.runs_dir / f"{name}-n{segment_length}-{'carried' if carry else 'zeroed'}-s{seed}"),
         )
+
+    def study(self) -> Study:
+        """The study of all cells.
+
+        Raises:
+            ValueError: an option cannot work.
+        """
+        command = StudyCommand(
+            seeds=self.seeds,
+            first_seed=self.config.seed,
+            processes=self.processes,
+            runs_dir=self.runs_dir,
+            out=self.out,
+            wandb=self.config.wandb,
+        )
+        return Study(self.config.wandb_group, self.arms(), command, result, tables=())
 
 
 def final_score(run_dir: Path) -> float:
     """Mean return of the episodes that ended in the last fifth of a run's env steps.
 
     Raises:
-        ValueError: none did.
+        ValueError: no episode did.
     """
-    from experiments.lab.records import read_run
-
-    run = read_run(run_dir)
+    run = read_record(run_dir)
     start = (1 - LAST_SHARE) * run.config["total_env_steps"]
     late = [row for row in run.rows if row["global_step"] > start and row["charts/episodes"]]
     episodes = sum(row["charts/episodes"] for row in late)
@@ -133,65 +144,100 @@ def final_score(run_dir: Path) -> float:
     return sum(row["charts/episodic_return"] * row["charts/episodes"] for row in late) / episodes
 
 
-def result_row(config: Config) -> dict:
-    """One run as a row of the CSV file."""
+def result(config: Config, overrides: Overrides) -> tuple[Row, dict[str, list[Row]]]:
+    """A finished run's row."""
     delay = int(config.env_args.get("delay", 0))
-    return {
+    row = {
+        "digest": digest(config, overrides),
         "task": config.env,
         "delay": delay,
         "segment_length": config.segment_length,
         "core": config.core,
         "carry_state": config.carry_state,
-        "seed": config.seed,
         "env_steps": config.total_env_steps,
         "final_return": final_score(Path(config.run_dir)),
         "zeroed_expected": zeroed_score(delay, config.segment_length) if delay else "",
     }
+    return row, {}
 
 
-def write_tables(rows: list[dict], file: Path) -> None:
-    """A Markdown table for each task and delay: mean and range over seeds for both arms."""
-    import numpy as np
+Cells = dict[tuple[str, int], dict[int, dict[bool, list[float]]]]  # final returns by (task, delay), N and carry
 
+
+def cells_of(rows: list[Row]) -> Cells:
+    """The final returns of all seeds; the segment lengths of a task ascend."""
+    cells: Cells = {}
+    for row in sorted(rows, key=lambda row: int(row["segment_length"])):
+        lengths = cells.setdefault((row["task"], int(row["delay"])), {})
+        of_length = lengths.setdefault(int(row["segment_length"]), {True: [], False: []})
+        of_length[str(row["carry_state"]) == "True"].append(float(row["final_return"]))
+    order = list(dict.fromkeys((row["task"], int(row["delay"])) for row in rows))
+    return {panel: cells[panel] for panel in order}
+
+
+def tables(rows: list[Row]) -> str:
+    """A Markdown table for each task and delay: mean and range over seeds, state carried and zeroed."""
     lines = []
-    for task, delay in dict.fromkeys((row["task"], row["delay"]) for row in rows):
-        mine = [row for row in rows if (row["task"], row["delay"]) == (task, delay)]
+    for (task, delay), lengths in cells_of(rows).items():
         lines += [f"**{task}{f', delay {delay}' if delay else ''}**", ""]
         expects = " max(0, 1 - delay/N) |" if delay else ""
         lines += [f"| segment length N | carried | zeroed |{expects}", "|---:|---:|---:|" + ("---:|" if delay else "")]
-        for length in sorted({row["segment_length"] for row in mine}):
-            cells = []
-            for carry in (True, False):
-                scores = [r["final_return"] for r in mine if (r["segment_length"], r["carry_state"]) == (length, carry)]
-                cells.append(f"{np.mean(scores):.2f} ({min(scores):.2f} to {max(scores):.2f})")
+        for length, returns in lengths.items():
+            both = [f"{np.mean(seeds):.2f} ({min(seeds):.2f} to {max(seeds):.2f})" for seeds in returns.values()]
             expected = f" {zeroed_score(delay, length):.2f} |" if delay else ""
-            lines.append(f"| {length} | {cells[0]} | {cells[1]} |{expected}")
+            lines.append(f"| {length} | {both[0]} | {both[1]} |{expected}")
         lines.append("")
     seeds = len({row["seed"] for row in rows})
     lines.append(f"Mean (smallest to largest) over seeds ({seeds}) of the mean return in the last fifth of training.")
-    file.write_text("\n".join(lines) + "\n")
+    return "\n".join(lines)
+
+
+def carry_figure(rows: list[Row], file: Path, pdf: bool = False) -> None:
+    """Draw final return against segment length, state carried and zeroed, in a panel for each task and delay.
+
+    Circles are seeds, lines their means; the dotted line is `zeroed_score`.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    cells = cells_of(rows)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, len(cells), figsize=(3 * len(cells), 3.2), squeeze=False, layout="constrained")
+        for axis, ((task, delay), of_length) in zip(axes[0], cells.items(), strict=True):
+            lengths = list(of_length)
+            if delay:
+                fine = np.geomspace(lengths[0], lengths[-1], 200)
+                expected = [zeroed_score(delay, length) for length in fine]
+                axis.plot(fine, expected, ":", color="#444444", label="max(0, 1 − delay/N)")
+            for carry, colour, label in ((True, COLOURS["lstm"], "carried"), (False, COLOURS["lstm zeroed"], "zeroed")):
+                points = [(length, score) for length in lengths for score in of_length[length][carry]]
+                means = [np.mean(of_length[length][carry]) for length in lengths]
+                axis.plot(lengths, means, color=colour, linewidth=2, label=label)
+                axis.plot(*zip(*points, strict=True), "o", color=colour, markersize=4, alpha=0.5, markeredgewidth=0)
+            axis.set_xscale("log", base=2)
+            axis.set_xticks(lengths, [str(length) for length in lengths])
+            axis.minorticks_off()
+            axis.set_title(f"{task}, delay {delay}" if delay else task, fontsize=9, fontweight="bold")
+            axis.set_xlabel("segment length N")
+            axis.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+        axes[0][0].set_ylabel("return at the end of training")
+        handles, labels = axes[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+        write_figure(figure, file, pdf)
 
 
 def main() -> None:
-    """Parse the command line, train what is missing, draw."""
+    """Parse the command line, train what is missing, tabulate and draw."""
     from experiments.lab.command_line import experiment, parse
 
     def run() -> None:
         command = parse(Command, __doc__)
-        configs = command.configs()
-        train_missing(configs, command.processes)
-        from experiments.lab.figures import carry_figure
-
-        rows = [result_row(config) for config in configs]
-        command.out.mkdir(parents=True, exist_ok=True)
-        with open(command.out / "carry_ablation.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
-        write_tables(rows, command.out / "carry_ablation.md")
-        carry_figure(rows, zeroed_score, command.out / "carry_ablation.png")
-        print((command.out / "carry_ablation.md").read_text())
-        print(f"Written to {command.out}: carry_ablation.md, carry_ablation.csv, carry_ablation.png.")
+        study = command.study()
+        rows = study.complete()
+        carry_figure(rows, study.out / "carry_ablation.png", command.pdf)
+        publish(study.out, "carry_ablation", tables(rows))
 
     experiment(run)
 

@@ -5,13 +5,14 @@ Command:  python -m experiments.compare_cores (or: make demo)
 Time:     one minute on 2 cores for 4 arms x 3 seeds.
 Output:   comparison.md, comparison.csv, comparison.png (table and learning curves) in --out; run folders in --runs-dir.
 
-Runs that are complete are not trained again, so an interrupted comparison goes on where it stopped.
+Complete runs are not trained again, so an interrupted comparison continues where it stopped.
 """
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from experiments.lab.study import train_missing
+from experiments.lab.options import at_least, listed, refuse
+from experiments.lab.runs import train_missing
 from rl.config import Config
 
 ARMS = {
@@ -28,28 +29,27 @@ class Command:
     """What the command line says."""
 
     arms: str = ",".join(ARMS)
-    """Agents to compare; mlp-2-frames sees the last two observations, which is all the memory this task needs."""
+    """Agents to compare; mlp-2-frames sees the last two observations, and this task needs no more memory than that."""
     seeds: int = 3
     """Runs of each arm, from --seed on."""
     mlp_env_steps: int = 500_000
-    """Most env steps of the arms without a recurrent core; the others have --total-env-steps."""
+    """Most env steps of an arm without a recurrent core; the others have --total-env-steps."""
     runs_dir: Path = Path("runs/compare_cores")
     """Folder of the run folders."""
-    out: Path = Path("experiments/results/compare_cores")
-    """Folder of table and figure."""
+    out: Path | None = None
+    """Folder of table and figure. None: --runs-dir."""
+    pdf: bool = False
+    """Write the figure as a PDF file, too."""
     config: Config = field(default=DEFAULT)
 
     def configs(self) -> list[Config]:
         """The config of every run, seed after seed.
 
         Raises:
-            ValueError: an unknown arm, too few seeds, or an option that the arms set.
+            ValueError: an arm is unknown, there are no seeds, or the arms decide an option.
         """
-        from experiments.lab.command_line import listed, refuse
-
         refuse(self.config, DEFAULT, ("core", "frame_stack", "run_dir"))
-        if self.seeds < 1:
-            raise ValueError(f"--seeds {self.seeds}: a whole number of at least 1 is needed")
+        at_least(1, seeds=self.seeds)
         arms = listed("--arms", self.arms, lambda name: (name, ARMS[name]), f"a list out of {','.join(ARMS)}")
         seeds = range(self.config.seed, self.config.seed + self.seeds)
         return [self.run_config(name, options, seed) for seed in seeds for name, options in arms]
@@ -69,9 +69,11 @@ def main() -> None:
 
     def run() -> None:
         from experiments.compare_runs import compare
+        from experiments.lab.study import folder_of
 
         command = parse(Command, __doc__)
-        compare(train_missing(command.configs()), command.out)
+        folders = train_missing(command.configs())
+        compare(folders, folder_of(command.out, command.runs_dir), pdf=command.pdf)
 
     experiment(run)
 

@@ -10,43 +10,71 @@ Runs are grouped into arms by their core and by whatever else differs between th
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import tyro
+
 from experiments.lab.arms import arms_of
-from experiments.lab.records import read_runs, runs_among
+from experiments.lab.comparison import HEADER, ArmSummary, arm_summary, cells, footnotes, improvements
+from experiments.lab.options import at_least
+from experiments.lab.records import read_records, runs_among
 from experiments.lab.statistics import RESAMPLES
-from experiments.lab.tables import HEADER, Row, arm_row, cells, footnotes, improvements
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the command line says."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
+    """Run folders, or offline W&B folders (.../wandb/offline-run-*)."""
+    out: Path = Path("runs/comparison")
+    """Folder for comparison.md, comparison.csv and comparison.png; made when missing."""
+    pdf: bool = False
+    """Write the figure as a PDF file, too."""
+    resamples: int = RESAMPLES
+    """Resamples of each bootstrap interval."""
+    bootstrap_seed: int = 0
+    """Seed of the bootstrap; the same seed gives the same intervals."""
 
 
 def compare(
-    runs: Sequence[Path | str], out_dir: Path | str, resamples: int = RESAMPLES, bootstrap_seed: int = 0
-) -> list[Row]:
-    """Reads the runs, prints their tables and writes comparison.md, comparison.csv and comparison.png to `out_dir`.
+    runs: Sequence[Path | str],
+    out_dir: Path | str,
+    resamples: int = RESAMPLES,
+    bootstrap_seed: int = 0,
+    pdf: bool = False,
+) -> list[ArmSummary]:
+    """Read the runs, print their tables and write comparison.md, comparison.csv and comparison.png to `out_dir`.
 
-    Returns one row an arm.  Raises ValueError in one line when a folder is not a readable run.
+    Returns:
+        A summary of each arm.
+
+    Raises:
+        ValueError: a folder is not a readable run; the message is one line.
     """
-    from experiments.lab.figures import CAPTION, learning_curves
+    from experiments.lab.learning_curves import CAPTION, learning_curves
 
-    arms = arms_of(read_runs(runs))
-    rows = [arm_row(env, name, group, resamples, bootstrap_seed) for (env, name), group in arms.items()]
+    arms = arms_of(read_records(runs))
+    summaries = [arm_summary(env, name, group, resamples, bootstrap_seed) for (env, name), group in arms.items()]
     tables: dict[str, list[list[str]]] = {}
-    for row in rows:
-        tables.setdefault(str(row["env"]), []).append(cells(row))
-    notes = [*improvements(arms, resamples, bootstrap_seed), *footnotes(rows)]
+    for summary in summaries:
+        tables.setdefault(str(summary["env"]), []).append(cells(summary))
+    notes = [*improvements(arms, resamples, bootstrap_seed), *footnotes(summaries)]
 
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     with open(out_dir / "comparison.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
+        writer = csv.DictWriter(file, summaries[0])
         writer.writeheader()
-        writer.writerows(rows)
-    learning_curves(arms, out_dir / "comparison.png")
-    parts = [part for env, body in tables.items() for part in (f"**{env}**", _markdown_table(body))]
-    parts += [*notes, "![Learning curves](comparison.png)", f"*{CAPTION}*"]
-    (out_dir / "comparison.md").write_text("\n\n".join(parts) + "\n")
+        writer.writerows(summaries)
+    learning_curves(arms, out_dir / "comparison.png", pdf)
+    blocks = [block for env, body in tables.items() for block in (f"**{env}**", _markdown_table(body))]
+    blocks += [*notes, "![Learning curves](comparison.png)", f"*{CAPTION}*"]
+    (out_dir / "comparison.md").write_text("\n\n".join(blocks) + "\n")
     _print_tables(tables, [*notes, f"Written to {out_dir}: comparison.md, comparison.csv, comparison.png."])
-    return rows
+    return summaries
 
 
 def _markdown_table(body: list[list[str]]) -> str:
@@ -65,7 +93,7 @@ def _print_tables(tables: dict[str, list[list[str]]], notes: list[str]) -> None:
             title=env, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0, pad_edge=False
         )
         for number, title in enumerate(HEADER):
-            # The counts stay whole, the rest folds at blanks: 80 columns are enough, and no digit is ever left out.
+            # Counts stay whole and other cells fold at blanks, so 80 columns are enough, and no digit is left out.
             counts = 1 <= number <= 5
             justify = "left" if number == 0 else "right"
             table.add_column(title, justify=justify, no_wrap=counts, min_width=None if counts else 7, overflow="fold")
@@ -78,36 +106,16 @@ def _print_tables(tables: dict[str, list[list[str]]], notes: list[str]) -> None:
 
 def main() -> None:
     """Parse the command line and compare."""
-    import tyro
+    from experiments.lab.command_line import errors_in_one_line, parse
 
-    from experiments.lab.display import command_line, paragraphs
-
-    def compare_runs(
-        runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")],
-        out: Path = Path("runs/comparison"),
-        resamples: int = RESAMPLES,
-        bootstrap_seed: int = 0,
-    ) -> None:
-        """Compare runs.
-
-        Args:
-            runs: Run folders, or offline W&B folders (.../wandb/offline-run-*).
-            out: Folder for comparison.md, comparison.csv and comparison.png; made when missing.
-            resamples: Resamples of each bootstrap interval.
-            bootstrap_seed: Seed of the bootstrap: the same one gives the same intervals.
-        """
-        if resamples < 1 or bootstrap_seed < 0:
-            raise ValueError(
-                f"--resamples {resamples}, --bootstrap-seed {bootstrap_seed}: whole numbers of at least "
-                "1 and 0 are needed"
-            )
-        chosen, left_out = runs_among(runs)
+    with errors_in_one_line():
+        command = parse(Command, __doc__)
+        at_least(1, resamples=command.resamples)
+        at_least(0, bootstrap_seed=command.bootstrap_seed)
+        chosen, left_out = runs_among(command.runs)
         if left_out:
             print(f"Left out, not complete run folders: {', '.join(map(str, left_out))}")
-        compare(chosen, out, resamples, bootstrap_seed)
-
-    with command_line():
-        tyro.cli(compare_runs, prog="python -m experiments.compare_runs", description=paragraphs(__doc__))
+        compare(chosen, command.out, command.resamples, command.bootstrap_seed, command.pdf)
 
 
 if __name__ == "__main__":

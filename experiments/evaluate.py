@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from experiments.lab.options import at_least
+
 
 @dataclass(frozen=True)
 class Command:
@@ -21,9 +23,9 @@ class Command:
     run: Annotated[Path, tyro.conf.Positional]
     """Run folder, with a checkpoint."""
     episodes: int = 100
-    """Fresh episodes, greedy and sampled alike."""
+    """Fresh episodes, with the greedy and with the sampled policy."""
     seed: int = 12345
-    """Seed of episodes and sampling; evaluation shares no random numbers with training, whatever the seed."""
+    """Seed of episodes and sampling; evaluation shares no random numbers with training, whatever the seed is."""
     gif: Path | None = None
     """Write one greedy episode to this file (needs pygame and pillow: pip install -e .[video])."""
 
@@ -36,15 +38,13 @@ def main() -> None:
 
 
 def play(command: Command) -> None:
-    """Load the run's agent and show what it reaches.
+    """Load the run's agent and show the returns that it reaches.
 
     Raises:
-        ValueError: no readable checkpoint, or an option that cannot work.
+        ValueError: there is no readable checkpoint, or an option cannot work.
     """
-    if command.episodes < 1:
-        raise ValueError(f"--episodes {command.episodes}: a whole number of at least 1 is needed")
-    if command.seed < 0:
-        raise ValueError(f"--seed {command.seed}: a whole number of at least 0 is needed")
+    at_least(1, episodes=command.episodes)
+    at_least(0, seed=command.seed)
     if command.gif and command.gif.suffix != ".gif":
         raise ValueError(f"--gif {command.gif}: a file name that ends in .gif is needed")
     from rich.console import Console
@@ -66,7 +66,7 @@ def play(command: Command) -> None:
 
 
 def write_gif(path: Path, agent: Any, config: Any, seed: int) -> int:
-    """Film one greedy episode; return the number of frames.
+    """Film one greedy episode and return the number of frames.
 
     Raises:
         ValueError: pygame or pillow is missing, or the environment cannot be filmed.

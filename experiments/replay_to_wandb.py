@@ -1,9 +1,9 @@
 """Rebuild a W&B run from the record in its folder.
 
-Question: how do I get a run into W&B that was logged without it, or whose W&B run was cut off?
+Question: how does a run get into W&B that was logged without it, or whose W&B run was cut off?
 Command:  python -m experiments.replay_to_wandb runs/lstm-MaskedVelocityCartPole-v1-s1
 Time:     about 5 seconds.
-Output:   a new W&B run with the same config, name, group and history; offline, under --out or the run folder.
+Output:   a new W&B run with the same config, name, group and history; offline runs are in --out or the run folder.
 """
 
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ class Command:
     """What the command line says."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """Run folder, with config.json; also one of a run that was killed, or resumed."""
+    """Run folder, with config.json; also of a run that was killed or resumed."""
     wandb: Literal["auto", "online", "offline"] = "auto"
     """W&B mode of the new run. auto: as in experiments.train."""
     wandb_project: str = ""
-    """W&B project; empty: that of the run."""
+    """W&B project; empty: the project of the run."""
     out: Path | None = None
-    """Folder that wandb/ is written to; None: the run folder."""
+    """Folder in which wandb/ is written; None: the run folder."""
 
 
 def main() -> None:
-    """Parse the command line, send the record."""
+    """Parse the command line and send the record."""
     from experiments.lab.command_line import experiment, parse
 
     experiment(lambda: replay(parse(Command, __doc__)))
@@ -38,33 +38,33 @@ def replay(command: Command) -> None:
     """Send every row of a record, and how the run ended, to a new W&B run.
 
     Raises:
-        ValueError: the folder is no run, or W&B failed.
+        ValueError: the folder is not a run, or W&B failed.
     """
     import os
 
-    from experiments.lab.records import read_run
+    from experiments.lab.records import read_record
     from rl.config import Config
     from rl.record.wandb_mirror import STEP, WandbMirror
 
-    found = read_run(command.run)
+    found = read_record(command.run)
     if not (command.run / "config.json").is_file():
         raise ValueError(f"{command.run}: it is a W&B run already; a run folder with config.json is needed")
     if command.wandb == "auto" and os.environ.get("WANDB_MODE") == "disabled":
         raise ValueError("WANDB_MODE 'disabled': nothing would be sent, --wandb online or offline is needed")
-    named = ("env", "core", "seed", "mode", "wandb_project", "wandb_group")  # of the config, all that W&B's names need
+    named = ("env", "core", "seed", "mode", "wandb_project", "wandb_group")  # W&B's names need no other option
     options = {name: found.config[name] for name in named if name in found.config}
     options |= {"wandb": command.wandb, "workers": 1}
     options |= {"wandb_project": command.wandb_project} if command.wandb_project else {}
     folder, rows = command.out or command.run, {row[STEP]: row for row in found.rows if STEP in row}
     folder.mkdir(parents=True, exist_ok=True)
-    said: list[str] = []
-    mirror = WandbMirror(folder, Config(**options), {"config": found.config}, said.append)
+    messages: list[str] = []
+    mirror = WandbMirror(folder, Config(**options), {"config": found.config}, messages.append)
     for row in rows.values():
         mirror.put(row)
     mirror.close({"exit_code": 1} | found.summary, patient=True)
-    if any("stopped" in line or "left behind" in line or "not installed" in line for line in said):
-        raise ValueError(f"{command.run}: {' '.join(said)}")
-    print("\n".join([*said, f"{len(rows)} rows of {command.run} are in {folder / 'wandb'}"]))
+    if any("stopped" in line or "left behind" in line or "not installed" in line for line in messages):
+        raise ValueError(f"{command.run}: {' '.join(messages)}")
+    print("\n".join([*messages, f"{len(rows)} rows of {command.run} are in {folder / 'wandb'}"]))
 
 
 if __name__ == "__main__":

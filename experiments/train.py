@@ -174,9 +174,10 @@ def run_of(command: Command, workers: int) -> "Run":
 
 def main() -> None:
     """Parse the command line, train, print the summary, and exit with its exit code."""
-    from experiments.lab.display import TrainingDisplay, command_line, show_summary, training_progress
+    from experiments.lab.command_line import errors_in_one_line
+    from experiments.lab.display import TrainingDisplay, show_summary, training_progress
 
-    with command_line():
+    with errors_in_one_line():
         with one_speaks():
             chosen, workers = command(), group_size()
         from rl.record.wandb_mirror import exit_process

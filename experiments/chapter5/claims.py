@@ -5,9 +5,9 @@ Command:  python -m experiments.chapter5.claims
 Time:     ten seconds; nothing is trained.
 Output:   claims.md in --out, drawn from the rows of the studies in --results.
 
-Reads what these have left there: policy_gradients, first_45_seconds, repairs, n_steps, n_step_error,
-ways_to_distribute. Verdicts follow from the numbers by the rules in this file: a difference in learning counts where
-its 95 % interval does not contain the point of no difference, one in speed from 10 % on.
+Reads the rows of policy_gradients, first_45_seconds, repairs, n_steps, n_step_error and ways_to_distribute. Verdicts
+follow from the numbers by the rules in this file: a difference in learning counts where its 95 % interval does not
+contain the point of no difference, a difference in speed from 10 % on.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,11 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from experiments.chapter5.ways_to_distribute import LONG_STEPS, WAYS
-from experiments.lab.learning_study import Row, compared, read_csv, scores, with_interval
+from experiments.chapter5.length_results import final_lengths
+from experiments.chapter5.ways_to_distribute.ways import LONG_STEPS, WAYS
+from experiments.lab.rows import Row, read_csv
+from experiments.lab.statistics import compared, with_interval
+from experiments.lab.tables import publish, scores
 
 SOURCES = {  # study: the file of rows that is read
     "n_step_error": "n_step_error.csv",
@@ -30,7 +33,7 @@ Tables = dict[str, list[Row]]
 
 
 class Finding(NamedTuple):
-    """One claim, and what became of it."""
+    """A claim of the chapter, our evidence, and the verdict."""
 
     claim: str
     evidence: str
@@ -48,10 +51,10 @@ class Command:
 
 
 def read(results: Path) -> Tables:
-    """The rows of every study, and those of the speeds.
+    """The rows of every study, and the measured speeds.
 
     Raises:
-        ValueError: a study has left none.
+        ValueError: a study has no rows there, or rows of different options.
     """
     if not results.is_dir():
         raise ValueError(f"--results {results}: there is no such folder")
@@ -62,16 +65,16 @@ def read(results: Path) -> Tables:
             name = "ways_to_distribute" if study == "speed" else study
             raise ValueError(
                 f"--results {results}: no rows of {study}; "
-                f"python -m experiments.{name} --seeds 10 --out {results / name} makes them"
+                f"python -m experiments.chapter5.{name} --seeds 10 --out {results / name} makes them"
             )
     for study, rows in tables.items():
         options: dict[tuple, tuple] = {}
         for row in rows:
-            of = row.get("arm") or row["env_steps"], row.get("compute_ms")
-            told = tuple(row.get(name) for name in ("digest", "states", "rollouts"))
-            if options.setdefault(of, told) != told:
+            arm = row.get("arm") or row["env_steps"], row.get("compute_ms")
+            made_with = tuple(row.get(name) for name in ("digest", "states", "rollouts"))
+            if options.setdefault(arm, made_with) != made_with:
                 raise ValueError(
-                    f"--results {results}: rows of {study}, {of[0]}, are of different options; keep one kind"
+                    f"--results {results}: rows of {study}, {arm[0]}, are of different options; keep one kind"
                 )
     return tables
 
@@ -82,7 +85,7 @@ def shown(values: list[float], digits: int = 0) -> str:
     return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-MARGIN = 1.1  # of speeds, whose medians move by some per cent
+MARGIN = 1.1  # of speeds, whose medians vary by some per cent
 SIGNS = {1: "holds", -1: "the opposite holds", 0: "not decided by these seeds"}
 
 
@@ -114,7 +117,7 @@ def learning(tables: Tables) -> list[Finding]:
     """Claim 1, second half: N-step learns faster than Monte Carlo, and than one-step."""
     found = []
     for other in ("Monte Carlo", "N = 1"):
-        pair = [scores(tables["n_steps"], arm) for arm in ("N = 10", other)]
+        pair = [final_lengths(tables["n_steps"], arm) for arm in ("N = 10", other)]
         words, sign = compared(*pair)
         found.append(
             Finding(
@@ -126,7 +129,7 @@ def learning(tables: Tables) -> list[Finding]:
             )
         )
     for version in ("as printed", "repaired"):
-        pair = [scores(tables["first_45_seconds"], f"{arm} {version}") for arm in ("N-step", "Monte Carlo")]
+        pair = [final_lengths(tables["first_45_seconds"], f"{arm} {version}") for arm in ("N-step", "Monte Carlo")]
         if all(pair):
             words, sign = compared(*pair)
             found.append(
@@ -141,10 +144,10 @@ def learning(tables: Tables) -> list[Finding]:
 
 
 def asynchronous(tables: Tables) -> list[Finding]:
-    """Claim 2: asynchronous updates work well in practice, next to synchronous ones."""
+    """Claim 2: asynchronous updates work well in practice, compared with synchronous ones."""
     rows, found = tables["ways_to_distribute"], []
     for workers in (2, 8):
-        pair = [scores(rows, f"{mode} {workers} workers") for mode in ("async", "sync")]
+        pair = [final_lengths(rows, f"{mode} {workers} workers") for mode in ("async", "sync")]
         words, sign = compared(*pair)
         seconds = [median(scores(rows, f"{mode} {workers} workers", "seconds")) for mode in ("async", "sync")]
         staleness = median(scores(rows, f"async {workers} workers", "staleness"))
@@ -156,7 +159,7 @@ def asynchronous(tables: Tables) -> list[Finding]:
                 {1: "holds: better than sync", 0: SIGNS[0], -1: "does not hold: worse than sync"}[sign],
             )
         )
-    pair = [scores(rows, arm) for arm in ("async 8 workers", LONG_STEPS)]
+    pair = [final_lengths(rows, arm) for arm in ("async 8 workers", LONG_STEPS)]
     words, sign = compared(*pair)
     found.append(
         Finding(
@@ -183,7 +186,7 @@ def batched(tables: Tables) -> Finding:
                 sps.setdefault(row["arm"], []).append(float(row["sps"]))
         speeds = {arm: median(values) for arm, values in sps.items()}
         alone = speeds.pop("one process")
-        speeds = {arm: speed for arm, speed in speeds.items() if WAYS[arm].workers > 1}  # one worker is one process
+        speeds = {arm: speed for arm, speed in speeds.items() if WAYS[arm].workers > 1}  # one worker is no distribution
         arm = max(speeds, key=speeds.__getitem__)
         share[cost] = alone / speeds[arm]
         each[cost] = share[cost] * WAYS[arm].workers  # of what one of these workers does
@@ -215,7 +218,7 @@ def loss(tables: Tables) -> Finding:
     for study in ("n_steps", "policy_gradients"):
         for arm in dict.fromkeys(row["arm"] for row in tables[study]):
             if arm in ("online", "reinforce-baseline"):
-                continue  # the same runs as N = 1 and Monte Carlo
+                continue  # these are the same runs as N = 1 and Monte Carlo
             by_arm[arm] = scores(tables[study], arm, "loss_rank_correlation")
     everything = [value for values in by_arm.values() for value in values]
     medians = {arm: median(values) for arm, values in by_arm.items()}
@@ -250,7 +253,6 @@ def page(findings: list[Finding]) -> str:
 def main() -> None:
     """Parse the command line, read the studies, write the page."""
     from experiments.lab.command_line import experiment, parse
-    from experiments.lab.learning_study import publish
 
     def run() -> None:
         command = parse(Command, __doc__)

@@ -1,7 +1,7 @@
-"""CartPole whose steps cost time, as those of a real simulator do: the same episodes, as slow as one likes.
+"""CartPole whose steps take time, as those of a real simulator do; its episodes are those of CartPole.
 
-Importing this module registers `ExpensiveCartPole-v1`: name it `experiments.expensive:ExpensiveCartPole-v1`, so that
-spawned workers import it too.
+Importing this module registers `ExpensiveCartPole-v1`. Its name, `experiments.chapter5.expensive:ExpensiveCartPole-v1`,
+makes spawned workers import it, too.
 """
 
 import math
@@ -16,9 +16,9 @@ from envs.cartpole.fall_penalty import FallPenaltyCartPoleVectorEnv
 class ExpensiveCartPoleVectorEnv(FallPenaltyCartPoleVectorEnv):
     """CartPole with −penalty for a fall, in which each environment's step computes for `compute_ms` milliseconds.
 
-    The time is that of its own thread on a core, spent busy and not asleep: processes that share a core wait for one
-    another. A batch costs num_envs x compute_ms a step, one environment after the other. With 0 it is
-    `FallPenaltyCartPoleVectorEnv`, and what it returns is the same with any cost.
+    A step computes and does not sleep, so processes that share a CPU wait for one another. The environments of a batch
+    compute one after the other: a step of the batch takes num_envs x compute_ms. What a step returns does not depend on
+    compute_ms; with 0 this is `FallPenaltyCartPoleVectorEnv`.
 
     Raises:
         ValueError: compute_ms is not a finite number of at least 0.
@@ -38,7 +38,7 @@ class ExpensiveCartPoleVectorEnv(FallPenaltyCartPoleVectorEnv):
 
 
 def compute(seconds: float) -> None:
-    """Keep this thread busy for so many seconds of its own time on a core."""
+    """Keep this thread busy for so many CPU seconds."""
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass

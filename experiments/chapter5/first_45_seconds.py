@@ -5,31 +5,47 @@ Command:  python -m experiments.chapter5.first_45_seconds
 Time:     12 minutes on 2 cores for 4 systems x 3 seeds; 36 with --seeds 10. The machine should do nothing else.
 Output:   first_45_seconds.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
 
-Monte Carlo and N-step (N = 10) DA2C with 7 asynchronous workers of one environment each, the chapter's network, -10 for
-a fall. As printed: with the faults of the listings, each worker's own Adam among them (see printed.py);
-repaired: without. The dashed lines are about where the chapter's curves end: 140 (jagged) and 300 (smooth).
+Monte Carlo and N-step (N = 10) DA2C have 7 asynchronous workers with one environment each, the chapter's network and
+-10 for a fall. "As printed" has the faults of the listings (see experiments/chapter5/printed.py), "repaired" has none.
+The dashed lines are about where the chapter's curves end: 140 (jagged) and 300 (smooth).
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from experiments.lab.learning_study import COLUMNS, FOOTNOTE, Arm, Study, StudyCommand, publish, study_table
+import numpy as np
+
+from experiments.chapter5.length_results import curves_of, length_result
+from experiments.chapter5.length_study import COLUMNS, FOOTNOTE
+from experiments.lab.arms import CORES
+from experiments.lab.figures import STYLE, write_figure
+from experiments.lab.learning_curves import LENGTH, mean_curve, smoothed
+from experiments.lab.records import Record
+from experiments.lab.study import Arm, Study, StudyCommand
+from experiments.lab.tables import Column, publish, study_table
 from rl.config import Config
 from rl.presets import PRESETS
 
-if TYPE_CHECKING:
-    from experiments.lab.records import Run
-
 SECONDS = 45.0
 BOOK = {"Monte Carlo": 140.0, "N-step": 300.0}  # read off the figures
+EXTRA = (
+    Column("book", "the chapter's figure, about", 0, median=True),
+    Column("seconds_to_book", "seconds to that", 1, median=True),
+    Column("env_steps_to_book", "env steps to that", 0, median=True),
+    Column("jaggedness", "jaggedness", 2, median=False),
+)
+EXPLAINED = (
+    " To that: until the mean of five intervals of 4,000 env steps reached it, median over seeds. Jaggedness: mean "
+    "absolute change of the episode length from one interval to the next, as a share of the mean length, over the "
+    "second half of the run."
+)
 
 
 def arms(seconds: float) -> dict[str, Arm]:
-    """Every arm, by name, each limited in time and not in env steps.
+    """Every arm, by name; time limits its runs, and not env steps.
 
     Raises:
-        ValueError: no time at all, which would be no limit.
+        ValueError: the limit is not above 0.
     """
     from experiments.chapter5.printed import AS_PRINTED, MONTE_CARLO_AS_PRINTED, PRINTED_ENV
 
@@ -38,9 +54,9 @@ def arms(seconds: float) -> dict[str, Arm]:
     limit = {"max_seconds": seconds, "total_env_steps": 4_000_000, "log_interval": 4_000}
     systems = {"Monte Carlo": "monte-carlo", "N-step": "chapter5"}
     repaired = {name: Config(**PRESETS[preset] | limit) for name, preset in systems.items()}
-    parts = {"Monte Carlo": MONTE_CARLO_AS_PRINTED, "N-step": AS_PRINTED}
+    faults = {"Monte Carlo": MONTE_CARLO_AS_PRINTED, "N-step": AS_PRINTED}
     printed = {name: replace(config, env=PRINTED_ENV, reward_scale=1.0) for name, config in repaired.items()}
-    return {f"{name} as printed": Arm(printed[name], parts[name]) for name in systems} | {
+    return {f"{name} as printed": Arm(printed[name], faults[name]) for name in systems} | {
         f"{name} repaired": Arm(repaired[name]) for name in systems
     }
 
@@ -50,7 +66,7 @@ class Command(StudyCommand):
     """What the command line says."""
 
     seconds: float = SECONDS
-    """Of training, each run."""
+    """Training seconds of each run."""
     runs_dir: Path = Path("runs/chapter5/first_45_seconds")
     """Folder of the run folders."""
 
@@ -61,35 +77,18 @@ def main() -> None:
 
     def run() -> None:
         command = parse(Command, __doc__)
-        study = Study("chapter5-first-45-seconds", arms(command.seconds), command)
+        study = Study("chapter5-first-45-seconds", arms(command.seconds), command, length_result)
         rows = study.complete()
-        curves = study.curves()
-        draw(curves, study.out / "first_45_seconds.png")
+        curves = curves_of(study)
+        draw(curves, study.out / "first_45_seconds.png", command.pdf)
         table = study_table([row | beside_the_book(row, curves) for row in rows], (*COLUMNS, *EXTRA))
         publish(study.out, "first_45_seconds", f"{table}\n\n{FOOTNOTE}{EXPLAINED}")
 
     experiment(run)
 
 
-EXTRA = (
-    ("book", "the chapter's figure, about", 0, True),
-    ("seconds_to_book", "seconds to that", 1, True),
-    ("env_steps_to_book", "env steps to that", 0, True),
-    ("jaggedness", "jaggedness", 2, False),
-)
-EXPLAINED = (
-    " To that: until the mean of five intervals of 4,000 env steps reached it, median over seeds. Jaggedness: mean "
-    "absolute change of the episode length from one interval to the next, as a share of the mean length, over the "
-    "second half of the run."
-)
-
-
-def beside_the_book(row: dict, curves: "dict[str, list[Run]]") -> dict[str, float]:
-    """Where the chapter's curve ends, when a run's got there (inf: never), and how much it jumps."""
-    import numpy as np
-
-    from experiments.lab.figures import LENGTH, smoothed
-
+def beside_the_book(row: dict, curves: dict[str, list[Record]]) -> dict[str, float]:
+    """Where the chapter's curve ends, when the run's curve got there (inf: never), and how much it jumps."""
     run = next(run for run in curves[row["arm"]] if run.config["seed"] == int(row["seed"]))
     found = {"book": next(end for system, end in BOOK.items() if row["arm"].startswith(system))}
     for name, x_key in (("seconds_to_book", "time/seconds"), ("env_steps_to_book", "global_step")):
@@ -102,16 +101,14 @@ def beside_the_book(row: dict, curves: "dict[str, list[Run]]") -> dict[str, floa
     return found
 
 
-def draw(curves: "dict[str, list[Run]]", file: Path) -> None:
-    """A panel each for Monte Carlo and N-step: every run thin, interquartile means, where the chapter's curve ends."""
+def draw(curves: dict[str, list[Record]], file: Path, pdf: bool = False) -> None:
+    """Draw a panel for Monte Carlo and one for N-step, with runs, their mean, and the end of the chapter's curve."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    from experiments.lab.figures import COLOURS, LENGTH, STYLE, mean_curve, write_png
-
-    colours = {"as printed": COLOURS["mlp"], "repaired": COLOURS["lstm"]}
+    colours = {"as printed": CORES["mlp"], "repaired": CORES["lstm"]}
     with plt.rc_context(STYLE):
         figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
         for panel, system in zip(panels, BOOK, strict=True):
@@ -133,8 +130,7 @@ def draw(curves: "dict[str, list[Run]]", file: Path) -> None:
         panels[0].set_ylabel("mean episode length")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
-        write_png(figure, file)
-        plt.close(figure)
+        write_figure(figure, file, pdf)
 
 
 if __name__ == "__main__":

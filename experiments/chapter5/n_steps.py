@@ -1,18 +1,19 @@
-"""N-step updates: how many steps should the critic be spared before it is asked?
+"""N-step updates: after how many steps should a return trust the critic?
 
 Question: how does N trade bias for variance in what is learnt? (n_step_error measures bias and variance themselves.)
 Command:  python -m experiments.chapter5.n_steps
 Time:     4 minutes on 2 cores for 7 values x 3 seeds; 12 with --seeds 10.
 Output:   n_steps.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
 
-One process with one environment, the chapter's network, CartPole and settings; only N differs: 1, 2, 5, 10, 20, 50 and
-Monte Carlo, the whole episode. A segment also ends where its episode does.
+One process with one environment, the chapter's network, CartPole and settings. Only N differs: 1, 2, 5, 10, 20, 50 and
+Monte Carlo, which is the whole episode. A segment also ends where its episode ends.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.lab.learning_study import COLUMNS, Arm, StudyCommand, run_study
+from experiments.chapter5.length_study import COLUMNS, run_study
+from experiments.lab.study import Arm, StudyCommand
 from rl.config import Config
 from rl.presets import PRESETS
 
@@ -34,7 +35,7 @@ def main() -> None:
     """Parse the command line, train what is missing, tabulate and draw."""
     from experiments.lab.command_line import experiment, parse
 
-    columns = [column for column in COLUMNS if column[0] != "seconds"]
+    columns = [column for column in COLUMNS if column.key != "seconds"]
     experiment(lambda: run_study("n_steps", ARMS, parse(Command, __doc__), columns, seconds=False, ordered=True))
 
 

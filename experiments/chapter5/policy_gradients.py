@@ -5,15 +5,16 @@ Command:  python -m experiments.chapter5.policy_gradients
 Time:     4 minutes on 2 cores for 5 systems x 3 seeds; 11 with --seeds 10.
 Output:   policy_gradients.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
 
-The systems are the presets of `experiments.train`: reinforce, reinforce-baseline, online, monte-carlo, chapter5; all
-with the chapter's network, on its CartPole (-10 for a fall), with its discount, learning rate and weights. The first
-three learn in one process with one environment, the last two in 7 asynchronous workers with one environment each.
+The systems are presets of `experiments.train`: reinforce, reinforce-baseline, online, monte-carlo and chapter5. All
+have the chapter's network, its CartPole (-10 for a fall), its discount, learning rate and weights. The first three
+learn in one process with one environment, the last two in 7 asynchronous workers with one environment each.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.lab.learning_study import Arm, StudyCommand, run_study
+from experiments.chapter5.length_study import run_study
+from experiments.lab.study import Arm, StudyCommand
 from rl.config import Config
 from rl.presets import PRESETS
 
@@ -26,7 +27,7 @@ class Command(StudyCommand):
     """What the command line says."""
 
     env_steps: int = 40_000
-    """Env steps of each run; 0: those of the presets, 70,000."""
+    """Env steps of each run; 0: the 70,000 of the presets."""
     runs_dir: Path = Path("runs/chapter5/policy_gradients")
     """Folder of the run folders."""
 

@@ -1,13 +1,13 @@
-"""The faults of the chapter's listings, composed around rl/: what each repair buys can only be shown with the fault.
+"""The faults of the chapter's listings, built around rl/, so that experiments can show what each repair buys.
 
-Zai & Brown 2020, "Deep Reinforcement Learning in Action", listings 5.6 to 5.9 (distributed advantage actor-critic on
-CartPole). Each fault is a part that an experiment puts in the place of rl's own, or an environment:
+Source: Zai & Brown 2020, "Deep Reinforcement Learning in Action", listings 5.6 to 5.9 (distributed advantage
+actor-critic on CartPole). An experiment overrides a part of rl's learning with a fault, or uses an environment:
 
-* the bootstrap is the value of the last state acted in, where that of the state that follows belongs;
-* at an end it is not set back to 0, but keeps what the step before had left there;
+* the bootstrap is the value of the last state acted in, and should be that of the state that follows;
+* at the end of an episode the bootstrap is not set to 0, but keeps the value of the step before;
 * the returns of a segment are divided by their L2 norm, so that their scale is lost;
 * a time limit is a failure: −10, and nothing follows;
-* each worker keeps Adam's statistics to itself, although all move the same parameters.
+* each worker has its own statistics of Adam, although all workers move the same parameters.
 """
 
 from functools import partial
@@ -30,16 +30,16 @@ from rl.shared.ledger import Ledger
 def listed_returns(
     segment: Segment, values: Tensor, config: Config, off_by_one: bool, kept_at_end: bool, normalised: bool
 ) -> Tensor:
-    """Returns [time, 1] of one environment's segment, as the listings compute them, fault by fault.
+    """Returns [time, 1] of one environment's segment, as the listings compute them, with these faults.
 
-    The listing's bootstrap G is set after each step that does not terminate, and so is what the last such step left.
+    The listing sets its bootstrap G after each step that does not terminate, so the last such step decides it.
 
     Args:
-        segment: that stops at its episode's end.
+        segment: stops at its episode's end.
         values: [time + 1, 1].
-        config: discount, reward_scale.
-        off_by_one: G is V of the state acted in, not of the one that follows.
-        kept_at_end: G stays what it was where the episode terminates; else it is 0 there.
+        config: names discount and reward_scale.
+        off_by_one: G is V of the state acted in, not of the state that follows.
+        kept_at_end: G keeps its value where the episode terminates; else it is 0 there.
         normalised: divide by the L2 norm over the segment.
     """
     rewards = config.reward_scale * segment.rewards + config.discount * segment.truncation_values
@@ -57,7 +57,7 @@ def listed_returns(
 
 
 class OwnAdamLearner(Learner):
-    """Shared parameters, but each worker's Adam has moments and a step count of its own."""
+    """Workers share parameters, but each worker's Adam has its own moments and step count."""
 
     def __init__(self, config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> None:
         super().__init__(config, memory, ledger, rank)
@@ -66,7 +66,7 @@ class OwnAdamLearner(Learner):
 
 
 def listed(off_by_one: bool, kept_at_end: bool, normalised: bool, own_adam: bool) -> Overrides:
-    """The parts of rl that have these faults of the listings."""
+    """The overrides of rl's learning that have these faults of the listings."""
     targets = partial(listed_returns, off_by_one=off_by_one, kept_at_end=kept_at_end, normalised=normalised)
     faulty = off_by_one or kept_at_end or normalised
     return Overrides(targets if faulty else None, OwnAdamLearner if own_adam else None)
@@ -77,7 +77,7 @@ MONTE_CARLO_AS_PRINTED = listed(off_by_one=False, kept_at_end=False, normalised=
 
 
 class PrintedCartPoleVectorEnv(FallPenaltyCartPoleVectorEnv):
-    """CartPole in which a time limit is a fall: −penalty, and terminated."""
+    """CartPole in which a time limit counts as a fall: the reward is −penalty, and the episode terminates."""
 
     def _advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rewards, terminated, truncated = super()._advance(actions)

@@ -8,26 +8,30 @@ Output:   repairs.md and .png (table, learning curves), runs.csv and curves.csv 
 Each arm keeps the repairs of those before it. All have 7 asynchronous workers, N = 10, the chapter's network, CartPole,
 discount and learning rate, and the same env steps.
 
-    as printed          every fault of printed.py
-    bootstrap           with V of the state that follows the last step, not of the last one acted in
-    plain returns       not divided by their norm; rewards are weighted by 0.05 instead, which keeps them within tanh
-    time limit          truncates: no -10, and the value of what would have followed
-    shared Adam         one step count and moments for all workers, not one set each
+    as printed          every fault of experiments/chapter5/printed.py
+    bootstrap           a return ends with V of the state after its last step, not of the last state acted in
+    plain returns       they are not divided by their norm; rewards are weighted by 0.05, which keeps them within tanh
+    time limit          it truncates: no -10, and the value of what would have followed
+    shared Adam         all workers share one step count and one set of moments
     nothing after end   the bootstrap is 0 where the episode ended
-    more environments   4 a worker, each of which goes on with the next episode within a segment
+    more environments   a worker has 4, and each continues with its next episode within a segment
 """
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from experiments.lab.learning_study import Arm, Row, StudyCommand, compared, run_study, scores, with_interval
+from experiments.chapter5.length_results import final_lengths
+from experiments.chapter5.length_study import run_study
+from experiments.lab.rows import Row
+from experiments.lab.statistics import compared, with_interval
+from experiments.lab.study import Arm, StudyCommand
 from rl.config import Config
 from rl.presets import PRESETS
 
 
 def arms() -> dict[str, Arm]:
-    """Every arm, by name. Its parts are imported here: they import torch, which --help needs not wait for."""
+    """Every arm, by name. The faults are imported here, since they import torch, which --help does not wait for."""
     from experiments.chapter5.printed import PRINTED_ENV, listed
 
     ours = Config(**PRESETS["chapter5"])
@@ -54,15 +58,15 @@ class Command(StudyCommand):
 
 
 def gains(rows: list[Row]) -> str:
-    """A Markdown table: what each repair changed of the length at the end, against the arm before it."""
+    """A Markdown table of what each repair changed of the length at the end, compared with the arm before it."""
     lines = ["", "", "| repair | change of the length at the end | P(longer than before) |", "|---|---:|---:|"]
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     for before, arm in pairwise(arms):
-        pair = scores(rows, arm), scores(rows, before)
+        pair = final_lengths(rows, arm), final_lengths(rows, before)
         means = [with_interval(values)[0] for values in pair]
         lines.append(f"| {arm} | {means[0] - means[1]:+.1f} | {compared(*pair)[0]} |")
     if {"as printed", "nothing after end"} <= set(arms):
-        pair = scores(rows, "nothing after end"), scores(rows, "as printed")
+        pair = final_lengths(rows, "nothing after end"), final_lengths(rows, "as printed")
         means = [with_interval(values)[0] for values in pair]
         lines.append(f"| these but the last, against as printed | {means[0] - means[1]:+.1f} | {compared(*pair)[0]} |")
     return (
@@ -76,7 +80,7 @@ def main() -> None:
     from experiments.lab.command_line import experiment, parse
 
     def run() -> None:
-        command = parse(Command, __doc__)  # before arms are made, which is slow
+        command = parse(Command, __doc__)  # before the arms, which are slow to make
         run_study("repairs", arms(), command, more=gains, seconds=True)
 
     experiment(run)

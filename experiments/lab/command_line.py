@@ -5,65 +5,75 @@ import io
 import itertools
 import re
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TypeVar
-
-from experiments.lab.display import command_line, paragraphs
-from experiments.lab.study import RunFailed
-from rl.config import Config, option
 
 Command = TypeVar("Command")
 
 
 def parse(command: type[Command], docstring: str, default: Command | None = None) -> Command:
-    """Parse the command line into a dataclass, its docstrings being the help.
+    """Parse the command line into a dataclass, whose docstrings are the help.
 
     Args:
         command: the dataclass.
-        docstring: of the experiment.
-        default: holds the values of options that are not given, where they are not the dataclass's own.
+        docstring: describes the experiment; --help opens with it.
+        default: holds the values of options that are not given, where the dataclass's own do not apply.
 
     Raises:
-        ValueError: an option is wrong, in one line.
+        ValueError: an option is wrong; the message is one line.
     """
     import tyro
 
     # Append: an option that takes several values is repeated, as in --env-arg delay=8 --env-arg cues=3.
     style = (tyro.conf.OmitArgPrefixes, tyro.conf.UseAppendAction)
     shown = {"prog": program(), "description": paragraphs(docstring), "config": style}
-    said = io.StringIO()
+    errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(errors):
             return tyro.cli(command, default=default or tyro.MISSING_NONPROP, **shown)
     except SystemExit as end:
         if not end.code:  # --help
             raise
-        raise ValueError(without_box(said.getvalue())) from None
+        raise ValueError(without_box(errors.getvalue())) from None
 
 
 def given(name: str) -> list[str | None]:
-    """The values that the command line gives an option, found before it is parsed; None where one is missing."""
+    """The values that the command line gives an option, found before it is parsed; None where a value is missing."""
     values, words = [], sys.argv[1:]
     for word, next_word in itertools.zip_longest(words, words[1:]):
-        said, equals, value = word.partition("=")
-        if said.replace("_", "-") == name:
+        written, equals, value = word.partition("=")
+        if written.replace("_", "-") == name:
             values.append(value if equals else next_word)
     return values
 
 
 def program() -> str:
     """How this program is called: `python -m experiments.train`."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)  # a package's is that of its __main__
-    name = spec.name.removesuffix(".__main__") if spec else f"experiments.{Path(sys.argv[0]).stem}"
+    spec = getattr(sys.modules["__main__"], "__spec__", None)  # a package's spec names its __main__
+    name = spec.name.removesuffix(".__main__") if spec else "experiments"
     return f"python -m {name}"
+
+
+def paragraphs(docstring: str) -> str:
+    """A module's docstring for --help, which fills each paragraph.
+
+    A paragraph ends at an empty line, before a line that opens with a word and a colon, and before an indented line.
+    """
+    units: list[str] = []
+    for line in docstring.splitlines():
+        continues = units and units[-1] and line and not line.startswith("    ") and not re.match(r"\w+: ", line)
+        if continues or (line.startswith(" " * 10) and units and units[-1]):
+            units[-1] += " " + line.strip()
+        else:
+            units.append(line)
+    return "\n\n".join(unit for unit in units if unit)
 
 
 def without_box(text: str) -> str:
     """The first paragraph of tyro's framed error, in one line and in our words."""
-    lines = [line.strip("│ ") for line in text.splitlines()[1:]]  # the first is the frame's title
-    parts = itertools.groupby(lines, lambda line: bool(line.strip("─-╰╯")))
-    said = next((" ".join(part) for is_text, part in parts if is_text), text)
+    lines = [line.strip("│ ") for line in text.splitlines()[1:]]  # the first line is the frame's title
+    blocks = itertools.groupby(lines, lambda line: bool(line.strip("─-╰╯")))
+    message = next((" ".join(block) for is_text, block in blocks if is_text), text)
     for theirs, ours in (
         (r"^Error parsing (config: )?", ""),
         (r": invalid literal for int\(\) with base 10: (.*)$", r" \1: a whole number is needed"),
@@ -72,65 +82,34 @@ def without_box(text: str) -> str:
         (r"^Missing value for argument '(.*)'\. Expected 1 values\.$", r"\1: a value is needed, see --help"),
         (r"^Unrecognized options: (.*)$", r"\1: there is no such option, see --help"),
     ):
-        said = re.sub(theirs, ours, said)
-    return said
+        message = re.sub(theirs, ours, message)
+    return message
 
 
-def refuse(config: Config, default: Config, names: tuple[str, ...]) -> None:
-    """Refuse options of a run that the experiment sets itself.
-
-    Raises:
-        ValueError: the first one given.
-    """
-    for name in names:
-        if getattr(config, name) != getattr(default, name):
-            raise ValueError(f"{option(name)} {getattr(config, name)}: this experiment sets it itself, leave it out")
-
-
-def listed(name: str, text: str, convert: Callable[[str], object], needed: str) -> list:
-    """The values of a comma-separated option.
-
-    Raises:
-        ValueError: it is empty, or an entry is not what is needed.
-    """
-    values, wrong = [], text
+@contextlib.contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Turn a wrong option into one line and exit code 2, and Ctrl-C into exit code 130 without a traceback."""
     try:
-        for entry in filter(None, map(str.strip, text.split(","))):
-            wrong = entry
-            values.append(convert(entry))
-    except (ValueError, KeyError):
-        values = []
-    if not values:
-        raise ValueError(f"{name} {wrong!r}: {needed} is needed")
-    if any(value in values[:place] for place, value in enumerate(values)):
-        raise ValueError(f"{name} {text!r}: each value once is needed")
-    return values
-
-
-def counts(name: str, text: str) -> list[int]:
-    """The whole numbers above 0 of a comma-separated option.
-
-    Raises:
-        ValueError: it is empty, or an entry is something else.
-    """
-
-    def count(entry: str) -> int:
-        if int(entry) < 1:
-            raise ValueError(entry)
-        return int(entry)
-
-    return listed(name, text, count, "a list of whole numbers of at least 1, as in 2,4,8,")
+        yield
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
 
 
 def experiment(run: Callable[[], None]) -> None:
     """Run an experiment's body and end the process; a failed run ends it in one line, with the run's exit code."""
-    from rl.record.wandb_mirror import exit_process
+    from experiments.lab.runs import RunFailed
 
     exit_code = 0
-    with command_line():
+    with errors_in_one_line():
         try:
             run()
         except RunFailed as failure:
             print(f"error: {failure}", flush=True)
             exit_code = failure.exit_code
+    from rl.record.wandb_mirror import exit_process
+
     exit_process(exit_code)

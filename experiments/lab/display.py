@@ -1,33 +1,28 @@
-"""What experiments show on the terminal: progress while a run trains, its summary afterwards, one line for an error."""
+"""What experiments show on the terminal: progress while runs train, and how a run ended."""
 
 import contextlib
-import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 
 class TrainingDisplay:
-    """One progress bar a run: env steps, return, speed."""
+    """A run's progress bar: return, speed, env steps."""
 
     def __init__(self, progress: Progress, total_env_steps: int, label: str) -> None:
         self.progress = progress
-        self.task = progress.add_task(label, total=total_env_steps, numbers="starting workers")
+        self.task = progress.add_task(label, total=total_env_steps, numbers="starting")
 
     def row(self, keys: dict[str, float]) -> None:
-        """Show a row of the record."""
+        """Show a row of the record. The return comes first, since a narrow terminal cuts the line off."""
         episode_return = keys.get("charts/episodic_return")
-        shown = "" if episode_return is None else f"return {episode_return:7.2f}  "
-        self.progress.update(
-            self.task,
-            completed=keys["global_step"],
-            numbers=f"{keys['global_step']:>9,} env steps  {shown}{keys['charts/SPS']:>8,.0f} a second",
-        )
+        shown = "" if episode_return is None else f"return {episode_return:6.2f}  "
+        numbers = f"{shown}{keys['charts/SPS']:,.0f} steps/s  {keys['global_step']:,} steps"
+        self.progress.update(self.task, completed=keys["global_step"], numbers=numbers)
 
     def notify(self, line: str) -> None:
         """Show a line above the bars."""
@@ -35,7 +30,7 @@ class TrainingDisplay:
 
 
 class StudyDisplay:
-    """One bar for all runs of a study, and one for the run in training."""
+    """A progress bar for all runs of a study, and another for the run in training."""
 
     def __init__(self, progress: Progress, runs: int, complete: int) -> None:
         self.progress, self.runs, self.complete = progress, runs, complete
@@ -44,7 +39,7 @@ class StudyDisplay:
 
     @contextlib.contextmanager
     def run(self, label: str, total_env_steps: int) -> Iterator[TrainingDisplay]:
-        """The bar of one run, gone when it has ended."""
+        """Show the bar of one run until it has ended."""
         display = TrainingDisplay(self.progress, total_env_steps, label)
         try:
             yield display
@@ -52,7 +47,7 @@ class StudyDisplay:
             self.progress.remove_task(display.task)
 
     def end(self) -> None:
-        """One more run is complete."""
+        """Count one more complete run."""
         self.complete += 1
         self._show("")
 
@@ -62,14 +57,14 @@ class StudyDisplay:
 
 @contextlib.contextmanager
 def training_progress() -> Iterator[Progress]:
-    """Live bars on stderr; where that is not a terminal, only their last state is printed."""
+    """Show live bars on stderr; where that is not a terminal, only their last state is printed."""
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(24),
+        BarColumn(8),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[numbers]}"),
+        TextColumn("{task.fields[numbers]}", table_column=Column(ratio=1, no_wrap=True)),  # takes what is left
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True), expand=True) as progress:
         yield progress
 
 
@@ -93,29 +88,3 @@ def show_summary(run_dir: Path, summary: dict[str, Any]) -> None:
     ):
         table.add_row(name, value)
     Console().print(table, highlight=False)
-
-
-def paragraphs(docstring: str) -> str:
-    """A module's docstring for --help, whose texts are filled: a paragraph for each of its paragraphs, for each line
-    that opens with a word and a colon, and for each indented line."""
-    units: list[str] = []
-    for line in docstring.splitlines():
-        continues = units and units[-1] and line and not line.startswith("    ") and not re.match(r"\w+: ", line)
-        if continues or (line.startswith(" " * 10) and units and units[-1]):
-            units[-1] += " " + line.strip()
-        else:
-            units.append(line)
-    return "\n\n".join(unit for unit in units if unit)
-
-
-@contextlib.contextmanager
-def command_line() -> Iterator[None]:
-    """Turn a wrong option into one line and exit code 2, and Ctrl-C into exit code 130 without a traceback."""
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)

@@ -1,4 +1,4 @@
-"""Reads finished and unfinished runs: our run folders and bare offline W&B folders, into one plain structure."""
+"""Reads the records of runs, finished or not: from our run folders, and from offline W&B folders."""
 
 import json
 import math
@@ -14,8 +14,8 @@ import numpy as np
 _SPECIAL_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-class Run(NamedTuple):
-    """One run: what was asked for, what it logged, how it ended."""
+class Record(NamedTuple):
+    """What is known of one run: what was asked for, what it logged, how it ended."""
 
     path: Path
     config: dict  # flat
@@ -24,7 +24,7 @@ class Run(NamedTuple):
     reward_threshold: float | None  # None: not recorded
 
     def curve(self, x_key: str, y_key: str = "charts/episodic_return") -> tuple[np.ndarray, np.ndarray]:  # [row] each
-        """The rows that have both keys: an interval in which no episode ended has no return."""
+        """The rows that have both keys; an interval in which no episode ended has no return."""
         points = [(row[x_key], row[y_key]) for row in self.rows if _is_number(row, x_key) and _is_number(row, y_key)]
         x, y = np.array(points, dtype=float).reshape(-1, 2).T
         return x, y
@@ -33,7 +33,7 @@ class Run(NamedTuple):
 def runs_among(paths: Iterable[Path | str]) -> tuple[list[Path], list[Path]]:
     """Splits what a shell's `runs/*` gives into runs and the rest: other folders, and runs that a study put aside.
 
-    Where nothing among them is a run, all are returned as runs, for the reader to say what they are instead.
+    Where no path is a run, all are returned as runs, and `read_record` then says what they are.
     """
     folders = [Path(path) for path in paths]
     runs = [
@@ -44,23 +44,25 @@ def runs_among(paths: Iterable[Path | str]) -> tuple[list[Path], list[Path]]:
     return (runs, [folder for folder in folders if folder not in runs]) if runs else (folders, [])
 
 
-def read_runs(paths: Iterable[Path | str]) -> list[Run]:
+def read_records(paths: Iterable[Path | str]) -> list[Record]:
     """Reads each folder once, however often it is named (W&B's `latest-run` is a link to another).
 
-    Raises ValueError in one line when a path is not a run.
+    Raises:
+        ValueError: a path is not a run; the message is one line.
     """
     folders: dict[Path, Path] = {}
     for path in map(Path, paths):
         folders.setdefault(path.resolve(), path)
     if not folders:
         raise ValueError("no runs given")
-    return [read_run(path) for path in folders.values()]
+    return [read_record(path) for path in folders.values()]
 
 
-def read_run(path: Path | str) -> Run:
+def read_record(path: Path | str) -> Record:
     """Reads a run folder, or an offline W&B folder (`.../wandb/offline-run-*`).
 
-    Raises ValueError in one line: the folder is neither, or a file in it is not what it should be.
+    Raises:
+        ValueError: the folder is neither, or a file in it is not what it should be; the message is one line.
     """
     path = Path(path)
     if (path / "config.json").is_file():
@@ -73,7 +75,7 @@ def read_run(path: Path | str) -> Run:
     raise ValueError(f"{path}: {what}; expected a run folder (config.json) or an offline W&B folder (run-*.wandb)")
 
 
-def _read_run_folder(path: Path) -> Run:
+def _read_run_folder(path: Path) -> Record:
     header = _read_json(path / "config.json")
     config = _checked_config(header.get("config"), path / "config.json")
     if header.get("reward_threshold") is not None and not _is_number(header, "reward_threshold"):
@@ -81,11 +83,11 @@ def _read_run_folder(path: Path) -> Run:
     metrics, summary = path / "metrics.jsonl", path / "summary.json"
     rows = _read_lines(metrics) if metrics.exists() else []  # killed before the first interval
     ending = _read_json(summary) if summary.exists() else {}
-    return _run(path, config, rows, ending, header.get("reward_threshold"))
+    return _record(path, config, rows, ending, header.get("reward_threshold"))
 
 
-def _run(path: Path, config: dict, rows: list[dict], summary: dict, reward_threshold: float | None) -> Run:
-    """Adds how it ended, and lets a resumed run's later rows replace those after its checkpoint."""
+def _record(path: Path, config: dict, rows: list[dict], summary: dict, reward_threshold: float | None) -> Record:
+    """Adds how the run ended, and lets a resumed run's later rows replace those after its checkpoint."""
     kept: list[dict] = []
     last = -math.inf
     for row in rows:
@@ -94,7 +96,7 @@ def _run(path: Path, config: dict, rows: list[dict], summary: dict, reward_thres
             kept = [one for one in kept if not _is_number(one, "global_step") or one["global_step"] <= step]
         kept.append(row)
         last = step
-    return Run(path, config, kept, {"exit_reason": "killed"} | summary, reward_threshold)
+    return Record(path, config, kept, {"exit_reason": "killed"} | summary, reward_threshold)
 
 
 def _checked_config(config, where: Path) -> dict:
@@ -105,7 +107,7 @@ def _checked_config(config, where: Path) -> dict:
 
 
 def _is_number(values: dict, key: str) -> bool:
-    """Whether there is one that a float can hold; nan and infinity are none."""
+    """Whether the value is a number that a float can hold; nan and infinity are not."""
     value = values.get(key)
     return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
@@ -135,7 +137,7 @@ def _read_json(file: Path) -> dict:
 
 
 def _read_lines(file: Path) -> list[dict]:
-    """One object a line.  A last line without its newline was cut off by a kill: it is dropped unless it is whole."""
+    """One object for each line. A last line without its newline is dropped where a kill cut it off."""
     *lines, rest = _read_text(file).split("\n")
     rows = []
     for number, line in enumerate([*lines, rest], start=1):
@@ -152,7 +154,7 @@ def _read_lines(file: Path) -> list[dict]:
     return rows
 
 
-def _read_wandb_folder(path: Path) -> Run:
+def _read_wandb_folder(path: Path) -> Record:
     config: dict = {}
     summary: dict = {}
     rows: list[dict] = []
@@ -171,14 +173,14 @@ def _read_wandb_folder(path: Path) -> Run:
             ending = {"exit_reason": f"exit code {content.get('exit_code', 0)}"}
     if not config:
         raise ValueError(f"{path}: holds no configuration: killed before W&B wrote it down, or not a training run")
-    # W&B's summary holds the last value of each metric too: what was never logged tells how the run ended.
+    # W&B's summary also holds the last value of each metric; its other keys tell how the run ended.
     logged = {key for row in rows for key in row}
     ending |= {key: value for key, value in summary.items() if key not in logged}
-    return _run(path, _checked_config(config, path), rows, ending, None)
+    return _record(path, _checked_config(config, path), rows, ending, None)
 
 
 def _wandb_records(path: Path) -> list[dict]:
-    """What `wandb leet inspect --json` prints: W&B's public reader of its private file format."""
+    """The records that W&B's own reader, `wandb leet inspect --json`, finds in its private file format."""
     # Offline and without a key, so that reading can neither ask a question nor reach the network.
     environment = {key: value for key, value in os.environ.items() if key != "WANDB_API_KEY"}
     try:
@@ -199,9 +201,14 @@ def _wandb_records(path: Path) -> list[dict]:
 
 
 def _plain(item: dict) -> dict:
-    """Without W&B's own keys, and with numbers for the floats that JSON has no word for."""
+    """The item without W&B's own keys, and with numbers for the floats that JSON has no word for."""
     return {
         key: _SPECIAL_FLOATS.get(value, value) if isinstance(value, str) else value
         for key, value in item.items()
         if not key.startswith("_")
     }
+
+
+def mean_staleness(histogram: list[int]) -> float:
+    """Mean age of gradients in updates; the histogram counts gradients that were 0, 1, 2, … versions old."""
+    return sum(age * count for age, count in enumerate(histogram)) / max(1, sum(histogram))

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 RESAMPLES = 10_000
+FEWEST = 4  # seeds a side: below that even full separation is no evidence (p >= 0.1), and its interval is [1, 1]
 Interval = tuple[np.ndarray, np.ndarray]  # low, high
 
 
@@ -16,8 +17,10 @@ def iqm(scores) -> np.ndarray:  # [..., run] -> [...]
     """Mean of the middle half of the scores.
 
     x₍₁₎ ≤ … ≤ x₍ₙ₎,  c = ⌊n/4⌋,  IQM = (x₍c₊₁₎ + … + x₍n₋c₎) / (n − 2c).
-    With n < 4 nothing is cut: the plain mean.  Source: Agarwal et al. 2021, section 4.3.
-    Raises ValueError when there are no scores or one of them is nan.
+    With n < 4 nothing is cut, and the result is the plain mean.  Source: Agarwal et al. 2021, section 4.3.
+
+    Raises:
+        ValueError: there are no scores, or one of them is nan.
     """
     scores = np.sort(_checked(scores), axis=-1)
     count = scores.shape[-1]
@@ -25,24 +28,30 @@ def iqm(scores) -> np.ndarray:  # [..., run] -> [...]
     return scores[..., cut : count - cut].mean(axis=-1)
 
 
+def with_interval(scores: Sequence[float]) -> tuple[float, float, float]:
+    """Interquartile mean over runs, and the bounds of its 95 % bootstrap interval."""
+    low, high = stratified_bootstrap([scores], iqm)
+    return float(iqm(scores)), float(low), float(high)
+
+
 def stratified_bootstrap(
-    scores_by_task: Sequence,  # one array a task: [..., run]; the leading axes agree, the numbers of runs need not
+    scores_by_task: Sequence,  # an array for each task, [..., run]: same leading axes, any number of runs
     statistic: Callable[[np.ndarray], np.ndarray],  # [..., all runs of all tasks] -> [...]
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:  # [...] each
-    """95 % interval of a statistic of the runs of all tasks, runs drawn again with replacement within each task.
+    """95 % interval of a statistic of the runs of all tasks; runs are drawn again with replacement within each task.
 
     [q₀.₀₂₅, q₀.₉₇₅] of T(X*₁ ∪ … ∪ X*ₘ),  X*ₖ = nₖ draws from the nₖ runs of task k.
-    Leading axes (the points of a learning curve) are resampled together: a run is drawn whole.
-    Source: Agarwal et al. 2021, section 4.1.  The same seed gives the same interval.
+    Leading axes (the points of a learning curve) are resampled together, so a run is drawn whole.
+    The same seed gives the same interval.  Source: Agarwal et al. 2021, section 4.1.
     """
     drawn = _resample(scores_by_task, resamples, np.random.default_rng(seed))
     return _percentile_interval(statistic(np.concatenate(drawn, axis=-1)))
 
 
 def probability_of_improvement(
-    x: Sequence,  # one array a task: [run of algorithm X]
+    x: Sequence,  # an array for each task, [run of algorithm X]
     y: Sequence,  # the same tasks in the same order: [run of algorithm Y]
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -50,7 +59,10 @@ def probability_of_improvement(
     """How likely a run of X beats a run of Y on a task drawn at random, with its 95 % bootstrap interval.
 
     P(X > Y) = 1/m Σₖ Uₖ / (nₖ n'ₖ),  Uₖ = Σᵢⱼ [xₖᵢ > yₖⱼ] + ½ [xₖᵢ = yₖⱼ]  (Mann-Whitney U of task k).
-    Source: Agarwal et al. 2021, section 4.3.  Raises ValueError when the numbers of tasks differ.
+    Source: Agarwal et al. 2021, section 4.3.
+
+    Raises:
+        ValueError: the numbers of tasks differ.
     """
     if len(x) != len(y) or not len(x):
         raise ValueError(f"X has {len(x)} tasks and Y has {len(y)}: they must be the same ones, at least one")
@@ -58,6 +70,15 @@ def probability_of_improvement(
     drawn = _mean_win_rate(_resample(x, resamples, generator), _resample(y, resamples, generator))
     estimate = _mean_win_rate([_checked(task) for task in x], [_checked(task) for task in y])
     return float(estimate), _percentile_interval(drawn)
+
+
+def compared(x: Sequence[float], y: Sequence[float]) -> tuple[str, int]:
+    """P(X > Y) in words, and its sign: 1 or -1 where the interval excludes one half, else 0."""
+    estimate, (low, high) = probability_of_improvement([x], [y])
+    few = min(len(x), len(y)) < FEWEST
+    sign = 0 if few else 1 if low > 0.5 else -1 if high < 0.5 else 0
+    words = " (too few seeds to tell)" if few else ""
+    return f"{estimate:.2f} [{float(low):.2f}, {float(high):.2f}]{words}", sign
 
 
 def contrast(
@@ -68,8 +89,10 @@ def contrast(
 ) -> tuple[float, Interval]:
     """A weighted sum of cells' statistics, such as a difference of differences, with its 95 % bootstrap interval.
 
-    C = Σₖ wₖ T(Xₖ);  in the interval runs are drawn again with replacement within each cell, which is named once.
-    Raises ValueError when there is no cell.
+    C = Σₖ wₖ T(Xₖ).  For the interval, runs are drawn again with replacement within each cell; a cell is named once.
+
+    Raises:
+        ValueError: there is no cell.
     """
     if not cells:
         raise ValueError("no cells: at least one is needed")
@@ -80,7 +103,7 @@ def contrast(
 
 
 def performance_profile(
-    scores_by_task: Sequence,  # one array a task: [run], normalised
+    scores_by_task: Sequence,  # an array for each task, [run], normalised
     thresholds: Sequence[float],
     resamples: int = 2_000,
     seed: int = 0,
@@ -94,7 +117,7 @@ def performance_profile(
 
 
 def optimality_gap(scores, target: float = 1.0) -> np.ndarray:  # [..., run] -> [...]
-    """How far runs stay below a target on average, what is above it counting as the target.
+    """How far runs stay below a target on average; a score above the target counts as the target.
 
     target − mean(min(x, target)).  Source: Agarwal et al. 2021, section 4.3.
     """
@@ -107,7 +130,7 @@ def _mean_win_rate(x: list[np.ndarray], y: list[np.ndarray]) -> np.ndarray:  # o
 
 
 def _resample(scores_by_task: Sequence, resamples: int, generator: np.random.Generator) -> list[np.ndarray]:
-    """Draws each task's runs with replacement, for one task after the other.  One [..., resample, run] a task."""
+    """Draws each task's runs with replacement, one task after the other; [..., resample, run] for each task."""
     drawn = []
     for scores in map(_checked, scores_by_task):
         runs = scores.shape[-1]
@@ -124,16 +147,18 @@ def _checked(scores) -> np.ndarray:
     scores = np.asarray(scores, dtype=float)
     if scores.ndim == 0 or scores.shape[-1] == 0:
         raise ValueError("no scores: at least one run is needed")
-    if np.isnan(scores).any():  # sorted to the end and cut, a failed run would pass unseen
+    if np.isnan(scores).any():  # sorting would put it at the end, and the cut would hide it
         raise ValueError("a score is nan: leave that run out, or say what it is worth")
     return scores
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
-    """Spearman's ρ: Pearson's correlation of ranks, equal numbers sharing the mean of theirs. 0 where one is constant.
+    """Spearman's ρ: Pearson's correlation of ranks. Equal numbers share their mean rank; ρ is 0 where one is constant.
 
-    Raises ValueError when there are fewer than two pairs.
     Source: Spearman 1904, "The Proof and Measurement of Association between Two Things".
+
+    Raises:
+        ValueError: there are fewer than two pairs.
     """
     if len(x) != len(y) or len(x) < 2:
         raise ValueError(f"{len(x)} and {len(y)} numbers: pairs are needed, at least two")

@@ -1,179 +1,212 @@
-"""Trains the runs of an experiment one after another, or several at a time, and takes up where it was interrupted."""
+"""Studies: arms by seeds, and the rows that finished runs leave.
 
-import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+A study's results are CSV files in its --out: runs.csv, a row for each finished run, and other tables, such as
+curves.csv, the points of each learning curve. A run is done when it has its row: the study continues where it stopped,
+also in a fresh clone that has the rows and no run folders, and figures are drawn again from the rows alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal, NamedTuple
 
+from experiments.lab.digest import digest
+from experiments.lab.options import at_least, listed
+from experiments.lab.rows import FinishedRuns, Key, Row, append_csv, read_csv, rows_of, runs_by_arm, write_csv
+from experiments.lab.runs import held, train_missing
 from rl.config import Config
 from rl.loop import NO_OVERRIDES, Overrides
 
-NO_PARTS: dict[str, Overrides] = {}
-Finished = Callable[[Config], None]
+Result = Callable[[Config, Overrides], tuple[Row, dict[str, list[Row]]]]
 
 
-def ignore(_config: Config) -> None:
-    """Do nothing with a finished run."""
+class Arm(NamedTuple):
+    """One system of a study: its config without the seed, and the parts of rl's learning that it replaces."""
+
+    config: Config
+    overrides: Overrides = NO_OVERRIDES
 
 
-def train_missing(
-    configs: Sequence[Config],
-    processes: int = 1,
-    parts: Mapping[str, Overrides] = NO_PARTS,
-    finished: Finished = ignore,
-    holds: Path | None = None,
-) -> list[Path]:
-    """Train every run whose folder does not hold it yet, showing progress.
+@dataclass(frozen=True)
+class StudyCommand:
+    """What the command line says."""
 
-    Args:
-        configs: one a run, each with its own run_dir.
-        processes: serial runs at a time; those with workers are trained one after another.
-        parts: of the runs that do not learn by rl's own alone, by run_dir.
-        finished: is given the config of each run that is complete, found so or trained.
-        holds: a folder that the caller holds already, which may be that of the runs.
-
-    Returns:
-        The run folders, in the order of `configs`.
-
-    Raises:
-        ValueError: a folder holds another run, another study is at work in it, or an option cannot work; nothing
-            was trained.
-        RunFailed: a run ended by a fault or a signal; those before it are complete.
-    """
-    from experiments.lab.display import StudyDisplay, training_progress
-
-    with held(Path(configs[0].run_dir).parent, holds):
-        complete = {config.run_dir: is_complete(config) for config in configs}
-        for config in configs:
-            if complete[config.run_dir]:
-                finished(config)
-        missing = [config for config in configs if not complete[config.run_dir]]
-        at_once = [config for config in missing if processes > 1 and config.mode == "serial"]
-        in_turn = [config for config in missing if config not in at_once]
-        with training_progress() as progress:
-            display = StudyDisplay(progress, len(configs), len(configs) - len(missing))
-            if at_once:
-                train_at_once(at_once, display, processes, parts, finished)
-            train_in_turn(in_turn, display, parts, finished)
-    return [Path(config.run_dir) for config in configs]
+    arms: str = "all"
+    """Which of the systems above, separated by commas; quote names with spaces, as in "N = 1,N = 10"."""
+    seeds: int = 3
+    """Runs of each arm, from --first-seed on."""
+    first_seed: int = 1
+    """Seed of each arm's first run."""
+    env_steps: int = 0
+    """Env steps of each run; 0: the number that the arm has."""
+    processes: int = 2
+    """Serial runs at a time; runs with workers go one after another."""
+    runs_dir: Path = Path("runs/study")
+    """Folder of the run folders."""
+    out: Path | None = None
+    """Folder of rows, table and figure; a run that has its row there is not trained again. None: --runs-dir."""
+    pdf: bool = False
+    """Write figures as PDF files, too."""
+    wandb: Literal["auto", "online", "offline", "disabled"] = "offline"
+    """W&B mirror of each run, in the experiment's own group."""
 
 
-@contextmanager
-def held(folder: Path, already: Path | None = None) -> Iterator[None]:
-    """Two studies that write into one folder at a time would cut each other's rows and runs.
+class Study:
+    """Arms by seeds, and their rows."""
 
-    Args:
-        folder: is made where it is missing.
-        already: one that this process holds.
+    def __init__(
+        self,
+        name: str,
+        arms: Mapping[str, Arm],
+        command: StudyCommand,
+        result: Result,
+        tables: Sequence[str] = ("curves",),
+    ) -> None:
+        """Plan the runs; nothing is trained or written.
 
-    Raises:
-        ValueError: another process holds it, or it cannot be made.
-    """
-    from rl.running.preflight import claim
+        Args:
+            name: the W&B group of runs whose config names no group.
+            arms: every arm, by name.
+            command: which of them, how many seeds, which folders.
+            result: makes a finished run's row of runs.csv, and its rows of the other tables.
+            tables: names of the other tables.
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"{folder}: a folder that can be written is needed ({error.strerror})") from None
-    if already is not None and folder.samefile(already):
-        yield
-        return
-    descriptor = claim(folder)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-class RunFailed(Exception):
-    """A run of a study did not come to its end; `exit_code` is the run's."""
-
-    def __init__(self, config: Config, reason: str, exit_code: int) -> None:
-        super().__init__(f"{config.run_dir}: {reason}; the same command goes on from here")
-        self.exit_code = exit_code
-
-
-def is_complete(config: Config) -> bool:
-    """Whether the run's folder holds this very run, ended well. An unfinished one is put aside, nothing is deleted.
-
-    Raises:
-        ValueError: the folder holds a run with another config.
-    """
-    folder = Path(config.run_dir)
-    if not (folder / "config.json").exists():
-        return False
-    asked, default = (json.loads(json.dumps(asdict(of))) for of in (config, Config()))
-    recorded = default | json.loads((folder / "config.json").read_text())["config"]  # options may be younger than it
-    differing = [key for key in asked if recorded.get(key) != asked[key] and not key.startswith(("run_dir", "wandb"))]
-    if differing:
-        key = differing[0]
-        raise ValueError(
-            f"{folder} holds a run with {key} {recorded.get(key)!r}, not {asked[key]!r}: "
-            f"name another --runs-dir, or remove it"
-        )
-    summary = folder / "summary.json"
-    if summary.exists() and json.loads(summary.read_text())["exit_code"] == 0:
-        return True
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.unfinished-{number}")).exists():
-        number += 1
-    folder.rename(aside)
-    return False
-
-
-def train_in_turn(configs: Sequence[Config], display: Any, parts: Mapping[str, Overrides], finished: Finished) -> None:
-    """One run after another in this process, each with its own workers."""
-    import envs
-    from rl.running.run import new_run
-
-    for config in configs:
-        with display.run(Path(config.run_dir).name, config.total_env_steps) as shown:
-            run = new_run(config, envs.make_vector, parts.get(config.run_dir, NO_OVERRIDES))
-            summary = run.execute(shown.notify, shown.row)
-        if summary["exit_code"] != 0:
-            raise RunFailed(config, summary["exit_reason"], summary["exit_code"])
-        finished(config)
-        display.end()
-
-
-def train_at_once(
-    configs: Sequence[Config], display: Any, processes: int, parts: Mapping[str, Overrides], finished: Finished
-) -> None:
-    """Serial runs in a pool of processes: small runs spend more on starting processes than on training."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-
-    from rl.running.signals import sigint_blocked
-    from rl.running.supervisor import ONE_THREAD
-    from rl.running.worker import end_with_parent
-
-    os.environ.update(ONE_THREAD)
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=end_with_parent) as pool:
-        try:
-            with sigint_blocked():  # Ctrl-C is answered here, not by every process
-                runs = {
-                    pool.submit(train_serially, config, parts.get(config.run_dir, NO_OVERRIDES)): config
-                    for config in configs
+        Raises:
+            ValueError: an option cannot work.
+        """
+        at_least(1, seeds=command.seeds, processes=command.processes)
+        at_least(0, first_seed=command.first_seed, env_steps=command.env_steps)
+        wanted = ",".join(arms) if command.arms == "all" else command.arms
+        chosen = listed("--arms", wanted, lambda arm: (arm, arms[arm]), f"all, or a list out of {','.join(arms)},")
+        for _, (config, _) in chosen:
+            least = 5 * config.log_interval
+            if 0 < command.env_steps < least:
+                raise ValueError(f"--env-steps {command.env_steps}: at least {least} is needed, five points of a curve")
+        self.result, self.tables = result, tables
+        self.out, self.processes = folder_of(command.out, command.runs_dir), command.processes
+        self.arms = [arm for arm, _ in chosen]
+        self.planned: dict[tuple[str, int], Arm] = {}
+        for seed in range(command.first_seed, command.first_seed + command.seeds):
+            for arm, (config, overrides) in chosen:
+                # A run folder does not record overrides, so runs with different ones need different folders.
+                suffix = "" if overrides == NO_OVERRIDES else f"-{digest(config, overrides)}"
+                own = {
+                    "seed": seed,
+                    "run_dir": str(command.runs_dir / f"{file_name(arm)}-s{seed}{suffix}"),
+                    "total_env_steps": command.env_steps or config.total_env_steps,
+                    "wandb": command.wandb,
+                    "wandb_group": config.wandb_group or name,
                 }
-            for run in as_completed(runs):
-                summary = run.result()
-                if summary["exit_code"] != 0:
-                    raise RunFailed(runs[run], summary["exit_reason"], summary["exit_code"])
-                finished(runs[run])
-                display.end()
-        except BaseException:
-            for child in multiprocessing.active_children():
-                child.kill()
-            raise
+                self.planned[arm, seed] = Arm(replace(config, **own), overrides)
+
+    def complete(self) -> list[Row]:
+        """Train the runs that have no row yet, and write each run's row as it ends.
+
+        Returns:
+            The rows of the study's own arms and seeds, arm after arm.
+
+        Raises:
+            ValueError: runs.csv has a row of another config, a folder holds another run, or another study is at work
+                there; nothing was trained.
+            RunFailed: a run ended by a fault or a signal.
+        """
+        with held(self.out):
+            file = self.out / "runs.csv"
+            digests = {arm: {"digest": digest(*planned)} for (arm, _), planned in self.planned.items()}
+            missing = unfinished(
+                runs_by_arm(file),
+                self.planned,
+                lambda key: digests.get(key[0]),
+                lambda key: f"{key[0]}, seed {key[1]},",
+            )
+            self._drop_cut_off(rows_of(file))
+            train_arms(missing, self.processes, self._write, self.out)
+            rows = rows_of(file)
+        if len(rows) > len(self.planned):
+            print(f"{len(self.planned)} of the {len(rows)} runs in {self.out} are shown, those of these options")
+        return [rows[key] for key in sorted(self.planned, key=lambda key: self.arms.index(key[0]))]
+
+    def _drop_cut_off(self, rows: Mapping[Key, Row]) -> None:
+        """Drop what a kill left in the other tables: rows of runs that have no row in runs.csv."""
+        for table in self.tables:
+            file = self.out / f"{table}.csv"
+            write_csv(file, [row for row in read_csv(file) if (row["arm"], int(row["seed"])) in rows])
+
+    def _write(self, key: Key) -> None:
+        """Write the rows of a finished run; its row of runs.csv comes last, since that row says that it is done."""
+        row, others = self.result(*self.planned[key])
+        identity = dict(zip(("arm", "seed"), key, strict=True))
+        for table in self.tables:
+            append_csv(self.out / f"{table}.csv", [identity | more for more in others[table]])
+        append_csv(self.out / "runs.csv", [identity | row])
 
 
-def train_serially(config: Config, parts: Overrides) -> dict[str, Any]:
-    """Train one run in this process, with no display of its own."""
-    import envs
-    from rl.running.run import new_run
+def unfinished(
+    done: FinishedRuns,
+    planned: Mapping[Key, Arm],
+    options_of: Callable[[Key], Row | None],
+    name_of: Callable[[Key], str],
+) -> dict[Key, Arm]:
+    """The planned runs that have no rows yet.
 
-    return new_run(config, envs.make_vector, parts).execute(notify=lambda _line: None)
+    Args:
+        done: the file of finished runs.
+        planned: every run.
+        options_of: the columns that tell with which options a run's rows must be made; None for a run that is not of
+            this study.
+        name_of: a run's name in an error.
+
+    Raises:
+        ValueError: the file holds something else, or rows that other options made.
+    """
+    finished = done.read()
+    for key, rows in finished.items():
+        options = options_of(key) or {}
+        if any(row[name] != str(value) for row in rows for name, value in options.items()):
+            row, are = ("row", "is") if done.rows_each == 1 else ("rows", "are")
+            raise ValueError(
+                f"{done.file}: its {row} of {name_of(key)} {are} of other options; name another --out, "
+                f"or remove the {row}"
+            )
+    return {key: arm for key, arm in planned.items() if key not in finished}
+
+
+def train_arms(missing: Mapping[Key, Arm], processes: int, write: Callable[[Key], None], holds: Path) -> None:
+    """Train runs and write the rows of each as it ends.
+
+    Args:
+        missing: the runs.
+        processes: serial runs at a time.
+        write: writes the rows of a finished run.
+        holds: a folder that the caller holds.
+
+    Raises:
+        ValueError: a folder holds another run, or an option cannot work; nothing was trained.
+        RunFailed: a run ended by a fault or a signal.
+    """
+    if not missing:
+        return
+    key_of = {arm.config.run_dir: key for key, arm in missing.items()}
+    train_missing(
+        [arm.config for arm in missing.values()],
+        processes,
+        {arm.config.run_dir: arm.overrides for arm in missing.values()},
+        lambda config: write(key_of[config.run_dir]),
+        holds,
+    )
+
+
+def folder_of(out: Path | None, runs_dir: Path) -> Path:
+    """The folder of a study's results.
+
+    Raises:
+        ValueError: --out names a file.
+    """
+    if out is not None and out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out}: it is a file, a folder is needed")
+    return out or runs_dir
+
+
+def file_name(arm: str) -> str:
+    """An arm's name as part of a folder's name."""
+    return "".join(letter if letter.isalnum() else "-" for letter in arm)

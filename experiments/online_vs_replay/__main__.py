@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from experiments.lab.learning_study import Study, StudyCommand
+from experiments.lab.study import Study, StudyCommand
 from experiments.online_vs_replay.tune import TUNING_SEED
 
 QUICK_TASKS = "masked,recall 24"
@@ -62,7 +62,7 @@ def run(command: Command) -> None:
     Raises:
         ValueError: an option cannot work; nothing was trained.
     """
-    from experiments.lab.learning_study import folder_of
+    from experiments.lab.study import folder_of
     from experiments.online_vs_replay.plan import chosen, shortened
     from experiments.online_vs_replay.report.report import write_report
     from experiments.online_vs_replay.run_rows import TABLES, run_result

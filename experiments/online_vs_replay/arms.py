@@ -124,7 +124,7 @@ def chosen_arms(text: str) -> list[str]:
     Raises:
         ValueError: no arm has that name.
     """
-    from experiments.lab.command_line import listed
+    from experiments.lab.options import listed
 
     names = ",".join(ARMS)
     return listed(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal, get_args
 
-from experiments.lab.learning_study import Arm
+from experiments.lab.study import Arm
 from experiments.online_vs_replay.arms import ARMS, chosen_arms, config_of, evaluated
 from experiments.online_vs_replay.settings import settings_of
 from experiments.online_vs_replay.tasks import ALL_TASKS, TASKS, Options
@@ -21,7 +21,7 @@ def chosen(part: Part = "grid", tasks: str = "all", arms: str = "all") -> dict[s
     Raises:
         ValueError: a task or an arm does not exist, or the part does not have it.
     """
-    from experiments.lab.command_line import listed
+    from experiments.lab.options import listed
 
     if tasks != "all" and part != "grid":
         raise ValueError(f"--tasks {tasks}: --part {part} has tasks of its own, leave it out")
@@ -135,4 +135,4 @@ def watched(task: str, name: str, options: Options) -> Arm:
     from experiments.online_vs_replay.measures.watch import watch
     from rl.loop import Overrides
 
-    return plain(task, name, options)._replace(parts=Overrides(watch=watch))
+    return plain(task, name, options)._replace(overrides=Overrides(watch=watch))

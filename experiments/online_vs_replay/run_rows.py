@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from experiments.lab.learning_study import Row
+from experiments.lab.rows import Row
 from rl.config import Config
 from rl.loop import Overrides
 
@@ -41,10 +41,10 @@ def run_result(config: Config, overrides: Overrides) -> tuple[Row, dict[str, lis
     final_… are means over the last tenth of the evaluations, late_greedy over their second half, mean_greedy over all.
     `lag` counts the updates by other workers between a gradient's parameters and its update, on average.
     """
-    from experiments.lab.learning_study import digest, mean_staleness
-    from experiments.lab.records import read_run
+    from experiments.lab.digest import digest
+    from experiments.lab.records import mean_staleness, read_record
 
-    run = read_run(config.run_dir)
+    run = read_record(config.run_dir)
     points, updates = [], 0
     for row in run.rows:
         updates += row["losses/updates"]

@@ -36,6 +36,6 @@ def tuned(name: str, rows: Iterable[dict[str, Any]]) -> int:
 
 def settings_of(name: str, results: Path = RESULTS) -> Options:
     """Read which settings tuning chose for an arm."""
-    from experiments.lab.learning_study import read_csv
+    from experiments.lab.rows import read_csv
 
     return ARMS[name].trials[tuned(name, read_csv(results / "tuning" / "runs.csv"))]

@@ -14,7 +14,7 @@ evaluations in the second half of training, over tasks and seeds. An arm that so
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.lab.learning_study import Arm, Study, StudyCommand
+from experiments.lab.study import Arm, Study, StudyCommand
 
 TUNING_SEED = 901
 

@@ -6,7 +6,8 @@ import pytest
 
 from experiments.chapter5 import claims as chapter_claims
 from experiments.chapter5.claims import SOURCES, asynchronous, batched, bias_and_variance, learning, loss
-from experiments.lab.learning_study import append_csv, compared
+from experiments.lab.rows import append_csv
+from experiments.lab.statistics import compared
 
 
 def runs(arm, values, **more):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from experiments.compare_runs import compare
-from experiments.lab.arms import arms_of
-from experiments.lab.figures import COLOURS, colours_of, mean_curve, smoothed
-from experiments.lab.records import Run, read_runs
+from experiments.lab.arms import COLOURS, arms_of, colours_of
+from experiments.lab.learning_curves import mean_curve, smoothed
+from experiments.lab.records import Record, read_records
 
 ROOT = Path(__file__).parents[2]
 ENV = "MaskedVelocityCartPole-v1"
@@ -40,7 +40,7 @@ def write_run(parent: Path, core: str, seed: int, greedy=None, solved_at=None, k
 
 def arm_names(tmp_path: Path, *configs: dict) -> list[str]:
     paths = [write_run(tmp_path, **{"seed": 1, **config}) for config in configs]
-    return [name for _, name in arms_of(read_runs(paths))]
+    return [name for _, name in arms_of(read_records(paths))]
 
 
 def test_an_arm_is_the_core_and_what_is_special_about_it(tmp_path):
@@ -84,18 +84,18 @@ def test_options_of_the_record_do_not_split_an_arm(tmp_path):
 
 def test_other_environment_arguments_are_another_environment(tmp_path):
     paths = [write_run(tmp_path, "lstm", 1, env_arg=[f"delay={delay}"]) for delay in (4, 8)]
-    assert list(arms_of(read_runs(paths))) == [(f"{ENV} delay=4", "lstm"), (f"{ENV} delay=8", "lstm")]
+    assert list(arms_of(read_records(paths))) == [(f"{ENV} delay=4", "lstm"), (f"{ENV} delay=8", "lstm")]
 
 
 def test_the_module_that_registers_an_environment_does_not_make_it_another(tmp_path):
     paths = [write_run(tmp_path, "lstm", seed, env=env) for seed, env in [(1, ENV), (2, f"envs:{ENV}")]]
-    assert list(arms_of(read_runs(paths))) == [(ENV, "lstm")]
+    assert list(arms_of(read_records(paths))) == [(ENV, "lstm")]
 
 
 def test_one_seed_cannot_count_twice(tmp_path):
     paths = [write_run(tmp_path, "lstm", 1), write_run(tmp_path, "lstm", 1)]
     with pytest.raises(ValueError, match=r"run-0 are both lstm, seed 1: give one of them"):
-        arms_of(read_runs(paths))
+        arms_of(read_records(paths))
 
 
 @pytest.fixture
@@ -216,9 +216,9 @@ def test_a_mistake_is_answered_in_one_line(tmp_path):
     assert done.stderr.startswith(f"error: {tmp_path}: empty folder") and done.stderr.count("\n") == 1
 
 
-def _run(steps, returns, solved) -> Run:
+def _run(steps, returns, solved) -> Record:
     rows = [{"global_step": x, "charts/episodic_return": y} for x, y in zip(steps, returns, strict=True)]
-    return Run(Path("run"), {}, rows, {"solved": solved}, None)
+    return Record(Path("run"), {}, rows, {"solved": solved}, None)
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess:

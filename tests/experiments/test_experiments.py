@@ -13,7 +13,7 @@ import torch
 
 import envs
 from experiments import carry_ablation, compare_cores
-from experiments.lab import study
+from experiments.lab import runs
 from rl.config import Config
 from rl.loop import Overrides
 from rl.running.preflight import choose_run_dir, claim
@@ -65,24 +65,24 @@ def tiny_configs(folder, seeds=(1, 2), **options):
 
 
 def test_complete_runs_are_not_trained_again(tmp_path):
-    first = study.train_missing(tiny_configs(tmp_path))
+    first = runs.train_missing(tiny_configs(tmp_path))
     before = [(folder / "metrics.jsonl").stat().st_mtime_ns for folder in first]
-    assert study.train_missing(tiny_configs(tmp_path)) == first == [tmp_path / "s1", tmp_path / "s2"]
+    assert runs.train_missing(tiny_configs(tmp_path)) == first == [tmp_path / "s1", tmp_path / "s2"]
     assert [(folder / "metrics.jsonl").stat().st_mtime_ns for folder in first] == before
 
 
 def test_an_unfinished_run_is_put_aside_and_trained_from_the_start(tmp_path):
-    (folder,) = study.train_missing(tiny_configs(tmp_path, seeds=[1]))
+    (folder,) = runs.train_missing(tiny_configs(tmp_path, seeds=[1]))
     (folder / "summary.json").unlink()  # what a kill leaves behind
-    study.train_missing(tiny_configs(tmp_path, seeds=[1]))
+    runs.train_missing(tiny_configs(tmp_path, seeds=[1]))
     assert (tmp_path / "s1.unfinished-1" / "metrics.jsonl").exists()
     assert json.loads((folder / "summary.json").read_text())["exit_code"] == 0
 
 
 def test_a_folder_with_another_run_is_neither_used_nor_overwritten(tmp_path):
-    study.train_missing(tiny_configs(tmp_path, seeds=[1]))
+    runs.train_missing(tiny_configs(tmp_path, seeds=[1]))
     with pytest.raises(ValueError, match=r"holds a run with learning_rate 0.003, not 0.01: name another --runs-dir"):
-        study.train_missing(tiny_configs(tmp_path, seeds=[1], learning_rate=0.01))
+        runs.train_missing(tiny_configs(tmp_path, seeds=[1], learning_rate=0.01))
 
 
 TIMES = ("time/seconds", "time/cpu_seconds", "eval/cpu_seconds", "charts/SPS")
@@ -109,8 +109,8 @@ def test_two_runs_at_a_time_are_the_runs_that_one_at_a_time_trains(tmp_path):
     folders, told = {}, {}
     for name, processes in (("in-turn", 1), ("at-once", 2)):
         configs, told[name] = tiny_configs(tmp_path / name), []
-        parts = {configs[1].run_dir: Overrides(one_hundred)}
-        folders[name] = study.train_missing(configs, processes, parts, told[name].append)
+        overrides = {configs[1].run_dir: Overrides(one_hundred)}
+        folders[name] = runs.train_missing(configs, processes, overrides, told[name].append)
         assert sorted(told[name], key=lambda config: config.seed) == configs
     assert [rows(folder) for folder in folders["at-once"]] == [rows(folder) for folder in folders["in-turn"]]
     assert len(rows(folders["in-turn"][0])) == 10  # 400 env steps, a row for every 40
@@ -121,24 +121,24 @@ def test_two_runs_at_a_time_are_the_runs_that_one_at_a_time_trains(tmp_path):
 def test_zeros_for_targets_leave_a_value_loss_of_the_mean_square_of_values(tmp_path):
     """With a learning rate of almost 0 values stay what they were, near 0; returns of up to 4 steps are up to 4."""
     configs = tiny_configs(tmp_path, learning_rate=1e-12, env="CartPole-v1", reward_scale=1.0)
-    study.train_missing(configs, parts={configs[1].run_dir: Overrides(zeros)})
+    runs.train_missing(configs, overrides={configs[1].run_dir: Overrides(zeros)})
     own, none = ([row["losses/value_loss"] for row in rows(tmp_path / name)] for name in ("s1", "s2"))
     assert min(own) > 1 > 0.5 > max(none) > 0
 
 
 def test_each_complete_run_is_told_once_whether_it_was_found_or_trained(tmp_path):
     (found,) = tiny_configs(tmp_path, seeds=[2])
-    study.train_missing([found])
+    runs.train_missing([found])
     told, complete = [], []
 
     def finished(config):
         told.append(config.seed)
         complete.append(json.loads((Path(config.run_dir) / "summary.json").read_text())["exit_code"] == 0)
 
-    study.train_missing(tiny_configs(tmp_path, seeds=(1, 2, 3)), finished=finished)
+    runs.train_missing(tiny_configs(tmp_path, seeds=(1, 2, 3)), finished=finished)
     assert told == [2, 1, 3]  # what was found, then the others as they end
     assert complete == [True] * 3
-    study.train_missing(tiny_configs(tmp_path, seeds=(1, 2, 3)), processes=2, finished=finished)
+    runs.train_missing(tiny_configs(tmp_path, seeds=(1, 2, 3)), processes=2, finished=finished)
     assert told[3:] == [1, 2, 3]
 
 
@@ -148,8 +148,8 @@ def test_a_failed_run_is_not_told_and_those_before_it_are(tmp_path):
         "env_arg": ("fault=raises", "process=MainProcess", "at=50", f"folder={tmp_path}"),
     }
     configs, told = [*tiny_configs(tmp_path, [1]), *tiny_configs(tmp_path, [2], **options)], []
-    with pytest.raises(study.RunFailed, match="s2: "):
-        study.train_missing(configs, finished=told.append)
+    with pytest.raises(runs.RunFailed, match="s2: "):
+        runs.train_missing(configs, finished=told.append)
     assert told == configs[:1]
 
 
@@ -170,9 +170,9 @@ def test_serial_runs_go_at_once_and_runs_with_workers_in_turn(processes, at_once
         assert (parts, finished) == ({"x": Overrides()}, print)
         trained["in turn"] += [Path(config.run_dir).name for config in some]
 
-    monkeypatch.setattr(study, "train_at_once", pool)
-    monkeypatch.setattr(study, "train_in_turn", alone)
-    study.train_missing(configs, processes, {"x": Overrides()}, print)
+    monkeypatch.setattr(runs, "train_at_once", pool)
+    monkeypatch.setattr(runs, "train_in_turn", alone)
+    runs.train_missing(configs, processes, {"x": Overrides()}, print)
     assert trained == {"at once": at_once, "in turn": in_turn}
 
 
@@ -183,8 +183,8 @@ def test_a_run_that_fails_ends_the_study_with_its_exit_code(tmp_path):
         env="tests.support.faulty_envs:Faulty-v0",
         env_arg=("fault=raises", "process=MainProcess", "at=50", f"folder={tmp_path}"),
     )[0]
-    with pytest.raises(study.RunFailed, match="s1: ") as failed:
-        study.train_missing([config])
+    with pytest.raises(runs.RunFailed, match="s1: ") as failed:
+        runs.train_missing([config])
     assert failed.value.exit_code == 1
 
 
@@ -196,7 +196,8 @@ def test_a_zeroed_state_recalls_what_fell_into_one_segment(delay, length, score)
 
 
 def test_the_ablation_trains_both_arms_of_every_cell_alike():
-    configs = carry_ablation.Command(delays="4", segment_lengths="4,8", cartpole_segment_lengths="8", seeds=2).configs()
+    command = carry_ablation.Command(delays="4", segment_lengths="4,8", cartpole_segment_lengths="8", seeds=2)
+    configs = [config for config, _ in command.study().planned.values()]
     assert len(configs) == 3 * 2 * 2 == len({config.run_dir for config in configs})
     for carried, zeroed in zip(configs[::2], configs[1::2], strict=True):
         assert carried.carry_state and not zeroed.carry_state
@@ -221,11 +222,11 @@ def test_two_studies_in_one_folder_and_two_runs_in_one_are_refused(tmp_path):
     """They would put each other's runs aside, or write into each other's record."""
     held = claim(tmp_path)
     with pytest.raises(ValueError, match="another process is writing there"):
-        study.train_missing(tiny_configs(tmp_path))
+        runs.train_missing(tiny_configs(tmp_path))
     with pytest.raises(ValueError, match="another process is writing there"):
         new_run(Config(**TINY, run_dir=str(tmp_path)), envs.make_vector).execute()
     os.close(held)
-    assert len(study.train_missing(tiny_configs(tmp_path / "study"))) == 2
+    assert len(runs.train_missing(tiny_configs(tmp_path / "study"))) == 2
 
 
 def test_an_arm_named_twice_is_refused_before_anything_is_trained():
@@ -244,7 +245,7 @@ import runpy, sys
 for name in sys.argv[1:]:
     sys.argv = [name, "--help"]
     try:
-        runpy.run_module(f"experiments.chapter5.{name}", run_name="__main__")
+        runpy.run_module(f"experiments.chapter5.{name}", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         print("exit", end.code, sorted({"torch", "wandb", "matplotlib", "gymnasium"} & set(sys.modules)))
 """

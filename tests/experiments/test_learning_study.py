@@ -16,24 +16,27 @@ import torch
 
 import envs
 import rl.acting.evaluate
-from experiments.chapter5 import first_45_seconds, n_steps, policy_gradients, repairs
-from experiments.chapter5.printed import AS_PRINTED, MONTE_CARLO_AS_PRINTED, OwnAdamLearner, listed, listed_returns
-from experiments.lab import curve_figures as chapter_figures
-from experiments.lab import figures, learning_study
-from experiments.lab.learning_study import (
-    COLUMNS,
-    Arm,
-    Study,
-    StudyCommand,
-    digest,
-    length_result,
-    loss_of,
-    mean_staleness,
-    publish,
-    read_csv,
-    study_table,
+import rl.record.saved_agent
+from experiments.chapter5 import (
+    first_45_seconds,
+    length_figure,
+    length_results,
+    length_study,
+    n_steps,
+    policy_gradients,
+    repairs,
 )
-from experiments.lab.records import Run
+from experiments.chapter5.length_results import curves_of, length_result, loss_of
+from experiments.chapter5.length_study import COLUMNS
+from experiments.chapter5.printed import AS_PRINTED, MONTE_CARLO_AS_PRINTED, OwnAdamLearner, listed, listed_returns
+from experiments.lab import digest as digests
+from experiments.lab import learning_curves
+from experiments.lab import study as studies
+from experiments.lab.digest import digest
+from experiments.lab.records import Record, mean_staleness
+from experiments.lab.rows import read_csv
+from experiments.lab.study import Arm, Study, StudyCommand
+from experiments.lab.tables import Column, publish, study_table
 from rl.acting.evaluate import evaluate
 from rl.config import Config, option
 from rl.loop import NO_OVERRIDES, Overrides
@@ -61,13 +64,13 @@ FILES = ("runs.csv", "curves.csv")
 @pytest.fixture(scope="module", autouse=True)
 def short_evaluations():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learning_study, "EVALUATION_EPISODES", 2)
+        patch.setattr(length_results, "EVALUATION_EPISODES", 2)
         yield
 
 
 def tiny_study(folder, systems=ARMS, **options):
     own = {"seeds": 2, "processes": 1, "runs_dir": folder / "runs", "out": folder / "out", "wandb": "disabled"}
-    return Study("tiny", systems, StudyCommand(**{**own, **options}))
+    return Study("tiny", systems, StudyCommand(**{**own, **options}), length_result)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def no_training(monkeypatch):
-    monkeypatch.setattr(learning_study, "train_missing", lambda *_, **__: pytest.fail("it trained"))
+    monkeypatch.setattr(studies, "train_missing", lambda *_, **__: pytest.fail("it trained"))
 
 
 @pytest.fixture
@@ -87,21 +90,22 @@ def asked(monkeypatch):
     """Instead of training: the names of the runs that were asked for; each has 2 points and a row of its digest."""
     names = []
 
-    def train_missing(configs, processes, parts, finished, holds):
+    def train_missing(configs, processes, overrides, finished, holds):
         for config in configs:
             names.append(Path(config.run_dir).name)
             finished(config)
 
-    def hand_made(config, parts):
+    def hand_made(config, overrides):
         points = [
             {"env_steps": at, "updates": at, "seconds": 0.5, "length": config.seed + at, "loss": 2.0}
             for at in (1, 2, 3)
         ]
-        row = {"digest": digest(config, parts), **dict.fromkeys((key for key, *_ in COLUMNS), config.seed)}
+        row = {"digest": digest(config, overrides), **dict.fromkeys((column.key for column in COLUMNS), config.seed)}
         return row, {"curves": points}
 
-    monkeypatch.setattr(learning_study, "train_missing", train_missing)
-    monkeypatch.setattr(learning_study, "length_result", hand_made)
+    monkeypatch.setattr(studies, "train_missing", train_missing)
+    for module in (length_study, first_45_seconds, sys.modules[__name__]):
+        monkeypatch.setattr(module, "length_result", hand_made)
     return names
 
 
@@ -136,7 +140,7 @@ def test_a_study_trains_every_arm_with_every_seed_and_writes_a_row_of_each_as_it
 def test_the_curve_of_a_run_is_its_record_where_episodes_ended(trained):
     folder, _ = trained
     for arm, seed in EVERY_RUN:
-        record = records(folder / "runs" / f"{learning_study.file_name(arm)}-s{seed}")
+        record = records(folder / "runs" / f"{studies.file_name(arm)}-s{seed}")
         updates = itertools.accumulate(row["losses/updates"] for row in record)
         expected = [
             (row["global_step"], sum_of_updates, row["time/seconds"], row["charts/episodic_length"])
@@ -168,10 +172,10 @@ def one_hundred(segment, _values, _config):
 
 def test_an_arm_is_trained_with_its_own_parts(tmp_path):
     """Values begin near 0: half the mean square of 100 − V is about 5,000. The policy's part of the loss is near 0."""
-    systems = {"own": ARMS["plain"], "hundred": ARMS["plain"]._replace(parts=Overrides(one_hundred))}
+    systems = {"own": ARMS["plain"], "hundred": ARMS["plain"]._replace(overrides=Overrides(one_hundred))}
     study = tiny_study(tmp_path, systems, seeds=1)
     digests = [row["digest"] for row in study.complete()]
-    own, hundred = (run.rows[0]["loss"] for (run,) in study.curves().values())
+    own, hundred = (run.rows[0]["loss"] for (run,) in curves_of(study).values())
     assert abs(own) < 1 and hundred == pytest.approx(0.5 * 100**2, rel=0.02)
     assert digests == [digest(*arm) for arm in systems.values()]
 
@@ -179,9 +183,9 @@ def test_an_arm_is_trained_with_its_own_parts(tmp_path):
 def test_a_run_of_other_parts_is_not_found_in_the_place_of_an_arm(tmp_path):
     """Its config is the same, and a folder does not tell its parts: without its row it would pass for a new one."""
     for parts, loss in ((NO_OVERRIDES, 0.0), (Overrides(one_hundred), 5_000.0)):
-        study = tiny_study(tmp_path, {"arm": ARMS["plain"]._replace(parts=parts)}, seeds=1)
+        study = tiny_study(tmp_path, {"arm": ARMS["plain"]._replace(overrides=parts)}, seeds=1)
         study.complete()
-        assert study.curves()["arm"][0].rows[0]["loss"] == pytest.approx(loss, rel=0.02, abs=1)
+        assert curves_of(study)["arm"][0].rows[0]["loss"] == pytest.approx(loss, rel=0.02, abs=1)
         (tmp_path / "out" / "runs.csv").unlink()  # as the refusal of its row advises
 
 
@@ -198,7 +202,7 @@ def test_the_runs_have_the_seed_the_folder_the_group_and_the_env_steps_of_the_st
         run_dir=str(tmp_path / "runs" / "N---2-s8"),
     )
     assert tiny_study(tmp_path).planned["plain", 1][0].total_env_steps == 200  # those of the arm
-    assert Study("tiny", ARMS, StudyCommand(runs_dir=tmp_path)).out == tmp_path
+    assert Study("tiny", ARMS, StudyCommand(runs_dir=tmp_path), length_result).out == tmp_path
     assert list(tmp_path.iterdir()) == []  # a plan is not written
 
 
@@ -218,11 +222,11 @@ def test_rows_and_curves_are_enough_for_the_same_table_and_figure(trained, no_tr
     shutil.copytree(folder / "out", tmp_path / "out")
     study = tiny_study(tmp_path)
     assert study.complete() == rows and not (tmp_path / "runs").exists()
-    assert study.curves() == tiny_study(folder).curves()
-    monkeypatch.setattr(figures, "CURVE_RESAMPLES", 10)
+    assert curves_of(study) == curves_of(tiny_study(folder))
+    monkeypatch.setattr(learning_curves, "CURVE_RESAMPLES", 10)
     drawn = []
     for source in (folder, tmp_path):
-        chapter_figures.study_figure(tiny_study(source).curves(), rows, tmp_path / "figure.png", seconds=True)
+        length_figure.length_figure(curves_of(tiny_study(source)), rows, tmp_path / "figure.png", seconds=True)
         drawn.append((tmp_path / "figure.png").read_bytes())
     assert drawn[0] == drawn[1]
 
@@ -235,7 +239,7 @@ def test_only_the_run_whose_row_is_missing_is_trained_and_comes_out_the_same(tra
     again = tiny_study(tmp_path).complete()
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["N---2-s1"]
     assert timeless(again) == timeless(rows)
-    for both in zip(tiny_study(tmp_path).curves().items(), tiny_study(folder).curves().items(), strict=True):
+    for both in zip(curves_of(tiny_study(tmp_path)).items(), curves_of(tiny_study(folder)).items(), strict=True):
         (arm, runs), (arm_before, runs_before) = both
         without_time = [[[{**row, "time/seconds": 0} for row in run.rows] for run in of] for of in (runs, runs_before)]
         assert arm == arm_before and without_time[0] == without_time[1]
@@ -258,13 +262,13 @@ def test_rows_and_curves_come_in_the_order_in_which_arms_are_named(asked, tmp_pa
     turned = tiny_study(tmp_path, arms="N = 2, plain")
     assert keys(study.complete()) == [("plain", "1"), ("plain", "2"), ("N = 2", "1"), ("N = 2", "2")]
     assert keys(turned.complete()) == [("N = 2", "1"), ("N = 2", "2"), ("plain", "1"), ("plain", "2")]
-    assert list(study.curves()) == ["plain", "N = 2"] and list(turned.curves()) == ["N = 2", "plain"]
+    assert list(curves_of(study)) == ["plain", "N = 2"] and list(curves_of(turned)) == ["N = 2", "plain"]
 
 
 def test_curves_are_runs_of_lengths_over_env_steps_and_seconds(asked, tmp_path):
     study = tiny_study(tmp_path)
     study.complete()
-    (first, second), _ = study.curves().values()
+    (first, second), _ = curves_of(study).values()
     assert second.config == {"seed": 2} and first.path == Path("plain-s1")
     assert second.rows[0] == {
         "global_step": 1.0,
@@ -306,7 +310,7 @@ def test_a_study_that_is_killed_before_or_after_any_write_is_healed_by_the_next_
     asked, write, before, monkeypatch, tmp_path
 ):
     tiny_study(tmp_path / "whole").complete()
-    append, writes = learning_study.append_csv, itertools.count()
+    append, writes = studies.append_csv, itertools.count()
 
     def killed(file, rows):
         if next(writes) != write:
@@ -317,7 +321,7 @@ def test_a_study_that_is_killed_before_or_after_any_write_is_healed_by_the_next_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(learning_study, "append_csv", killed)
+        patch.setattr(studies, "append_csv", killed)
         tiny_study(tmp_path).complete()
     tiny_study(tmp_path).complete()
     assert contents(tmp_path) == contents(tmp_path / "whole")
@@ -396,12 +400,12 @@ def test_a_file_of_something_else_is_one_line_and_stays_as_it_was(text, no_train
 def test_the_folder_is_held_until_the_last_row_is_written(tmp_path, monkeypatch):
     held = []
 
-    def meanwhile(configs, processes, parts, finished, holds):
+    def meanwhile(configs, processes, overrides, finished, holds):
         with pytest.raises(ValueError, match="another process is writing there"):
             claim(tmp_path / "out")
         held.append(len(configs))
 
-    monkeypatch.setattr(learning_study, "train_missing", meanwhile)
+    monkeypatch.setattr(studies, "train_missing", meanwhile)
     with pytest.raises(KeyError):  # of the rows that nobody trained
         tiny_study(tmp_path).complete()
     os.close(claim(tmp_path / "out"))
@@ -477,8 +481,8 @@ def test_a_digest_is_eight_letters_of_the_options_that_are_not_at_their_default(
     assert before == "23502995", "rows that were written before would no longer be found"
     assert digest(BASE, AS_PRINTED) == "a8cd987c"  # in any process: not of addresses
     assert digest(replace(BASE, discount=Config().discount), NO_OVERRIDES) == before
-    everything = learning_study.asdict
-    monkeypatch.setattr(learning_study, "asdict", lambda config: {**everything(config), "later": 0})
+    everything = digests.asdict
+    monkeypatch.setattr(digests, "asdict", lambda config: {**everything(config), "later": 0})
     assert digest(BASE, NO_OVERRIDES) == before
 
 
@@ -521,7 +525,7 @@ def hand_made_run(tmp_path, monkeypatch):
         evaluations.append((agent, config.env, config.env_arg, episodes, greedy, seed, offset))
         return np.array([2.0, 4.0] if greedy else [5.0, 8.0])
 
-    monkeypatch.setattr(rl.acting.evaluate, "load_agent", lambda run_dir, _make: (f"agent of {run_dir}", None, 0))
+    monkeypatch.setattr(rl.record.saved_agent, "load_agent", lambda run_dir, _make: (f"agent of {run_dir}", None, 0))
     monkeypatch.setattr(rl.acting.evaluate, "evaluate", fake_evaluate)
     config = replace(CONFIG, run_dir=str(tmp_path))
     # env steps, updates, episodes, mean length, policy loss, value loss, entropy
@@ -641,7 +645,7 @@ def row_of(arm, seed, final, **options):
 
 
 def test_a_table_of_one_seed_has_no_intervals():
-    assert study_table([row_of("N = 10", 1, 99.96)]).splitlines() == [
+    assert study_table([row_of("N = 10", 1, 99.96)], COLUMNS).splitlines() == [
         "| | seeds | env steps | updates | seconds | episode length at the end | greedy | sampled |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
         "| N = 10 | 1 | 70,000 | 7,001 | 1.2 | 100.0 | 500.0 | 12.3 |",
@@ -652,11 +656,13 @@ def test_a_table_of_several_seeds_has_a_row_an_arm_medians_and_interquartile_mea
     """Of 0, 1, 2 and 100 the middle two: 1.5. Two runs of 0 and 100: every mean from 0 to 100 is in the interval."""
     rows = [row_of("b", seed, 100 * seed, updates=10**seed) for seed in (0, 1)]
     rows += [row_of("a", seed, final, updates=final) for seed, final in enumerate((0, 1, 2, 100))]
-    table = study_table(rows, (("updates", "median", 1, True), ("final_length", "mean", 0, False))).splitlines()
+    table = study_table(
+        rows, (Column("updates", "median", 1, True), Column("final_length", "mean", 0, False))
+    ).splitlines()
     assert table[0] == "| | seeds | median | mean |"
     assert table[2] == "| b | 2 | 5.5 | 50 [0, 100] |"
     assert table[3].startswith("| a | 4 | 1.5 | 2 [") and len(table) == 4
-    assert study_table(rows[:1] * 3).splitlines()[2].endswith("| 500.0 [500.0, 500.0] | 12.3 [12.3, 12.3] |")
+    assert study_table(rows[:1] * 3, COLUMNS).splitlines()[2].endswith("| 500.0 [500.0, 500.0] | 12.3 [12.3, 12.3] |")
 
 
 def test_a_page_is_written_and_printed_with_the_files_beside_it(tmp_path, capsys):
@@ -677,14 +683,14 @@ def test_a_study_is_drawn_as_mean_curves_of_lengths_and_the_ends_of_its_seeds(mo
     ]
     drawn = {}
 
-    def keep(figure, _file):
+    def keep(figure, _file, _pdf):
         drawn.update({panel.get_xlabel(): [line.get_xydata() for line in panel.lines] for panel in figure.axes})
         drawn["labels"] = figure.axes[0].get_ylabel(), [label.get_text() for label in figure.axes[-1].get_yticklabels()]
 
-    monkeypatch.setattr(chapter_figures, "write_png", keep)
-    curves = {arm: [Run(Path("run"), {}, points, {}, None)] for arm in ("N = 1", "N = 2")}
+    monkeypatch.setattr(length_figure, "write_figure", keep)
+    curves = {arm: [Record(Path("run"), {}, points, {}, None)] for arm in ("N = 1", "N = 2")}
     rows = [row_of("N = 1", 1, 7.0), *(row_of("N = 2", seed, end) for seed, end in enumerate((0, 1, 2, 100)))]
-    chapter_figures.study_figure(curves, rows, tmp_path / "x.png", seconds)
+    length_figure.length_figure(curves, rows, tmp_path / "x.png", seconds)
     assert drawn["labels"] == ("mean episode length", ["N = 1", "N = 2"])
     assert ("seconds of training" in drawn) == seconds
     for line in drawn["environment steps"]:
@@ -750,7 +756,7 @@ def test_results_in_a_file_are_one_line(tmp_path):
 )
 def test_a_study_that_cannot_be_made_is_one_line(options, line, tmp_path):
     with pytest.raises(ValueError) as refused:
-        Study("tiny", ARMS, StudyCommand(runs_dir=tmp_path, **options))
+        Study("tiny", ARMS, StudyCommand(runs_dir=tmp_path, **options), length_result)
     assert str(refused.value) == line
 
 
@@ -784,7 +790,7 @@ def test_a_wrong_option_ends_each_study_with_one_line_before_anything_is_trained
 def test_each_study_leaves_rows_curves_a_table_and_a_figure_of_every_arm(module, asked, monkeypatch, tmp_path, capsys):
     name = module.__name__.rpartition(".")[2]
     monkeypatch.setattr(sys, "argv", ["study", "--seeds", "1", "--out", str(tmp_path), "--wandb", "disabled"])
-    monkeypatch.setattr(figures, "CURVE_RESAMPLES", 10)
+    monkeypatch.setattr(learning_curves, "CURVE_RESAMPLES", 10)
     with pytest.raises(SystemExit) as end:
         module.main()
     assert end.value.code == 0
@@ -814,8 +820,8 @@ def test_a_run_is_held_against_the_book_by_when_it_got_there_and_how_much_it_jum
         {"charts/episodic_length": length, "time/seconds": k, "global_step": 1000 * k}
         for k, length in enumerate(lengths, start=1)
     ]
-    short = Run(Path("x"), {"seed": 2}, rows[:2], {}, None)
-    curves = {"Monte Carlo as printed": [short, Run(Path("x"), {"seed": 1}, rows, {}, None)]}
+    short = Record(Path("x"), {"seed": 2}, rows[:2], {}, None)
+    curves = {"Monte Carlo as printed": [short, Record(Path("x"), {"seed": 1}, rows, {}, None)]}
     got = first_45_seconds.beside_the_book({"arm": "Monte Carlo as printed", "seed": "1"}, curves)
     jumps = (340 + 270 + 70) / 3 / ((30 + 370 + 100 + 170) / 4)
     assert got == {

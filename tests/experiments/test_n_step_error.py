@@ -1,7 +1,6 @@
 """Bias and variance of N-step returns: on games whose numbers are known, and that the copies are in one state."""
 
 import itertools
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,12 +13,18 @@ import torch
 from gymnasium.spaces import Box, Discrete
 
 import envs
-from experiments.chapter5 import n_step_error
-from experiments.chapter5.n_step_error import Command, Rollouts, complete, measure, return_errors, roll_out
-from experiments.lab.curve_figures import error_figure
+from experiments.chapter5.n_step_error import __main__ as n_step_error
+from experiments.chapter5.n_step_error import rollouts
+from experiments.chapter5.n_step_error.__main__ import Command, complete
+from experiments.chapter5.n_step_error.example import worked_example, worked_table
+from experiments.chapter5.n_step_error.figure import error_figure
+from experiments.chapter5.n_step_error.measured import LENGTHS as MEASURED_LENGTHS
+from experiments.chapter5.n_step_error.rollouts import Rollouts, measure, return_errors, roll_out
+from experiments.chapter5.n_step_error.tables import error_table, least_errors
+from experiments.lab import study
 from rl.acting.randomness import TRAINING, ActionNoise
 from rl.agent.agent import AgentOutput
-from rl.record import saved_agent
+from rl.record.saved_agent import load_agent
 from tests.support.rl_small import lively_agent, small_config
 
 ROOT = Path(__file__).parents[2]
@@ -117,8 +122,8 @@ def test_noise_alone_is_no_squared_bias():
     games, generator, found = all_games(lambda t: 1 - 0.5 ** (STEPS - t)), np.random.default_rng(0), []
     for _ in range(2_000):
         drawn = generator.integers(16, size=8)
-        rollouts = Rollouts(games.rewards[:STEPS, drawn], games.discounts[:STEPS, drawn], games.values[:, drawn])
-        found.append(return_errors(rollouts, [1])[0])
+        games_drawn = Rollouts(games.rewards[:STEPS, drawn], games.discounts[:STEPS, drawn], games.values[:, drawn])
+        found.append(return_errors(games_drawn, [1])[0])
     bias, squared_bias, variance = torch.stack(found).T
     assert bias.square().mean() > 0.009
     assert abs(squared_bias.mean()) < 4 * squared_bias.std() / 2_000**0.5 < 0.002
@@ -131,8 +136,8 @@ def test_noise_alone_is_no_squared_bias():
 @pytest.fixture
 def short(monkeypatch):
     """Few N, and 8 steps instead of 200."""
-    monkeypatch.setattr(n_step_error, "LENGTHS", {"1": 1, "2": 2, "MC": 0})
-    monkeypatch.setattr(n_step_error, "HORIZON", 8)
+    monkeypatch.setattr(rollouts, "LENGTHS", {"1": 1, "2": 2, "MC": 0})
+    monkeypatch.setattr(rollouts, "HORIZON", 8)
 
 
 def measured(agent, config=CONFIG, states=16, copies=100):
@@ -151,7 +156,7 @@ def test_played_with_an_exact_critic_one_step_varies_by_one_coin_and_has_no_bias
 
 def test_played_with_a_critic_of_zero_returns_are_short_of_what_comes_after(short, monkeypatch):
     """Without end, but for the 8 steps: −½ (½ + … + 2⁻⁷) after 1 step and −½ (¼ + … + 2⁻⁷) after 2."""
-    monkeypatch.setattr(n_step_error, "MOST_STEPS", 5)
+    monkeypatch.setattr(rollouts, "MOST_STEPS", 5)
     found = measured(Hand(0.0, nothing), replace(CONFIG, env_arg=("length=1000000",)))
     assert found["1"][0] == pytest.approx(-0.496, abs=0.03)
     assert found["2"][0] == pytest.approx(-0.246, abs=0.02)
@@ -163,7 +168,7 @@ def test_a_policy_that_always_does_the_same_has_no_variance_and_the_bias_of_the_
     """At every step of an endless game it earns 1: v = 2 − 2⁻⁷. A critic that says 6 is wrong by 4 / 2ᴺ."""
     agent = Hand(1e6, lambda observation: torch.full((len(observation),), 6 * 0.25))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(n_step_error, "MOST_STEPS", 5)
+        patch.setattr(rollouts, "MOST_STEPS", 5)
         found = measured(agent, replace(CONFIG, env_arg=("length=1000000",)), states=3, copies=5)
     assert found["1"] == pytest.approx((2 + 2**-7, (2 + 2**-7) ** 2, 0), rel=1e-5)
     assert found["2"] == pytest.approx((1 + 2**-7, (1 + 2**-7) ** 2, 0), rel=1e-5)
@@ -210,7 +215,7 @@ def test_states_are_of_every_step_of_the_policys_own_episodes_and_of_other_episo
         led.append((seed, tuple(prefix)))
         return roll_out(agent, config, environments, seed, prefix, noise)
 
-    monkeypatch.setattr(n_step_error, "roll_out", noted)
+    monkeypatch.setattr(rollouts, "roll_out", noted)
     measured(Hand(1e6, nothing), states=32, copies=2)
     assert {prefix for _, prefix in led} == {(1,) * steps for steps in range(STEPS)}
     assert len({seed for seed, _ in led}) == 32
@@ -231,7 +236,7 @@ def test_what_has_its_rows_is_neither_trained_nor_measured_again(tmp_path, monke
     file = tmp_path / "n_step_error.csv"
     whole = file.read_text()
     file.write_text(whole[:-40])  # killed while it wrote the last row
-    read, load = [], saved_agent.load_agent
+    read, load = [], load_agent
     monkeypatch.setattr(
         "rl.record.saved_agent.load_agent", lambda folder, make: read.append(Path(folder).name) or load(folder, make)
     )
@@ -239,7 +244,7 @@ def test_what_has_its_rows_is_neither_trained_nor_measured_again(tmp_path, monke
     assert read == ["40-s1"]
     with pytest.raises(ValueError, match="its rows of seed 1, 20 env steps, are of other options"):
         complete(replace(command, states=3), tmp_path)
-    monkeypatch.setattr(n_step_error, "train_missing", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(study, "train_missing", lambda *_, **__: pytest.fail("trained"))
     assert complete(replace(command, runs_dir=tmp_path / "none"), tmp_path) == rows  # as in a fresh clone
     error_figure(rows, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 1000
@@ -259,20 +264,20 @@ def hand_made_rows():
     squares = {"5": [(9, 16), (-1e-3, 16)], "MC": [(0, 16), (0, 36)]}
     return [
         {"seed": seed, "env_steps": 70, "N": n, "bias": 0.0, "squared_bias": b, "variance": v}
-        for n in n_step_error.LENGTHS
+        for n in MEASURED_LENGTHS
         for seed, (b, v) in enumerate(squares.get(n, [(100, 0), (100, 0)]), start=1)
     ]
 
 
 def test_the_table_has_roots_for_each_seed_and_then_their_mean_and_interval():
-    lines = {line.split("|")[1].strip(): line for line in n_step_error.error_table(hand_made_rows()).splitlines()}
+    lines = {line.split("|")[1].strip(): line for line in error_table(hand_made_rows()).splitlines()}
     assert lines["N"] == "| N | 70: bias | 70: deviation | 70: total |"
     assert lines["5"] == "| 5 | 1.50 [0.00, 3.00] | 4.00 [4.00, 4.00] | 4.50 [4.00, 5.00] |"
     assert lines["MC"] == "| MC | 0.00 [0.00, 0.00] | 5.00 [4.00, 6.00] | 5.00 [4.00, 6.00] |"
 
 
 def test_the_n_of_the_least_error_is_that_of_the_mean_over_seeds():
-    said = n_step_error.least_errors(hand_made_rows())
+    said = least_errors(hand_made_rows())
     assert said == (
         "The N of the least total error: after 70 env steps 5, with 4.50 (1: 10.00, MC: 5.00; least in 1 of 2 seeds)."
     )
@@ -280,9 +285,9 @@ def test_the_n_of_the_least_error_is_that_of_the_mean_over_seeds():
 
 def test_the_chapters_example_has_the_chapters_numbers():
     """γ = 0.99, at index 1: 1 − γ and 1 + γ without bootstrap; 0.9801 more with one of 1."""
-    found = [returns[1] for _, _, returns in n_step_error.worked_example()]
+    found = [returns[1] for _, _, returns in worked_example()]
     assert found == pytest.approx([0.01, 1.99, 0.9901, 2.9701], abs=1e-12)
-    table = n_step_error.worked_table()
+    table = worked_table()
     assert "| 1, 1, -1 | 0 | -1 | 0.01 |" in table and "| 1, 1, 1 | 1 | 1.99 | 2.9701 |" in table
     assert "199 times the other without bootstrap and 3 times with it; the difference is 1.98 and 1.98" in table
 
@@ -291,7 +296,7 @@ def test_help_opens_at_once_and_explains_the_options():
     command = [sys.executable, "-X", "importtime", "-m", "experiments.chapter5.n_step_error", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "--rollouts" in done.stdout and "0.95^200 = 3.5e-5" in done.stdout
-    assert not re.search(r"\b(matplotlib|torch|wandb)$", done.stderr, re.M)
+    assert not any(module in done.stderr for module in ("matplotlib", "torch", "wandb"))
 
 
 @pytest.mark.parametrize(

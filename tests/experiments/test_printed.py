@@ -19,7 +19,7 @@ from experiments.chapter5.printed import (
     listed,
     listed_returns,
 )
-from experiments.lab.learning_study import described, digest
+from experiments.lab.digest import described, digest
 from rl.acting.segment import Segment
 from rl.config import Config
 from rl.learning.actor_critic import targets
@@ -302,8 +302,8 @@ def test_the_printed_environment_ends_after_500_steps_and_counts_as_solved_at_47
 
 def faults_of(arm):
     """What an arm's parts are, one entry a fault."""
-    returns = arm.parts.targets.keywords if arm.parts.targets else NO_FAULT
-    return {**returns, "own Adam": arm.parts.make_learner is OwnAdamLearner}
+    returns = arm.overrides.targets.keywords if arm.overrides.targets else NO_FAULT
+    return {**returns, "own Adam": arm.overrides.make_learner is OwnAdamLearner}
 
 
 def differences(before, after):
@@ -328,9 +328,9 @@ def test_each_repair_is_one_change_to_the_arm_before_it():
 def test_repairs_begin_with_every_fault_and_reach_the_chapters_preset():
     arms = repairs.arms()
     assert next(iter(arms)) == "as printed" and all(faults_of(arms["as printed"]).values())
-    assert described(arms["as printed"].parts.targets) == described(AS_PRINTED.targets)
+    assert described(arms["as printed"].overrides.targets) == described(AS_PRINTED.targets)
     assert arms["nothing after end"] == (Config(**PRESETS["chapter5"]), NO_OVERRIDES)
-    assert arms["more environments"].parts == NO_OVERRIDES
+    assert arms["more environments"].overrides == NO_OVERRIDES
 
 
 def test_the_help_of_repairs_names_its_arms_in_their_order():
@@ -342,7 +342,7 @@ def test_the_help_of_repairs_names_its_arms_in_their_order():
 def test_the_first_45_seconds_are_of_each_system_as_printed_and_repaired(system, preset):
     arms = first_45_seconds.arms(45.0)
     as_printed, repaired = arms[f"{system} as printed"], arms[f"{system} repaired"]
-    assert repaired.parts == NO_OVERRIDES and as_printed.parts.make_learner is OwnAdamLearner
+    assert repaired.overrides == NO_OVERRIDES and as_printed.overrides.make_learner is OwnAdamLearner
     n_step = system == "N-step"
     assert differences(as_printed, repaired) == {
         "env": (PRINTED_ENV, "FallPenaltyCartPole-v1"),
@@ -365,15 +365,15 @@ def test_n_steps_differ_in_n_alone_and_policy_gradients_are_their_presets():
         name: Config(**PRESETS[name])
         for name in ("reinforce", "reinforce-baseline", "online", "monte-carlo", "chapter5")
     }
-    assert all(arm.parts == NO_OVERRIDES for arm in [*n_steps.ARMS.values(), *policy_gradients.ARMS.values()])
+    assert all(arm.overrides == NO_OVERRIDES for arm in [*n_steps.ARMS.values(), *policy_gradients.ARMS.values()])
 
 
 def test_every_arm_can_be_handed_to_spawned_workers_and_is_another_run_than_all_others_of_its_study():
     for arms in (repairs.arms(), first_45_seconds.arms(1.0), n_steps.ARMS, policy_gradients.ARMS):
         for arm in arms.values():
-            require_importable(**arm.parts._asdict())
+            require_importable(**arm.overrides._asdict())
             config, parts = pickle.loads(pickle.dumps(arm))
-            assert config == arm.config and [*map(described, parts)] == [*map(described, arm.parts)]
+            assert config == arm.config and [*map(described, parts)] == [*map(described, arm.overrides)]
         assert len({digest(*arm) for arm in arms.values()}) == len(arms)
 
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from experiments.lab.records import read_run, read_runs
+from experiments.lab.records import read_record, read_records
 
 CONFIG = {"env": "MaskedVelocityCartPole-v1", "core": "lstm", "seed": 3, "carry_state": True, "segment_length": 32}
 ROWS = [
@@ -38,24 +38,24 @@ def folder(tmp_path):
 
 
 def test_a_run_folder_is_read_as_it_was_written(folder):
-    assert read_run(folder) == (folder, CONFIG, ROWS, SUMMARY, 475.0)
+    assert read_record(folder) == (folder, CONFIG, ROWS, SUMMARY, 475.0)
 
 
 def test_the_curve_leaves_out_intervals_in_which_no_episode_ended(folder):
-    x, y = read_run(folder).curve("global_step")
+    x, y = read_record(folder).curve("global_step")
     assert x.tolist() == [1000, 3000] and y.tolist() == [20.25, 31.5]
 
 
 def test_the_curve_leaves_out_what_is_not_a_number(folder):
     (folder / "metrics.jsonl").write_text('{"global_step": 1, "charts/episodic_return": NaN}\n')
-    assert [len(axis) for axis in read_run(folder).curve("global_step")] == [0, 0]
+    assert [len(axis) for axis in read_record(folder).curve("global_step")] == [0, 0]
 
 
 def test_a_killed_run_has_no_summary_and_says_so(folder):
     (folder / "summary.json").unlink()
-    assert read_run(folder).summary == {"exit_reason": "killed"}
+    assert read_record(folder).summary == {"exit_reason": "killed"}
     (folder / "metrics.jsonl").unlink()  # killed before the first interval
-    assert read_run(folder).rows == []
+    assert read_record(folder).rows == []
 
 
 @pytest.mark.parametrize("kept", [1, 10, 60])  # bytes of the third line that reached the disk
@@ -63,24 +63,24 @@ def test_a_torn_last_line_is_dropped_and_the_rest_kept(folder, kept):
     whole = (folder / "metrics.jsonl").read_text()
     third = whole.rindex('{"global_step": 3000')
     (folder / "metrics.jsonl").write_text(whole[: third + kept])
-    assert read_run(folder).rows == ROWS[:2]
+    assert read_record(folder).rows == ROWS[:2]
 
 
 def test_a_last_line_that_lacks_only_its_newline_is_kept(folder):
     whole = (folder / "metrics.jsonl").read_text()
     (folder / "metrics.jsonl").write_text(whole.removesuffix("\n"))
-    assert read_run(folder).rows == ROWS
+    assert read_record(folder).rows == ROWS
 
 
 def test_a_resumed_run_replaces_what_came_after_its_checkpoint(folder):
     lines = [{"global_step": step, "charts/episodic_return": value} for step, value in [(1, 1), (2, 2), (3, 3), (2, 9)]]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert read_run(folder).curve("global_step")[1].tolist() == [1, 2, 9]  # at steps 1, 2, 2: 3 is gone
+    assert read_record(folder).curve("global_step")[1].tolist() == [1, 2, 9]  # at steps 1, 2, 2: 3 is gone
 
 
 def test_a_folder_named_twice_is_read_once(folder, tmp_path):
     (tmp_path / "latest-run").symlink_to(folder)
-    assert len(read_runs([folder, tmp_path / "latest-run", str(folder)])) == 1
+    assert len(read_records([folder, tmp_path / "latest-run", str(folder)])) == 1
 
 
 def test_what_is_no_run_is_named_in_one_line(tmp_path):
@@ -95,7 +95,7 @@ def test_what_is_no_run_is_named_in_one_line(tmp_path):
     ]:
         assert _error(path).startswith(f"{path}: {what}; expected a run folder")
     with pytest.raises(ValueError, match="no runs given"):
-        read_runs([])
+        read_records([])
 
 
 def test_a_file_that_is_not_json_is_named_with_its_line(folder):
@@ -136,15 +136,15 @@ def test_an_offline_wandb_run_equals_what_was_logged(tmp_path):
     command = [sys.executable, "-c", LOG_OFFLINE, json.dumps([CONFIG, rows, SUMMARY])]
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=60)
     path = next((tmp_path / "wandb").glob("offline-run-*"))
-    run = read_run(path)
+    run = read_record(path)
     assert (run.path, run.config, run.summary, run.reward_threshold) == (path, CONFIG, SUMMARY, None)
     assert run.rows[:3] == ROWS
     np.testing.assert_equal(run.rows[3], rows[3])  # nan equals nan here
     whole = next(path.glob("run-*.wandb")).read_bytes()
 
     next(path.glob("run-*.wandb")).write_bytes(whole[: whole.rindex(b"losses/grad_norm")])  # a torn tail
-    assert read_run(path).summary["exit_reason"] == "killed"
-    assert read_run(path).rows == ROWS
+    assert read_record(path).summary["exit_reason"] == "killed"
+    assert read_record(path).rows == ROWS
 
     next(path.glob("run-*.wandb")).write_bytes(whole[:7])  # killed within the first seconds
     assert "holds no configuration" in _error(path)
@@ -155,6 +155,6 @@ def test_an_offline_wandb_run_equals_what_was_logged(tmp_path):
 
 def _error(path) -> str:
     with pytest.raises(ValueError) as caught:
-        read_run(path)
+        read_record(path)
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import envs
-from experiments.lab.records import read_run
+from experiments.lab.records import read_record
 from rl.config import Config
 from rl.running.run import new_run, resumed_run
 
@@ -47,7 +47,7 @@ def program(name, *words, code=0, **environment):
 def mirrored(folder):
     """What W&B was given, as it wrote it down."""
     [found] = (folder / "wandb").glob("offline-run-*")
-    return read_run(found)
+    return read_record(found)
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +63,8 @@ def test_a_replayed_run_is_what_wandb_was_given_while_it_trained(whole, tmp_path
     said = program("replay_to_wandb", whole, "--out", tmp_path, "--wandb", "offline")
     assert said == f"10 rows of {whole} are in {tmp_path}/wandb\n"
     first, again = mirrored(whole), mirrored(tmp_path)
-    assert again.rows == first.rows == read_run(whole).rows and len(again.rows) == 10
-    assert again.config == first.config == read_run(whole).config
+    assert again.rows == first.rows == read_record(whole).rows and len(again.rows) == 10
+    assert again.config == first.config == read_record(whole).config
     assert again.summary == first.summary
     names = [described(folder) for folder in (whole, tmp_path)]
     assert names[0] == names[1]
@@ -93,7 +93,7 @@ def test_a_run_that_was_killed_in_the_middle_of_a_row_is_replayed_up_to_it(whole
     said = program("replay_to_wandb", cut, "--wandb", "offline", "--wandb-project", "other")
     assert said == f"9 rows of {cut} are in {cut}/wandb\n"
     again = mirrored(cut)
-    assert again.rows == read_run(whole).rows[:9]
+    assert again.rows == read_record(whole).rows[:9]
     assert (again.summary["exit_reason"], again.summary["exit_code"]) == ("killed", 1)
     assert described(cut)["project"] == "other"
 
@@ -115,7 +115,7 @@ def test_a_run_that_was_killed_and_resumed_is_replayed_with_no_row_twice(tmp_pat
     program("replay_to_wandb", folder, "--wandb", "offline")
     rows = mirrored(folder).rows
     assert [row["global_step"] for row in rows] == list(range(40, 401, 40))
-    assert rows == read_run(folder).rows and sum(row["losses/updates"] for row in rows) == 50
+    assert rows == read_record(folder).rows and sum(row["losses/updates"] for row in rows) == 50
 
 
 def test_a_row_that_stands_in_a_record_twice_is_sent_once(whole, tmp_path):

@@ -4,17 +4,26 @@ import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import envs
-from experiments.chapter5 import ways_to_distribute as ways
 from experiments.chapter5.expensive import EXPENSIVE_ENV
+from experiments.chapter5.ways_to_distribute import __main__ as ways
+from experiments.chapter5.ways_to_distribute.agreement import agreement
+from experiments.chapter5.ways_to_distribute.command import Command
+from experiments.chapter5.ways_to_distribute.figure import ways_figure
+from experiments.chapter5.ways_to_distribute.page import lead, page
+from experiments.chapter5.ways_to_distribute.projection import Projection, project, projection_table, to_length, winner
+from experiments.chapter5.ways_to_distribute.speed import speed_configs, speed_table, speeds
+from experiments.chapter5.ways_to_distribute.ways import LONG_STEPS
 from experiments.lab.command_line import parse
-from experiments.lab.learning_study import append_csv, digest, read_csv
-from experiments.lab.records import Run
+from experiments.lab.digest import digest
+from experiments.lab.records import Record
+from experiments.lab.rows import append_csv, read_csv
 from rl.loop import NO_OVERRIDES
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +74,7 @@ def test_a_cost_that_cannot_be_is_one_line(compute_ms):
 
 
 def test_all_ways_have_eight_environments_the_same_loss_and_the_same_env_steps():
-    found = ways.arms(ways.Command(arms="all", learn_expensive=False))
+    found = ways.arms(Command(arms="all", learn_expensive=False))
     assert [*found] == [
         "one process",
         "async 1 worker",
@@ -78,8 +87,8 @@ def test_all_ways_have_eight_environments_the_same_loss_and_the_same_env_steps()
         "sync 8 workers",
         "one process 8 x learning rate",
     ]
-    fast = found.pop(ways.LONG_STEPS).config
-    assert ways.replace(fast, learning_rate=1e-4) == found["one process"].config and fast.learning_rate == 8e-4
+    fast = found.pop(LONG_STEPS).config
+    assert replace(fast, learning_rate=1e-4) == found["one process"].config and fast.learning_rate == 8e-4
     configs = [arm.config for arm in found.values()]
     assert {config.workers * config.envs_per_worker for config in configs} == {8}
     assert [(config.mode, config.workers) for config in configs] == [
@@ -87,14 +96,14 @@ def test_all_ways_have_eight_environments_the_same_loss_and_the_same_env_steps()
         *((mode, workers) for mode in ("async", "sync") for workers in (1, 2, 4, 8)),
     ]
     rest = {"mode": "serial", "workers": 1, "envs_per_worker": 8}
-    assert len({ways.replace(config, **rest) for config in configs}) == 1
+    assert len({replace(config, **rest) for config in configs}) == 1
     assert configs[0].total_env_steps == 70_000 and configs[0].segment_length == 10
     assert configs[0].env == "FallPenaltyCartPole-v1" and not configs[0].stop_at_episode_end
-    assert all(arm.parts == NO_OVERRIDES for arm in found.values())
+    assert all(arm.overrides == NO_OVERRIDES for arm in found.values())
 
 
 def test_three_arms_learn_with_expensive_steps_too_if_they_are_chosen():
-    both = ways.arms(ways.Command(arms="async 8 workers,async 2 workers,one process", expensive_env_steps=6_000))
+    both = ways.arms(Command(arms="async 8 workers,async 2 workers,one process", expensive_env_steps=6_000))
     assert [*both][4:] == ["async 2 workers 1 ms", "one process 1 ms"]
     dear = both["async 2 workers 1 ms"].config
     assert (dear.env, dear.env_args, dear.total_env_steps) == (EXPENSIVE_ENV, {"compute_ms": 1}, 6_000)
@@ -102,16 +111,16 @@ def test_three_arms_learn_with_expensive_steps_too_if_they_are_chosen():
 
 
 def test_expensive_arms_have_fewer_seeds(tmp_path):
-    command = ways.Command(arms="one process,sync 8 workers", seeds=5, expensive_seeds=2, out=tmp_path)
+    command = Command(arms="one process,sync 8 workers", seeds=5, expensive_seeds=2, out=tmp_path)
     cheap, expensive = (list(study.planned) for study in ways.studies(command))
-    assert cheap == [(arm, s) for s in (1, 2, 3, 4, 5) for arm in ("one process", "sync 8 workers", ways.LONG_STEPS)]
+    assert cheap == [(arm, s) for s in (1, 2, 3, 4, 5) for arm in ("one process", "sync 8 workers", LONG_STEPS)]
     assert expensive == [("one process 1 ms", 1), ("one process 1 ms", 2)]
-    assert len(ways.studies(ways.replace(command, learn_expensive=False))) == 1
+    assert len(ways.studies(replace(command, learn_expensive=False))) == 1
 
 
 def test_speed_is_measured_for_every_way_at_every_cost_the_repetitions_interleaved():
-    command = ways.Command(arms="one process,sync 4 workers", compute_ms="10,0.5", repetitions=2, seconds=1.5)
-    planned = ways.speed_configs(command)
+    command = Command(arms="one process,sync 4 workers", compute_ms="10,0.5", repetitions=2, seconds=1.5)
+    planned = speed_configs(command)
     once = [("one process", 0.5), ("sync 4 workers", 0.5), ("one process", 10.0), ("sync 4 workers", 10.0)]
     assert [*planned] == [(*key, 1) for key in once] + [(*key, 2) for key in once]
     assert {config.max_seconds for config in planned.values()} == {1.5}
@@ -121,8 +130,8 @@ def test_speed_is_measured_for_every_way_at_every_cost_the_repetitions_interleav
 
 
 def test_a_speed_that_has_its_row_is_not_measured_again_and_one_of_other_options_is_refused(tmp_path):
-    command = ways.Command(arms="one process", compute_ms="0,1", out=tmp_path, runs_dir=tmp_path / "runs")
-    for (arm, cost, repetition), config in ways.speed_configs(command).items():
+    command = Command(arms="one process", compute_ms="0,1", out=tmp_path, runs_dir=tmp_path / "runs")
+    for (arm, cost, repetition), config in speed_configs(command).items():
         row = {
             "arm": arm,
             "workers": 1,
@@ -132,15 +141,15 @@ def test_a_speed_that_has_its_row_is_not_measured_again_and_one_of_other_options
             "sps": 7 + cost,
         }
         append_csv(tmp_path / "speed.csv", [row])
-    assert [row["sps"] for row in ways.speeds(command)] == ["7.0", "8.0"]
+    assert [row["sps"] for row in speeds(command)] == ["7.0", "8.0"]
     assert not (tmp_path / "runs").exists()
     with pytest.raises(ValueError, match=r"its row of one process at 0 ms is of other options; name another --out"):
-        ways.speeds(ways.replace(command, seconds=9.0))
+        speeds(replace(command, seconds=9.0))
 
 
 def test_a_measurement_leaves_its_row(tmp_path):
-    command = ways.Command(arms="one process", compute_ms="1", seconds=0.3, runs_dir=tmp_path)
-    (row,) = ways.speeds(command)
+    command = Command(arms="one process", compute_ms="1", seconds=0.3, runs_dir=tmp_path)
+    (row,) = speeds(command)
     assert read_csv(tmp_path / "speed.csv") == [row]
     assert (row["arm"], row["compute_ms"], row["workers"], row["staleness"]) == ("one process", "1", "1", "0.0")
     assert float(row["seconds"]) >= 0.3
@@ -157,7 +166,7 @@ def curve(*points):
         {"global_step": steps, "time/seconds": seconds, "charts/episodic_length": length}
         for steps, seconds, length in points
     ]
-    return Run(Path("x"), {"seed": 1}, rows, {}, None)
+    return Record(Path("x"), {"seed": 1}, rows, {}, None)
 
 
 RISING = curve(
@@ -167,11 +176,11 @@ RISING = curve(
 
 def test_the_length_is_reached_where_the_mean_of_five_points_first_has_it():
     """Means of up to five points: 20, 30, 40, 55, 80, 120."""
-    assert ways.to_length(RISING, 55) == 4000
-    assert ways.to_length(RISING, 55.1) == 5000
-    assert ways.to_length(RISING, 100) == 6000
-    assert ways.to_length(RISING, 100, "time/seconds") == 9.0
-    assert ways.to_length(RISING, 121) == math.inf
+    assert to_length(RISING, 55) == 4000
+    assert to_length(RISING, 55.1) == 5000
+    assert to_length(RISING, 100) == 6000
+    assert to_length(RISING, 100, "time/seconds") == 9.0
+    assert to_length(RISING, 121) == math.inf
 
 
 SPS = {
@@ -191,12 +200,12 @@ STEPS = {
 
 def test_projected_seconds_are_median_env_steps_over_speed():
     """6,000 steps a run. Medians: never, 3,000, 6,000."""
-    assert ways.project(STEPS, 6000, SPS, 0.0) == [
+    assert project(STEPS, 6000, SPS, 0.0) == [
         ("one process", math.inf, 6.0),
         ("async 2 workers", 7.5, 15.0),
         ("sync 4 workers", 12.0, 12.0),
     ]
-    assert ways.project(STEPS, 6000, SPS, 1.0) == [
+    assert project(STEPS, 6000, SPS, 1.0) == [
         ("one process", math.inf, 60.0),
         ("async 2 workers", 15.0, 30.0),
         ("sync 4 workers", 40.0, 40.0),
@@ -204,24 +213,22 @@ def test_projected_seconds_are_median_env_steps_over_speed():
 
 
 def test_the_winner_is_named_with_the_best_of_the_other_ways_and_what_is_still_open():
-    cheap, dear = (ways.project(STEPS, 6000, SPS, cost) for cost in (0.0, 1.0))
-    assert ways.winner(cheap, 0.0, 100) == (
+    cheap, dear = (project(STEPS, 6000, SPS, cost) for cost in (0.0, 1.0))
+    assert winner(cheap, 0.0, 100) == (
         "At 0 ms: async 2 workers is soonest, 7.5 s projected; the best of each other way: sync 4 workers 12 s "
         "(1.60 times as long); open, because not there yet: one process (after 6 s)."
     )
-    assert ways.winner(dear, 1.0, 100) == (  # 60 s of one process were too long already: nothing is open
+    assert winner(dear, 1.0, 100) == (  # 60 s of one process were too long already: nothing is open
         "At 1 ms: async 2 workers is soonest, 15 s projected; the best of each other way: sync 4 workers 40 s "
         "(2.67 times as long)."
     )
-    of_one_way = [*cheap, ways.Projection("async 8 workers", 8.0, 9.0), ways.Projection("one process", 9.0, 9.0)]
-    assert "each other way: one process 9 s (1.20 times as long), sync 4 workers 12 s (" in ways.winner(
-        of_one_way, 0.0, 100
-    )
-    assert ways.winner(cheap[:1], 0.0, 100) == "At 0 ms: no way reached a mean length of 100."
+    of_one_way = [*cheap, Projection("async 8 workers", 8.0, 9.0), Projection("one process", 9.0, 9.0)]
+    assert "each other way: one process 9 s (1.20 times as long), sync 4 workers 12 s (" in winner(of_one_way, 0.0, 100)
+    assert winner(cheap[:1], 0.0, 100) == "At 0 ms: no way reached a mean length of 100."
 
 
 def test_the_table_of_projections():
-    table = ways.projection_table(STEPS, {cost: ways.project(STEPS, 6000, SPS, cost) for cost in (0.0, 1.0)})
+    table = projection_table(STEPS, {cost: project(STEPS, 6000, SPS, cost) for cost in (0.0, 1.0)})
     assert table.splitlines()[0] == (
         "| | env steps to it | seeds that had it | projected seconds, 0 ms | projected seconds, 1 ms |"
     )
@@ -243,7 +250,7 @@ def test_the_table_of_speeds_has_medians_and_the_age_of_gradients_as_a_share_of_
         *(speed_row("async 4 workers", 0, sps, age) for sps, age in ((9_000, 2.0), (7_000, 4.0), (8_000, 3.0))),
         speed_row("async 4 workers", 10, 190.4, 2.9),
     ]
-    assert ways.speed_table(rows).splitlines() == [
+    assert speed_table(rows).splitlines() == [
         "| | env steps a second, 0 ms | env steps a second, 10 ms | staleness, 0 ms | staleness, 10 ms |",
         "|---|---:|---:|---:|---:|",
         "| one process | 20,000 | 99 | 0 | 0 |",
@@ -258,13 +265,13 @@ def test_the_projection_is_held_against_the_runs_that_really_were_expensive():
         {"arm": "async 2 workers", "env_steps": "6000", "seconds": "1"},
         {"arm": "async 2 workers 1 ms", "env_steps": "5000", "seconds": "30"},
     ]
-    said = ways.agreement(rows, {"async 2 workers": [RISING], "async 2 workers 1 ms": [dear]}, SPS, 100)
+    said = agreement(rows, {"async 2 workers": [RISING], "async 2 workers 1 ms": [dear]}, SPS, 100)
     assert said.splitlines()[2] == (
         # seconds to length 100: (90 + 110) / 2 is reached after 12 s; cheap: 6,000 env steps at 200 a second
         "| async 2 workers 1 ms | 5,000 | 30 | 25 | 1.20 | 70.0 | 180.0 | 12 | 30 |"
     )
     assert said.endswith("The real runs took 1.20 times the seconds projected for their env steps.")
-    assert ways.agreement(rows[:1], {"async 2 workers": [RISING]}, SPS, 100) == ""
+    assert agreement(rows[:1], {"async 2 workers": [RISING]}, SPS, 100) == ""
 
 
 @pytest.mark.parametrize(
@@ -272,14 +279,12 @@ def test_the_projection_is_held_against_the_runs_that_really_were_expensive():
 )
 def test_asyncs_lead_is_held_against_one_process_with_longer_steps(end, said):
     rows = [{"arm": "async 8 workers", "seed": str(seed), "final_length": "25"} for seed in range(5)]
-    rows += [{"arm": ways.LONG_STEPS, "seed": str(seed), "final_length": str(end)} for seed in range(5)]
-    assert said in ways.lead(rows) and ways.lead(rows[:5]) == ways.lead(rows[5:]) == ""
+    rows += [{"arm": LONG_STEPS, "seed": str(seed), "final_length": str(end)} for seed in range(5)]
+    assert said in lead(rows) and lead(rows[:5]) == lead(rows[5:]) == ""
 
 
 def test_the_page_has_every_part_and_the_figure_is_drawn(tmp_path):
-    from experiments.chapter5.ways_figure import ways_figure
-
-    command = ways.Command(arms="one process,async 2 workers", compute_ms="0,1", env_steps=6000, length=100)
+    command = Command(arms="one process,async 2 workers", compute_ms="0,1", env_steps=6000, length=100)
     curves = {arm: [RISING, RISING] for arm in ways.arms(command)}
     numbers = {
         "env_steps": 6000,
@@ -294,7 +299,7 @@ def test_the_page_has_every_part_and_the_figure_is_drawn(tmp_path):
     speed_rows = [
         speed_row(arm, cost, SPS[arm, cost], 0.5) for arm in ("one process", "async 2 workers") for cost in (0, 1)
     ]
-    text = ways.page(command, rows, curves, speed_rows)
+    text = page(command, rows, curves, speed_rows)
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
         "## Learning",
         "## Speed and staleness",
@@ -329,20 +334,20 @@ def test_the_page_has_every_part_and_the_figure_is_drawn(tmp_path):
 )
 def test_a_wrong_option_is_one_line(options, line):
     with pytest.raises(ValueError, match="^" + line):
-        ways.speed_configs(ways.Command(**options))
+        speed_configs(Command(**options))
 
 
 def test_help_names_the_ways(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["ways_to_distribute.py", "--help"])
     with pytest.raises(SystemExit) as end:
-        parse(ways.Command, ways.__doc__)
+        parse(Command, ways.__doc__)
     said = capsys.readouterr().out
     assert end.value.code == 0 and "async W workers" in said and "--expensive-env-steps" in said
 
 
 def test_a_wrong_option_ends_in_one_line_before_anything_is_imported_or_trained(tmp_path):
     code = (
-        "import sys, atexit; from experiments import ways_to_distribute as ways; "
+        "import sys, atexit; from experiments.chapter5.ways_to_distribute import __main__ as ways; "
         "atexit.register(lambda: print(*{'torch', 'gymnasium', 'matplotlib'} & {*sys.modules})); ways.main()"
     )
     options = ["--runs-dir", str(tmp_path / "runs"), "--compute-ms=-1"]

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import envs
 from experiments.evaluate import main as evaluate_main
-from experiments.lab.records import read_run
+from experiments.lab.records import read_record
 from experiments.train import Command, main
 from experiments.train import __doc__ as words_of_train
 from rl.config import Config, option
@@ -324,10 +324,10 @@ def write(folder, **files):
 @given(HEADER, FILE, FILE)
 def test_any_record_is_one_line_that_names_the_file_or_a_run_whose_curve_can_be_drawn(tmp_path, config, rows, summary):
     write(tmp_path, config=config, metrics=rows, summary=summary)
-    if line := refusal(read_run, tmp_path):
+    if line := refusal(read_record, tmp_path):
         assert re.match(re.escape(str(tmp_path)) + r"/(config\.json|metrics\.jsonl|summary\.json)\b", line)
         return
-    run = read_run(tmp_path)
+    run = read_record(tmp_path)
     assert "exit_reason" in run.summary
     steps = [row["global_step"] for row in run.rows if "global_step" in row]
     assert not any(later < earlier for earlier, later in itertools.pairwise(steps))
@@ -339,7 +339,7 @@ def test_any_record_is_one_line_that_names_the_file_or_a_run_whose_curve_can_be_
 def test_a_record_that_is_a_folder_is_one_line(tmp_path):
     write(tmp_path, config=json.dumps({"config": CONFIG}).encode())
     (tmp_path / "metrics.jsonl").mkdir()
-    assert refusal(read_run, tmp_path) == f"{tmp_path}/metrics.jsonl: cannot be read: Is a directory"
+    assert refusal(read_record, tmp_path) == f"{tmp_path}/metrics.jsonl: cannot be read: Is a directory"
 
 
 @fuzz(300)
@@ -358,7 +358,7 @@ def test_what_a_resumed_run_keeps_of_any_record_are_rows_up_to_its_checkpoint(tm
 def test_a_damaged_file_of_wandb_is_one_line_or_the_rows_before_the_damage(tmp_path, wandb_run):
     """A wrong byte in each of 12 places, and an end too early: what is read is a part of what was logged."""
     [source] = wandb_run.glob("run-*.wandb")
-    whole, logged = source.read_bytes(), read_run(wandb_run).rows
+    whole, logged = source.read_bytes(), read_record(wandb_run).rows
     assert len(logged) == 10
     lengths = []
     for part in range(12):
@@ -367,7 +367,7 @@ def test_a_damaged_file_of_wandb_is_one_line_or_the_rows_before_the_damage(tmp_p
         for content in (bytes(damaged), whole[:position]):
             (tmp_path / source.name).write_bytes(content)
             found = []
-            if not refusal(lambda found=found: found.append(read_run(tmp_path))):
+            if not refusal(lambda found=found: found.append(read_record(tmp_path))):
                 [run] = found
                 assert [row for row in logged if row in run.rows] == run.rows  # some may be missing, none is another
                 lengths.append(len(run.rows))

@@ -28,7 +28,7 @@ import pytest
 import torch
 
 import envs
-from experiments.lab.records import read_run
+from experiments.lab.records import read_record
 from rl.config import Config
 from rl.record.checkpoint import load_checkpoint
 from rl.running.run import new_run, resumed_run
@@ -267,7 +267,7 @@ def hurt(training, plan, dice):
 def check_record(folder, summary):
     """Every row whole and of numbers, env steps rising; and if the run has told how it ended, no update missing and
     none twice."""
-    rows = read_run(folder).rows
+    rows = read_record(folder).rows
     steps = [row["global_step"] for row in rows]
     assert steps == sorted(set(steps))
     for line in (folder / "metrics.jsonl").read_text().splitlines() if rows else []:
@@ -288,7 +288,7 @@ def check_checkpoint(folder, mode):
 
 def check_repeats(folder, whole, env_steps=math.inf):
     """So many env steps of a record are those of a run that was never hurt; its last row may have been cut short."""
-    rows = [row for row in without_times(read_run(folder).rows) if row["global_step"] <= env_steps][:-1]
+    rows = [row for row in without_times(read_record(folder).rows) if row["global_step"] <= env_steps][:-1]
     for row, expected in zip(rows, whole, strict=False):  # it may be the longer one
         assert row == expected
 
@@ -344,7 +344,7 @@ def whole(tmp_path_factory):
             assert training.process.wait(240) == 0, training.said()
         finally:
             training.end()
-        return without_times(read_run(folder / "run").rows)[:-1]
+        return without_times(read_record(folder / "run").rows)[:-1]
 
     return lambda mode: [] if mode == "async" else rows(mode)
 

@@ -1,6 +1,6 @@
 """Finished runs of the comparison of online with replay, made by hand."""
 
-from experiments.lab.learning_study import append_csv
+from experiments.lab.rows import append_csv
 from experiments.online_vs_replay.report.rows import FinishedRun
 from experiments.online_vs_replay.run_rows import MEASURES
 

@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from experiments.lab.learning_study import with_interval
-from experiments.lab.statistics import iqm
+from experiments.lab.statistics import iqm, with_interval
 from experiments.online_vs_replay.report.rows import Part
 from experiments.online_vs_replay.tasks import ALL_TASKS
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from experiments.lab.learning_study import FEWEST
-from experiments.lab.statistics import Interval, contrast
+from experiments.lab.statistics import FEWEST, Interval, contrast
 from experiments.online_vs_replay.report.duels import EPISODES, ONLINE, Q_ONLINE, R2D2, REPLAYED
 from experiments.online_vs_replay.report.rows import Part
 from experiments.online_vs_replay.report.verdicts import Finding, over, verdict

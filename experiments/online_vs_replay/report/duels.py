@@ -4,8 +4,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import NamedTuple
 
-from experiments.lab.learning_study import FEWEST
-from experiments.lab.statistics import iqm
+from experiments.lab.statistics import FEWEST, iqm
 from experiments.online_vs_replay.arms import WAYS
 from experiments.online_vs_replay.report.rows import FinishedRun, Part
 from experiments.online_vs_replay.tasks import ALL_TASKS, normalised

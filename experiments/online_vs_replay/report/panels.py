@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from experiments.lab.figures import COLOURS, STYLE, write_png
+from experiments.lab.arms import COLOURS
+from experiments.lab.figures import STYLE, write_figure
 from experiments.online_vs_replay.tasks import ALL_TASKS
 
 DASHED = (0, (4, 1.6))
@@ -76,7 +77,7 @@ def panels(file: Path, titles: Sequence[str], columns: int = COLUMNS, size: tupl
                 frameon=False,
                 handlelength=2.8,
             )
-        write_png(figure, file)
+        write_figure(figure, file)
         plt.close(figure)
 
 

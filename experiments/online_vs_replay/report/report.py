@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from experiments.lab.learning_study import read_csv
+from experiments.lab.rows import read_csv
 from experiments.online_vs_replay.arms import ARMS
 from experiments.online_vs_replay.plan import PARTS
 from experiments.online_vs_replay.report.cells import markdown

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.lab.learning_study import Row, read_csv, rows_of
+from experiments.lab.rows import Row, read_csv, rows_of
 from experiments.online_vs_replay.arms import ARMS
 from experiments.online_vs_replay.tasks import ALL_TASKS, normalised
 

@@ -1,15 +1,14 @@
 """Verdicts on claims; they follow from the numbers by rules.
 
 A comparison is decided if the 95 % interval of P(X > Y) does not contain one half. A difference is decided if its
-interval does not contain 0. Both need 4 seeds in each cell (learning_study.FEWEST). Aggregates over tasks leave out
+interval does not contain 0. Both need 4 seeds in each cell (lab.statistics.FEWEST). Aggregates over tasks leave out
 tasks with fewer seeds, unless no task has more.
 """
 
 from statistics import mean
 from typing import NamedTuple
 
-from experiments.lab.learning_study import FEWEST
-from experiments.lab.statistics import iqm, probability_of_improvement
+from experiments.lab.statistics import FEWEST, iqm, probability_of_improvement
 
 VERDICTS = {1: "holds", 0: "not decided", -1: "does not hold: the opposite does"}
 ROUNDING = 1e-9  # error of sums

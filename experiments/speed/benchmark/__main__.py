@@ -62,7 +62,7 @@ class Command:
         Raises:
             ValueError: a section is unknown, or another option cannot work.
         """
-        from experiments.lab.command_line import listed
+        from experiments.lab.options import listed
 
         for name, least in (("repetitions", 1), ("seeds", 1), ("first_seed", 0), ("memory_env_steps", 1)):
             if getattr(self, name) < least:
@@ -75,7 +75,7 @@ class Command:
 
     def axes(self) -> dict[str, list[Any]]:
         """Return the values of every field that is scaled over, the default's among them."""
-        from experiments.lab.command_line import counts
+        from experiments.lab.options import counts
 
         axes = {"workers": counts("--workers", self.workers), **AXES}
         return {axis: sorted({*values, getattr(BASE, axis)}) for axis, values in axes.items()}

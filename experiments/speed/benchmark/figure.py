@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from experiments.lab.figures import STYLE, thousands, write_png
+from experiments.lab.figures import STYLE, thousands, write_figure
 
 BLUE = "#0072B2"
 
@@ -34,7 +34,7 @@ def benchmark_figure(results: dict, file: Path, pdf: bool = False) -> None:
         for axis in axes:
             draw_scaling(panels[axis], {value: runs[name] for value, name in scaling[axis]})
             panels[axis].set_xlabel(axis.replace("envs_per", "environments per").replace("_", " "))
-        write_png(figure, file)
+        write_figure(figure, file)
         if pdf:
             figure.savefig(file.with_suffix(".pdf"))
         plt.close(figure)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from experiments.lab.study import RunFailed
+from experiments.lab.runs import RunFailed
 from experiments.speed.benchmark.configurations import ENDLESS
 from experiments.speed.memory import resident_bytes
 from rl.config import Config

@@ -68,7 +68,7 @@ class Command:
 
     def names(self) -> list[str]:
         """Return the peers to run."""
-        from experiments.lab.command_line import listed
+        from experiments.lab.options import listed
 
         known = {name: name for name in PEERS}
         return listed("--peers", self.peers, known.__getitem__, f"a list out of {','.join(PEERS)}")

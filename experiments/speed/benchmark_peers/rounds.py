@@ -49,7 +49,7 @@ def measured(run: Callable[[], Outcome], **known: Any) -> Outcome:
 
 def run_ours(folder: Path, command: "Command", seed: int) -> Outcome:
     """Train our agent once."""
-    from experiments.lab.records import read_run
+    from experiments.lab.records import read_record
 
     run_dir = folder.absolute() / OURS
     values = {
@@ -65,7 +65,7 @@ def run_ours(folder: Path, command: "Command", seed: int) -> Outcome:
         folder / f"{OURS}.log",
         command.peer_seconds + command.grace_seconds,
     )
-    return our_outcome(read_run(run_dir), command.peer_seconds)
+    return our_outcome(read_record(run_dir), command.peer_seconds)
 
 
 def run_peer(name: str, python: Path, folder: Path, command: "Command", seed: int) -> Outcome:

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.lab.learning_study import append_csv, publish, read_csv
-from experiments.lab.study import held
+from experiments.lab.rows import append_csv, read_csv
+from experiments.lab.runs import held
+from experiments.lab.tables import publish
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def group_scaling(command: Command) -> None:
     Raises:
         ValueError: an option cannot work.
     """
-    from experiments.lab.command_line import counts
+    from experiments.lab.options import counts
     from experiments.speed.group_scaling.figure import draw
     from experiments.speed.group_scaling.medians import medians
     from experiments.speed.group_scaling.page import page

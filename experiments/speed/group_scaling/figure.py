@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from experiments.lab.learning_study import Row
+from experiments.lab.rows import Row
 from experiments.speed.group_scaling.group import WAYS
 from experiments.speed.group_scaling.page import count
 
@@ -12,7 +12,7 @@ def draw(table: list[Row], file: Path, pdf: bool = False) -> None:
     import matplotlib
     import numpy as np
 
-    from experiments.lab.figures import STYLE, write_png
+    from experiments.lab.figures import STYLE, write_figure
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
@@ -52,7 +52,7 @@ def draw(table: list[Row], file: Path, pdf: bool = False) -> None:
         lines += [Line2D([], [], color="#444444", linestyle=dash) for dash in dashes.values()]
         names = [*(f"{count(one)} parameters" for one in many), *WAYS]
         figure.legend(lines, names, loc="outside upper center", ncols=4, frameon=False, handlelength=2.4)
-        write_png(figure, file)
+        write_figure(figure, file)
         if pdf:
             figure.savefig(file.with_suffix(".pdf"))
         plt.close(figure)

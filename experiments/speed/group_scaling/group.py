@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments.lab.learning_study import Row
+from experiments.lab.rows import Row
 from experiments.speed.group_scaling.traffic import traffic
 
 WAYS = ("ordered", "all_reduce")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from experiments.lab.learning_study import Row
+from experiments.lab.rows import Row
 
 KEYS = ("reduce", "parameters", "workers")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from experiments.lab.learning_study import Row
+from experiments.lab.rows import Row
 from experiments.speed.group_scaling.group import WAYS
 from experiments.speed.group_scaling.medians import KEYS
 

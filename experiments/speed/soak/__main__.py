@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from experiments.lab.learning_study import Row
+from experiments.lab.rows import Row
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def soak(command: Command) -> None:
         raise ValueError(f"--out {command.out}: it is not empty, name a new folder")
     import json
 
-    from experiments.lab.learning_study import publish
-    from experiments.lab.records import read_run
+    from experiments.lab.records import read_record
+    from experiments.lab.tables import publish
     from experiments.speed.soak.verdicts import judged
     from rl.record.wandb_mirror import exit_process
 
@@ -57,7 +57,7 @@ def soak(command: Command) -> None:
     exit_code, samples = train(command, folder)
     if exit_code:
         exit_process(exit_code)  # the run has printed why
-    verdicts = judged(samples, read_run(folder).rows)
+    verdicts = judged(samples, read_record(folder).rows)
     publish(command.out, "soak", page(verdicts, json.loads((folder / "summary.json").read_text()), command))
     if bad := [row[0] for row in verdicts if row[-1] not in ("flat", "steady")]:
         print(f"not flat: {', '.join(bad)}")
@@ -73,7 +73,7 @@ def train(command: Command, folder: Path) -> tuple[int, list[Row]]:
     import sys
     import time
 
-    from experiments.lab.learning_study import append_csv
+    from experiments.lab.rows import append_csv
     from experiments.speed.soak.processes import held_by
 
     options = {

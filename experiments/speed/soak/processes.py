@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from experiments.lab.learning_study import Row
+from experiments.lab.rows import Row
 
 MIB = 2**20
 

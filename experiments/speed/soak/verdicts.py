@@ -2,7 +2,7 @@
 
 from statistics import median
 
-from experiments.lab.learning_study import Row
+from experiments.lab.rows import Row
 
 GROWTH = 16.0  # MiB of memory that a process may gain in an hour
 SLOWER = 0.9  # this share of the first speed still counts as steady

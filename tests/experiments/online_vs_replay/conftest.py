@@ -25,5 +25,5 @@ def drawn(monkeypatch):
         }
         found[file.name, "legend"] = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
-    monkeypatch.setattr(panels, "write_png", keep)
+    monkeypatch.setattr(panels, "write_figure", keep)
     return found

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.lab.learning_study import compared
-from experiments.lab.statistics import contrast, iqm, optimality_gap, performance_profile
+from experiments.lab.statistics import compared, contrast, iqm, optimality_gap, performance_profile
 from experiments.online_vs_replay.report.claims import online_against_replay, otherwise_measured, ways
 from experiments.online_vs_replay.report.differences import (
     SIDES,

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from experiments.lab.learning_study import Study
+from experiments.lab.study import Study
 from experiments.online_vs_replay import tune
 from experiments.online_vs_replay.__main__ import Command, quick, run
 from experiments.online_vs_replay.arms import ARMS, config_of
@@ -205,7 +205,7 @@ def test_sequences_and_their_burn_in_are_as_long_as_the_segments_they_are_compar
 
 def test_buffers_have_the_named_capacity_and_learning_starts_at_4000_steps():
     planned = chosen(part="buffer-age")
-    assert len(planned) == 3 * 5 and all(arm.parts.watch is watch for arm in planned.values())
+    assert len(planned) == 3 * 5 and all(arm.overrides.watch is watch for arm in planned.values())
     for name, (config, _) in planned.items():
         assert (config.replay_capacity, config.replay_warm_up) == (int(name.split(" / ")[2]), 4_000)
 
@@ -213,7 +213,7 @@ def test_buffers_have_the_named_capacity_and_learning_starts_at_4000_steps():
 def test_the_zeroed_arms_start_every_segment_from_a_fresh_state_on_every_task():
     planned = chosen(part="carry")
     assert list(dict.fromkeys(name.split(" / ")[0] for name in planned)) == list(TASKS) and len(planned) == 3 * 6
-    assert {(arm.config.carry_state, arm.parts.watch is watch) for arm in planned.values()} == {(False, True)}
+    assert {(arm.config.carry_state, arm.overrides.watch is watch) for arm in planned.values()} == {(False, True)}
     assert planned["recall 4 / q lstm online / zeroed"].config.env_arg == ("delay=4",)
 
 

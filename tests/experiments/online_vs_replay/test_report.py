@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from experiments.lab.learning_study import read_csv
+from experiments.lab.rows import read_csv
 from experiments.online_vs_replay.__main__ import Command, run
 from experiments.online_vs_replay.measures import probe
 from experiments.online_vs_replay.plan import PARTS
@@ -194,7 +194,7 @@ def test_a_picture_that_is_not_there_is_an_error_and_not_a_gap(tmp_path):
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_alone_makes_a_report_and_one_without_it_does_too(part, monkeypatch, tmp_path):
     monkeypatch.setattr(probe, "controls", lambda: {})
-    monkeypatch.setattr(panels, "write_png", lambda _figure, file: file.write_bytes(b"picture"))
+    monkeypatch.setattr(panels, "write_figure", lambda _figure, file: file.write_bytes(b"picture"))
     study = a_study(seeds=1, tasks=("recall 4",))
     write_study(tmp_path / "alone", {part: study[part]})
     write_study(tmp_path / "without", {name: runs for name, runs in study.items() if name != part})

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from experiments.lab.learning_study import append_csv, write_csv
+from experiments.lab.rows import append_csv, write_csv
 from experiments.online_vs_replay.report.rows import read_part
 from tests.support.finished_runs import a_run, write
 

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from experiments.lab.learning_study import read_csv, with_interval
+from experiments.lab.rows import read_csv
+from experiments.lab.statistics import with_interval
 from experiments.online_vs_replay.report.cells import (
     count,
     digits_of,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.lab.learning_study import write_csv
+from experiments.lab.rows import write_csv
 from experiments.online_vs_replay.arms import ARMS
 from experiments.online_vs_replay.settings import settings_of, tuned
 from experiments.online_vs_replay.tasks import TASKS, normalised

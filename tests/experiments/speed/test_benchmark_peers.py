@@ -9,7 +9,7 @@ from textwrap import dedent
 
 import pytest
 
-from experiments.lab.records import Run
+from experiments.lab.records import Record
 from experiments.speed.benchmark_peers import __main__ as benchmark_peers
 from experiments.speed.benchmark_peers import processes, rounds
 from experiments.speed.benchmark_peers.__main__ import Command
@@ -139,7 +139,7 @@ def test_our_own_crossing_counts_only_within_the_time_that_peers_have():
     rows = [{"global_step": 1000 * second, "time/seconds": float(second)} for second in range(1, 21)]
     crossing = {"env_steps": 15_000, "seconds": 15.0, "window_mean": 478.0, "confirmation": 485.0, "confirmed": True}
     summary = {"solve_attempts": [crossing], "mean_return": 478.0, "startup_seconds": 3.0}
-    run = Run(Path("run"), config, rows, summary, 475.0)
+    run = Record(Path("run"), config, rows, summary, 475.0)
     in_time, too_late = our_outcome(run, 60.0), our_outcome(run, 12.0)
     assert (in_time["solved"], in_time["seconds"], in_time["env_steps"]) == (True, 15.0, 15_000)
     assert (too_late["solved"], too_late["seconds"], too_late["sps"]) == (False, 12.0, 1000.0)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from experiments.lab.learning_study import read_csv
+from experiments.lab.rows import read_csv
 from experiments.speed.group_scaling import __main__ as group_scaling
 from experiments.speed.group_scaling import group
 from experiments.speed.group_scaling.__main__ import Command

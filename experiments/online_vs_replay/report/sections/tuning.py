@@ -2,7 +2,7 @@
 
 from statistics import mean
 
-from experiments.lab.learning_study import Row
+from experiments.lab.rows import Row
 from experiments.online_vs_replay.arms import ARMS
 from experiments.online_vs_replay.report.cells import Blocks, Table, markdown
 from experiments.online_vs_replay.settings import tuned, tuning_tasks

@@ -1,29 +1,36 @@
-"""The figure of ways_to_distribute.py beside it: learning curves, and speed, of ways to distribute learning."""
+"""The figure: learning curves and speed of the ways to distribute learning."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.lab.figures import COLOURS, LENGTH, STYLE, X_AXES, mean_curve, thousands, write_png
-from experiments.lab.records import Run
+from experiments.lab.arms import CORES
+from experiments.lab.figures import STYLE, thousands, write_figure
+from experiments.lab.learning_curves import LENGTH, X_AXES, mean_curve
+from experiments.lab.records import Record
 
 System = tuple[str, int]  # async, sync or one process; workers
-KIND_COLOURS = {"one process": "#000000", "async": COLOURS["lstm"], "sync": COLOURS["mlp"]}
+KIND_COLOURS = {"one process": "#000000", "async": CORES["lstm"], "sync": CORES["mlp"]}
 MARKERS = {"async": "o", "sync": "s"}
 DASHES: dict[int, Any] = {1: (0, (1, 1.2)), 2: (0, (3, 1.2)), 4: (0, (7, 1.5))}  # workers; others: solid
 STRENGTHS = {1: 0.4, 2: 0.6, 4: 0.8}  # the more workers, the fuller the colour
 
 
 def ways_figure(
-    curves: Mapping[System, list[Run]], speeds: Mapping[tuple[str, int, float], float], file: Path, length: float
+    curves: Mapping[System, list[Record]],
+    speeds: Mapping[tuple[str, int, float], float],
+    file: Path,
+    length: float,
+    pdf: bool = False,
 ) -> None:
-    """Draws learning curves over env steps and over seconds, and speed over workers at each cost, and writes a PNG.
+    """Draw learning curves over env steps and over seconds, and speed over workers at each cost.
 
     Args:
         curves: runs of each system with the cheap environment.
         speeds: env steps a second by (async, sync or one process; workers; milliseconds of an environment's step).
         file: the PNG.
         length: mean episode length that is marked.
+        pdf: write a PDF, too.
     """
     import matplotlib
 
@@ -44,13 +51,12 @@ def ways_figure(
         lines, names = _legend(curves)
         columns = (len(names) + 1) // 2
         figure.legend(lines, names, loc="outside upper center", ncols=columns, frameon=False, handlelength=3.2)
-        write_png(figure, file)
-        plt.close(figure)
+        write_figure(figure, file, pdf)
 
 
 def _look(kind: str, workers: int) -> dict[str, Any]:
-    """How a system's line looks: one process broad beneath the others, dashes upon what is solid. Sync learns as one
-    process does, so that lines cover each other."""
+    """How a system's line looks. Sync learns as one process does, so their lines cover each other: one process is broad
+    and lies beneath, and dashes lie upon solid lines."""
     if kind == "one process":
         return {"color": "#BBBBBB", "linewidth": 5.5, "linestyle": "-", "solid_capstyle": "butt", "zorder": 2}
     from matplotlib.colors import to_rgb
@@ -60,7 +66,7 @@ def _look(kind: str, workers: int) -> dict[str, Any]:
     return {"color": colour, "linewidth": 2.0, "linestyle": DASHES.get(workers, "-"), "zorder": 3 + 1 / workers}
 
 
-def _draw_curves(panel, curves: Mapping[System, list[Run]], x_key: str) -> None:
+def _draw_curves(panel, curves: Mapping[System, list[Record]], x_key: str) -> None:
     for system, runs in curves.items():
         curve = mean_curve(runs, x_key, LENGTH)
         if curve:
@@ -76,7 +82,7 @@ def _draw_curves(panel, curves: Mapping[System, list[Run]], x_key: str) -> None:
 
 
 def _draw_speeds(panel, speeds: Mapping[tuple[str, int, float], float]) -> None:
-    """Env steps a second over workers, a group of lines for each cost, which is written at their right."""
+    """Env steps a second over workers: a group of lines for each cost, which is written at their right."""
     workers = sorted({workers for _, workers, _ in speeds})
     for cost in sorted({cost for _, _, cost in speeds}):
         for kind, colour in KIND_COLOURS.items():
@@ -104,13 +110,13 @@ def _draw_speeds(panel, speeds: Mapping[tuple[str, int, float], float]) -> None:
 
 
 def _legend(systems: Iterable[System]) -> tuple[list[Any], list[str]]:
-    """Lines and names of the systems in two rows, filled column by column: async above sync."""
+    """Lines and names of the systems, for a legend of two rows that is filled column by column: async above sync."""
     from matplotlib.lines import Line2D
 
     drawn = sorted(systems, key=lambda system: (system[0] != "one process", system[1], system[0]))
     names = [kind if kind == "one process" else f"{kind}, {w} worker{'s' * (w > 1)}" for kind, w in drawn]
     lines = [Line2D([], [], **_look(*system)) for system in drawn]
-    if len(drawn) % 2 and names[0] == "one process":  # which then has a column of its own
+    if len(drawn) % 2 and names[0] == "one process":  # it gets its own column then
         lines.insert(1, Line2D([], [], linestyle=""))
         names.insert(1, "")
     return lines, names

@@ -1,0 +1,1 @@
+"""Ways to distribute actor-critic learning: asynchronous workers, synchronous workers, one process."""

@@ -1,0 +1,181 @@
+"""Trains the runs of an experiment, one after another or several at a time, and continues where it was interrupted."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rl.config import Config
+from rl.loop import NO_OVERRIDES, Overrides
+
+OWN_LEARNING: dict[str, Overrides] = {}  # no run overrides anything
+Finished = Callable[[Config], None]
+
+
+class RunFailed(Exception):
+    """A run did not come to its end; `exit_code` is the run's."""
+
+    def __init__(self, config: Config, reason: str, exit_code: int) -> None:
+        super().__init__(f"{config.run_dir}: {reason}; the same command goes on from here")
+        self.exit_code = exit_code
+
+
+def ignore(_config: Config) -> None:
+    """Do nothing with a finished run."""
+
+
+def train_missing(
+    configs: Sequence[Config],
+    processes: int = 1,
+    overrides: Mapping[str, Overrides] = OWN_LEARNING,
+    finished: Finished = ignore,
+    holds: Path | None = None,
+) -> list[Path]:
+    """Train every run whose folder does not hold it yet, and show the progress.
+
+    Args:
+        configs: one for each run, each with its own run_dir.
+        processes: serial runs at a time; runs with workers are trained one after another.
+        overrides: by run_dir, for the runs that replace parts of rl's learning.
+        finished: receives the config of each complete run, whether it was found or trained.
+        holds: a folder that the caller holds already; it may be the folder of the runs.
+
+    Returns:
+        The run folders, in the order of `configs`.
+
+    Raises:
+        ValueError: a folder holds another run, another study is at work in it, or an option cannot work; nothing
+            was trained.
+        RunFailed: a run ended by a fault or a signal; those before it are complete.
+    """
+    from experiments.lab.display import StudyDisplay, training_progress
+
+    with held(Path(configs[0].run_dir).parent, holds):
+        complete = {config.run_dir: is_complete(config) for config in configs}
+        for config in configs:
+            if complete[config.run_dir]:
+                finished(config)
+        missing = [config for config in configs if not complete[config.run_dir]]
+        at_once = [config for config in missing if processes > 1 and config.mode == "serial"]
+        in_turn = [config for config in missing if config not in at_once]
+        with training_progress() as progress:
+            display = StudyDisplay(progress, len(configs), len(configs) - len(missing))
+            if at_once:
+                train_at_once(at_once, display, processes, overrides, finished)
+            train_in_turn(in_turn, display, overrides, finished)
+    return [Path(config.run_dir) for config in configs]
+
+
+@contextmanager
+def held(folder: Path, already: Path | None = None) -> Iterator[None]:
+    """Hold a folder, since two studies that write into it would cut each other's rows and runs.
+
+    Args:
+        folder: is made where it is missing.
+        already: a folder that this process holds.
+
+    Raises:
+        ValueError: another process holds the folder, or it cannot be made.
+    """
+    from rl.running.preflight import claim
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{folder}: a folder that can be written is needed ({error.strerror})") from None
+    if already is not None and folder.samefile(already):
+        yield
+        return
+    descriptor = claim(folder)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_complete(config: Config) -> bool:
+    """Whether the run's folder holds this very run, ended well. An unfinished run is put aside, nothing is deleted.
+
+    Raises:
+        ValueError: the folder holds a run with another config.
+    """
+    folder = Path(config.run_dir)
+    if not (folder / "config.json").exists():
+        return False
+    asked, default = (json.loads(json.dumps(asdict(of))) for of in (config, Config()))
+    recorded = default | json.loads((folder / "config.json").read_text())["config"]  # options may be younger than it
+    differing = [key for key in asked if recorded.get(key) != asked[key] and not key.startswith(("run_dir", "wandb"))]
+    if differing:
+        key = differing[0]
+        raise ValueError(
+            f"{folder} holds a run with {key} {recorded.get(key)!r}, not {asked[key]!r}: "
+            f"name another --runs-dir, or remove it"
+        )
+    summary = folder / "summary.json"
+    if summary.exists() and json.loads(summary.read_text())["exit_code"] == 0:
+        return True
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.unfinished-{number}")).exists():
+        number += 1
+    folder.rename(aside)
+    return False
+
+
+def train_in_turn(
+    configs: Sequence[Config], display: Any, overrides: Mapping[str, Overrides], finished: Finished
+) -> None:
+    """Train one run after another in this process, each with its own workers."""
+    import envs
+    from rl.running.run import new_run
+
+    for config in configs:
+        with display.run(Path(config.run_dir).name, config.total_env_steps) as shown:
+            run = new_run(config, envs.make_vector, overrides.get(config.run_dir, NO_OVERRIDES))
+            summary = run.execute(shown.notify, shown.row)
+        if summary["exit_code"] != 0:
+            raise RunFailed(config, summary["exit_reason"], summary["exit_code"])
+        finished(config)
+        display.end()
+
+
+def train_at_once(
+    configs: Sequence[Config], display: Any, processes: int, overrides: Mapping[str, Overrides], finished: Finished
+) -> None:
+    """Train serial runs in a pool of processes: small runs spend more time on starting processes than on training."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+
+    from rl.running.signals import sigint_blocked
+    from rl.running.supervisor import ONE_THREAD
+    from rl.running.worker import end_with_parent
+
+    os.environ.update(ONE_THREAD)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=end_with_parent) as pool:
+        try:
+            with sigint_blocked():  # this process answers Ctrl-C, the pool's do not
+                runs = {
+                    pool.submit(train_serially, config, overrides.get(config.run_dir, NO_OVERRIDES)): config
+                    for config in configs
+                }
+            for run in as_completed(runs):
+                summary = run.result()
+                if summary["exit_code"] != 0:
+                    raise RunFailed(runs[run], summary["exit_reason"], summary["exit_code"])
+                finished(runs[run])
+                display.end()
+        except BaseException:
+            for child in multiprocessing.active_children():
+                child.kill()
+            raise
+
+
+def train_serially(config: Config, overrides: Overrides) -> dict[str, Any]:
+    """Train one run in this process, without a display, and return its summary."""
+    import envs
+    from rl.running.run import new_run
+
+    return new_run(config, envs.make_vector, overrides).execute(notify=lambda _line: None)
