@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rl.algorithms import ALGORITHMS, READ_BY
-from rl.config import Config, option
+from rl.algorithms import ALGORITHMS, read_by
+from rl.config import Config
+from rl.config_rules import option
 from rl.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def defaults() -> Command:
     """
     from experiments.lab.command_line import given
 
-    options = {}
-    for name, values in (("--algorithm", ALGORITHMS), ("--preset", {"none": {}, **PRESETS})):
+    options, defaults = {}, {name: algorithm.defaults for name, algorithm in ALGORITHMS.items()}
+    for name, values in (("--algorithm", defaults), ("--preset", {"none": {}, **PRESETS})):
         names = given(name)
         if len(names) > 1:
             needed = f"one of {', '.join(values)} is needed"
@@ -69,10 +70,11 @@ def refuse_unread(config: Config, default: Config) -> None:
     Raises:
         ValueError: the first one given.
     """
-    for name, algorithms in READ_BY.items():
-        if config.algorithm not in algorithms and getattr(config, name) != getattr(default, name):
+    for name, value in vars(config).items():
+        algorithms = read_by(name)
+        if config.algorithm not in algorithms and value != getattr(default, name):
             raise ValueError(
-                f"{option(name)} {getattr(config, name)}: --algorithm {config.algorithm} does not read "
+                f"{option(name)} {value}: --algorithm {config.algorithm} does not read "
                 f"it, {' or '.join(algorithms)} is needed, or leave it out"
             )
 

@@ -1,52 +1,69 @@
-"""Algorithms: what each logs, its defaults, and the options that only some of them read."""
+"""Algorithms: one record each, the only place that knows an algorithm by its name.
 
-from typing import Any
+Importing this module imports no torch. A record names classes as `module:Class`; `rl.names.load` imports them.
+"""
 
-_ACTOR_CRITIC = ("policy_loss", "value_loss", "entropy", "explained_variance")
-_Q_LEARNING = ("td_loss", "q_values", "explained_variance")
-LOSSES = {  # what each algorithm logs of a loss
-    "a2c": _ACTOR_CRITIC,
-    "a2c_replay": (*_ACTOR_CRITIC, "state_age"),
-    "q_online": _Q_LEARNING,
-    "q_replay": (*_Q_LEARNING, "state_age"),
-}
+from typing import Any, NamedTuple
 
 
-# What holds where the command line says nothing beside --algorithm: near the settings, tuned in one process, that
-# reach 475 on the masked CartPole within 500,000 env steps and may fall back (experiments/online_vs_replay).
-_REPLAY = {"envs_per_worker": 16, "segment_length": 8, "total_env_steps": 500_000}
-ALGORITHMS: dict[str, dict[str, Any]] = {
-    "a2c": {},
-    "a2c_replay": {**_REPLAY, "learning_rate": 1e-3, "replay_capacity": 10_000, "replay_ratio": 1.0},
-    "q_online": {
-        "envs_per_worker": 8,
-        "segment_length": 8,
-        "total_env_steps": 500_000,
-        "learning_rate": 1e-3,
-        "gae_lambda": 0.9,
-        "reward_scale": 0.1,
-        "epsilon_first": 0.5,
-    },
-    "q_replay": {**_REPLAY, "learning_rate": 1e-3, "reward_scale": 0.1, "max_gradient_norm": 10.0},
-}
-# Options that only some algorithms read.
-READ_BY: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("normalise_advantages", "value_coefficient", "entropy_coefficient"), ("a2c", "a2c_replay")),
-    **dict.fromkeys(("epsilon_first", "epsilon_last"), ("q_online", "q_replay")),
-    **dict.fromkeys(("returns", "gae_lambda"), ("a2c", "a2c_replay", "q_online")),
-    **dict.fromkeys(("target_steps", "target_interval", "double_q"), ("q_replay",)),
-    **dict.fromkeys(
-        (
-            "replay_capacity",
-            "replay_warm_up",
-            "replay_way",
-            "replay_batch",
-            "replay_ratio",
-            "sequence_length",
-            "burn_in",
-            "priority_exponent",
-            "importance_exponent",
-        ),
-        ("a2c_replay", "q_replay"),
+class Algorithm(NamedTuple):
+    """What sets an algorithm apart from the others."""
+
+    experience: str  # the class that turns segments into gradients
+    policy: str  # the class that reads the heads while acting
+    losses: tuple[str, ...]  # the numbers that are logged of an update
+    options: frozenset[str] = frozenset()  # the options that it reads, of those that not every algorithm reads
+    defaults: dict[str, Any] = {}  # noqa: RUF012  values that differ from a Config's own defaults
+    has_q_values: bool = False  # the heads are read as action values
+    replays: bool = False  # it learns from a buffer
+
+
+_SOFTMAX, _EPSILON_GREEDY = "rl.acting.policies:Softmax", "rl.acting.policies:EpsilonGreedy"
+_ACTOR_CRITIC_LOSSES = ("policy_loss", "value_loss", "entropy", "explained_variance")
+_Q_LOSSES = ("td_loss", "q_values", "explained_variance")
+_ACTOR_CRITIC = frozenset({"normalise_advantages", "value_coefficient", "entropy_coefficient"})
+_EPSILON = frozenset({"epsilon_first", "epsilon_last"})
+_RETURNS = frozenset({"returns", "gae_lambda"})
+_TARGET = frozenset({"target_steps", "target_interval", "double_q"})
+_DRAWN = {"replay_way", "replay_batch", "replay_ratio", "sequence_length", "burn_in"}
+_BUFFER = frozenset({"replay_capacity", "replay_warm_up", "priority_exponent", "importance_exponent", *_DRAWN})
+# The defaults are near the settings, tuned in one process, with which each algorithm reaches 475 on the masked CartPole
+# within 500,000 env steps; some fall back later (experiments/online_vs_replay).
+_SMALL = {"segment_length": 8, "total_env_steps": 500_000, "learning_rate": 1e-3}
+_REPLAY = {**_SMALL, "envs_per_worker": 16}
+ALGORITHMS: dict[str, Algorithm] = {
+    "a2c": Algorithm(
+        "rl.learning.actor_critic:ActorCritic", _SOFTMAX, _ACTOR_CRITIC_LOSSES, _ACTOR_CRITIC | _RETURNS | {"baseline"}
+    ),
+    "a2c_replay": Algorithm(
+        "rl.learning.replay.actor_critic:ReplayActorCritic",
+        _SOFTMAX,
+        (*_ACTOR_CRITIC_LOSSES, "state_age"),
+        _ACTOR_CRITIC | _RETURNS | _BUFFER,
+        {**_REPLAY, "replay_capacity": 10_000, "replay_ratio": 1.0},
+        replays=True,
+    ),
+    "q_online": Algorithm(
+        "rl.learning.q_learning:QLearning",
+        _EPSILON_GREEDY,
+        _Q_LOSSES,
+        _EPSILON | _RETURNS,
+        {**_SMALL, "envs_per_worker": 8, "gae_lambda": 0.9, "reward_scale": 0.1, "epsilon_first": 0.5},
+        has_q_values=True,
+    ),
+    "q_replay": Algorithm(
+        "rl.learning.replay.q_learning:ReplayQLearning",
+        _EPSILON_GREEDY,
+        (*_Q_LOSSES, "state_age"),
+        _EPSILON | _TARGET | _BUFFER,
+        {**_REPLAY, "reward_scale": 0.1, "max_gradient_norm": 10.0},
+        has_q_values=True,
+        replays=True,
     ),
 }
+
+
+def read_by(option: str) -> list[str]:
+    """Names of the algorithms that read an option: all of them, where none claims it."""
+    claiming = [name for name, algorithm in ALGORITHMS.items() if option in algorithm.options]
+    return claiming or list(ALGORITHMS)

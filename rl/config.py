@@ -1,9 +1,11 @@
 """One frozen dataclass is the command line, the W&B config and the header of the checkpoint."""
 
 import ast
-import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from rl.algorithms import ALGORITHMS, Algorithm
+from rl.config_rules import check
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,17 @@ class Config:
     """Divide each observation entry: auto (the scale the environment names, if any), none, numbers as 2.4,0.2095, or l2
     (the whole observation by its own length)."""
 
-    algorithm: Literal["a2c", "a2c_replay", "q_online", "q_replay"] = "a2c"
+    algorithm: Literal[*ALGORITHMS] = "a2c"
     """a2c: actor-critic from segments as they come. q_replay: double, duelling Q-learning from a replay buffer. The two
     between: a2c_replay, actor-critic from a buffer (V-trace); q_online, Q-learning from segments as they come."""
-    core: Literal["mlp", "rnn", "gru", "lstm"] = "lstm"
-    """The memory between torso and heads; mlp has none."""
+    core: str = "lstm"
+    """The memory between torso and heads: rnn, gru or lstm; mlp has none; module:Class is a core of yours."""
     hidden_size: int = 64
     """Units of each core layer."""
     core_layers: int = 1
     """Layers of the core, stacked."""
+    torso: str = "mlp"
+    """What stands before the core: mlp, or module:Class for a torso of yours."""
     torso_size: int = 64
     """Units of each layer before the core."""
     torso_layers: int = 1
@@ -179,115 +183,12 @@ class Config:
     """W&B group of the run; empty: <core>-<env>."""
 
     def __post_init__(self) -> None:
-        """Reject a value that cannot work, in one line that names the option, the value and what would be right.
+        """Reject values that cannot work.
 
         Raises:
-            ValueError: the first option found wrong.
+            ValueError: one line about the first option found wrong.
         """
-        for field in dataclasses.fields(self):
-            value, name = getattr(self, field.name), option(field.name)
-            if field.type is str and not isinstance(value, str):
-                raise ValueError(f"{name} {value!r}: text is needed")
-            if field.name == "env_arg" and not (
-                isinstance(value, tuple) and all(isinstance(one, str) for one in value)
-            ):
-                raise ValueError(f"{name} {value!r}: a tuple of texts is needed")
-            if field.type is bool and not isinstance(value, bool):
-                raise ValueError(f"{name} {value!r}: True or False is needed")
-            if field.type is int and (not isinstance(value, int) or isinstance(value, bool)):
-                raise ValueError(f"{name} {value!r}: a whole number is needed")
-            if field.type is float and (isinstance(value, bool) or not isinstance(value, (int, float))):
-                raise ValueError(f"{name} {value!r}: a number is needed")
-            choices = getattr(field.type, "__args__", ()) if getattr(field.type, "__origin__", None) is Literal else ()
-            if choices and value not in choices:
-                raise ValueError(f"{name} {value!r}: one of {', '.join(choices)} is needed")
-            low, high, meaning = _RANGES.get(field.name, (None, None, ""))
-            if low is not None and not low <= value <= high:  # also refuses nan
-                raise ValueError(f"{name} {value}: {meaning} is needed")
-        if self.mode == "serial" and self.workers != 1:
-            raise ValueError(f"--workers {self.workers}: --mode serial has no worker processes, it needs --workers 1")
-        if self.restart_workers and self.mode != "async":
-            raise ValueError(f"--restart-workers {self.restart_workers}: only async replaces workers, 0 is needed")
-        if self.total_env_steps // self.log_interval > 1_000_000:
-            needed = self.total_env_steps // 1_000_000 + 1
-            raise ValueError(
-                f"--log-interval {self.log_interval}: the record would exceed a million rows, "
-                f"at least {needed} is needed"
-            )
-        if self.stops_at_episode_end and self.envs_per_worker != 1:
-            cause = "--stop-at-episode-end True" if self.stop_at_episode_end else "--segment-length 0"
-            raise ValueError(
-                f"--envs-per-worker {self.envs_per_worker}: {cause} ends segments with one environment's "
-                "episode, 1 is needed"
-            )
-        updating = self.workers if self.mode == "sync" else 1  # workers of one update
-        steps = self.replay_batch * self.trained_rows if self.replays else self.segment_length * self.envs_per_worker
-        if self.normalise_advantages and not self.has_q_values and steps * updating == 1:
-            raise ValueError(
-                "--normalise-advantages True: an update of a single step has nothing to compare its "
-                "advantage with, --no-normalise-advantages is needed"
-            )
-        if not self.bootstrap and self.returns != "n_step":
-            raise ValueError(f"--returns {self.returns}: --no-bootstrap has no values to weigh, n_step is needed")
-        if self.algorithm != "a2c" and self.baseline == "none":
-            raise ValueError(f"--baseline none: it is an option of a2c, --algorithm {self.algorithm} needs value")
-        if self.has_q_values:
-            for name in ("separate_critic", "detach_critic", "bounded_values"):
-                if getattr(self, name):
-                    raise ValueError(
-                        f"{option(name)} True: --algorithm {self.algorithm} has no critic apart from its "
-                        "action values, False is needed"
-                    )
-        if 0 < self.eval_interval < self.log_interval:
-            raise ValueError(
-                f"--eval-interval {self.eval_interval}: evaluations stand in the rows of --log-interval, "
-                f"at least {self.log_interval} is needed"
-            )
-        if self.replays:
-            self._check_replay()
-        if self.separate_critic and self.detach_critic:
-            raise ValueError("--detach-critic True: with --separate-critic nothing is shared, False is needed")
-        self.env_args  # noqa: B018  parse now, so that a bad --env-arg is found before any process starts
-
-    def _check_replay(self) -> None:
-        """Reject what a replay buffer cannot do.
-
-        Raises:
-            ValueError: the first option found wrong.
-        """
-        if self.stops_at_episode_end:
-            name, value = (
-                ("--stop-at-episode-end", "False") if self.segment_length else ("--segment-length", "at least 1")
-            )
-            given = True if self.segment_length else 0
-            raise ValueError(f"{name} {given}: a replay buffer takes segments of N steps, {value} is needed")
-        if not self.carry_state:
-            raise ValueError("--no-carry-state: what a replayed sequence starts from is --replay-way; zero is near it")
-        if not self.bootstrap:
-            raise ValueError(
-                "--no-bootstrap: a replayed sequence ends anywhere, and goes on with a value; leave it out"
-            )
-        if self.replay_way == "episodes" and self.priority_exponent:
-            raise ValueError(
-                f"--priority-exponent {self.priority_exponent}: whole episodes are drawn all alike, 0 is needed"
-            )
-        if self.importance_exponent and (not self.priority_exponent or self.algorithm == "a2c_replay"):
-            cause = (
-                "without --priority-exponent all weigh the same" if not self.priority_exponent else "V-trace has none"
-            )
-            raise ValueError(f"--importance-exponent {self.importance_exponent}: {cause}, 0 is needed")
-        if self.algorithm == "a2c_replay" and self.replay_way == "transitions":
-            raise ValueError("--replay-way transitions: V-trace corrects over sequences, one of the others is needed")
-        if self.replay_rows < self.sequence_span:
-            needed = -(-self.sequence_span // self.segment_length) * self.segment_length * self.total_environments
-            raise ValueError(
-                f"--replay-capacity {self.replay_capacity}: sequences of every environment take {needed} "
-                "env steps, at least that is needed"
-            )
-        if not self.replay_warm_up <= self.replay_capacity:
-            raise ValueError(
-                f"--replay-warm-up {self.replay_warm_up}: at most --replay-capacity, {self.replay_capacity}, is needed"
-            )
+        check(self)
 
     @property
     def env_args(self) -> dict[str, Any]:
@@ -321,14 +222,24 @@ class Config:
         return self.stop_at_episode_end or self.segment_length == 0
 
     @property
+    def algorithm_record(self) -> Algorithm:
+        """What sets the algorithm apart from the others."""
+        return ALGORITHMS[self.algorithm]
+
+    @property
+    def core_name(self) -> str:
+        """The core's name without its module."""
+        return self.core.rpartition(":")[2]
+
+    @property
     def has_q_values(self) -> bool:
         """Whether the heads are read as action values."""
-        return self.algorithm in ("q_online", "q_replay")
+        return self.algorithm_record.has_q_values
 
     @property
     def replays(self) -> bool:
         """Whether it learns from a buffer."""
-        return self.algorithm in ("a2c_replay", "q_replay")
+        return self.algorithm_record.replays
 
     @property
     def trained_rows(self) -> int:
@@ -343,7 +254,7 @@ class Config:
     @property
     def following_rows(self) -> int:
         """Observations behind them that their targets need."""
-        return self.target_steps if self.algorithm == "q_replay" else 1
+        return self.target_steps if "target_steps" in self.algorithm_record.options else 1
 
     @property
     def sequence_span(self) -> int:
@@ -364,58 +275,3 @@ class Config:
         """Adam's step size after `env_steps`: αₜ = α · (1 − t / T) where annealed, else α."""
         left = max(0.0, 1.0 - env_steps / self.total_env_steps) if self.anneal_learning_rate else 1.0
         return self.learning_rate * left
-
-
-def option(field: str) -> str:
-    """The command-line spelling of a field: `run_dir` is `--run-dir`."""
-    return "--" + field.replace("_", "-")
-
-
-_MANY = 2**62
-_COUNT = (1, _MANY, "a whole number of at least 1")
-_SHARE = (0.0, 1.0, "a number from 0 to 1")
-_WEIGHT = (0.0, 1e12, "a number of at least 0")
-_POSITIVE = (1e-300, 1e12, "a number above 0")
-_RANGES: dict[str, tuple[float, float, str]] = {
-    **dict.fromkeys(
-        (
-            "frame_stack",
-            "hidden_size",
-            "core_layers",
-            "torso_size",
-            "workers",
-            "envs_per_worker",
-            "total_env_steps",
-            "log_interval",
-            "checkpoint_interval",
-            "eval_episodes",
-            "interval_episodes",
-            "replay_capacity",
-            "replay_batch",
-            "sequence_length",
-            "target_steps",
-            "target_interval",
-        ),
-        _COUNT,
-    ),
-    **dict.fromkeys(("discount", "gae_lambda", "priority_exponent", "importance_exponent"), _SHARE),
-    **dict.fromkeys(("adam_beta1", "adam_beta2"), (0.0, 1.0 - 1e-12, "a number from 0 to below 1")),
-    **dict.fromkeys(("epsilon_first", "epsilon_last"), (1e-9, 1.0, "a number above 0, up to 1")),
-    **dict.fromkeys(("value_coefficient", "entropy_coefficient", "max_seconds", "max_cpu_seconds"), _WEIGHT),
-    **dict.fromkeys(("reward_scale", "learning_rate", "adam_epsilon", "max_gradient_norm"), _POSITIVE),
-    "worker_timeout": (1.0, 1e12, "a number of at least 1"),
-    "replay_ratio": (1e-300, 1_000.0, "a number above 0, up to 1000"),
-    **dict.fromkeys(
-        (
-            "torso_layers",
-            "value_hidden_size",
-            "segment_length",
-            "seed",
-            "burn_in",
-            "replay_warm_up",
-            "eval_interval",
-            "restart_workers",
-        ),
-        (0, _MANY, "a whole number of at least 0"),
-    ),
-}

@@ -1,4 +1,4 @@
-"""Workers: processes that own environments and a local agent, pull parameters, act, differentiate and push.
+"""Training on one page: build a worker, pull parameters, act, differentiate, push.
 
 Nothing here imports torch before the worker watches its parent: a worker must end with its parent even while it is
 still importing.
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rl.acting.denormals import denormals_as_zeros
 from rl.config import Config
+from rl.names import load
+from rl.record.worker_state import load_worker_state, worker_state
 from rl.shared.learner_memory import LearnerMemory
 from rl.shared.ledger import Ledger
 
@@ -18,18 +20,17 @@ if TYPE_CHECKING:
     from rl.acting.collector import Collector
     from rl.learning.experience import Experience
     from rl.parameters.learner import Learner
-from rl.record.worker_state import load_worker_state, worker_state
 
 
 class Overrides(NamedTuple):
-    """Overrides of learning that an experiment puts in the place of rl's own (None); spawned workers import them."""
+    """What an experiment puts in the place of rl's own (None); spawned workers import these functions."""
 
-    targets: Callable[..., Any] | None = None  # as rl.learning.actor_critic.targets
-    make_learner: Callable[..., Any] | None = None  # as rl.parameters.learner.make_learner
-    watch: Callable[..., Any] | None = None  # wraps an Experience, to measure while it learns; is given config and rank
+    targets: Callable[..., Any] | None = None  # in the place of rl.learning.returns.targets
+    make_learner: Callable[..., Any] | None = None  # in the place of rl.parameters.sync.make_learner
+    watch: Callable[..., Any] | None = None  # wraps an Experience, given config and rank, to measure while it learns
 
 
-NO_OVERRIDES = Overrides()  # all of them rl's own
+NO_OVERRIDES = Overrides()
 
 
 def build_worker(
@@ -39,7 +40,7 @@ def build_worker(
     memory: LearnerMemory,
     ledger: Ledger,
     training_key: int,
-    parts: Overrides = NO_OVERRIDES,
+    overrides: Overrides = NO_OVERRIDES,
 ) -> tuple["Learner", "Collector", "Experience"]:
     """The learner's end, the Collector and the experience of worker `rank`, which owns its block of environments."""
     from rl.acting.collector import Collector
@@ -47,102 +48,101 @@ def build_worker(
     from rl.acting.randomness import ActionNoise, environment_seeds
     from rl.agent.build import agent_for
     from rl.agent.flat import FlatAgent
-    from rl.learning.actor_critic import targets
-    from rl.learning.experience import OnlineExperience
+    from rl.agent.recorded.which import make_unrolled
     from rl.parameters.sync import make_learner
 
     owned = range(rank * config.envs_per_worker, (rank + 1) * config.envs_per_worker)
     environments = make_environments(config.env, config.envs_per_worker, **config.environment_options)
     flat = FlatAgent(agent_for(config, environments))
-    noise = ActionNoise(config.seed, training_key, owned)
-    seeds = environment_seeds(config.seed, training_key, owned)
+    rows = 0 if config.stops_at_episode_end else config.segment_length + 1  # of a segment with its bootstrap
+    unrolled = make_unrolled(flat.agent, rows, config.envs_per_worker, config.unroll == "recorded")
     collector = Collector(
         environments,
         flat.agent,
-        noise,
-        seeds,
+        ActionNoise(config.seed, training_key, owned),
+        environment_seeds(config.seed, training_key, owned),
         config.segment_length,
         config.carry_state,
-        record=config.unroll == "recorded",
-        stop_at_episode_end=config.stops_at_episode_end,
+        unrolled,
+        config.stops_at_episode_end,
         policy=acting_policy(config, owned),
         for_replay=config.replays,
         progress=memory.signs.progress[rank : rank + 1],
     )
-    learner = (parts.make_learner or make_learner)(config, memory, ledger, rank)
-    if config.replays:
-        from rl.learning.replay.experience import ReplayExperience
-
-        features = environments.single_observation_space.shape[0]
-        experience = ReplayExperience(config, flat, learner, features, training_key)
-    else:
-        experience = OnlineExperience(config, flat, learner, parts.targets or targets)
-    return learner, collector, parts.watch(experience, config, rank) if parts.watch else experience
+    learner = (overrides.make_learner or make_learner)(config, memory, ledger, rank)
+    make_experience, space = load(config.algorithm_record.experience), environments.single_observation_space
+    options = {"targets": overrides.targets} if overrides.targets else {}
+    experience = make_experience(config, flat, unrolled, learner, space, training_key, **options)
+    return learner, collector, overrides.watch(experience, config, rank) if overrides.watch else experience
 
 
 @denormals_as_zeros()
 def run_segments(
-    learner: "Learner", collector: "Collector", experience: "Experience", between: Callable[[int], Any], left: int = 0
+    learner: "Learner",
+    collector: "Collector",
+    experience: "Experience",
+    between: Callable[[int], Any],
+    updates_left: int = 0,
 ) -> int:
     """Pull, act for N steps, differentiate, push: until the ledger says that the run is over.
 
     Args:
-        learner: owner of the parameters.
-        collector: owner of environments and core state.
-        experience: owner of what is learnt from, and of the local agent.
-        between: called after every push with the number of updates that are left to do of the segment; the run may be
-            saved there, and stopped.
-        left: where a run goes on, as many.
+        learner: owns the parameters.
+        collector: owns the environments and the core state.
+        experience: owns what is learnt from, and the local agent.
+        between: called after every push with the updates that are left to do of the segment; the run may be saved
+            there, and stopped.
+        updates_left: updates that a resumed run still has to do of its last segment.
 
     Returns:
-        How many are left at the end.
+        The updates that are left at the end.
     """
     flat = experience.flat
     while not learner.ledger.finished:
         learner.pull(flat)
         env_steps, episodes = 0, []
-        if not left:
+        if not updates_left:
             segment = collector.collect()
             env_steps, episodes = segment.env_steps, collector.take_finished_episodes()
-            left = experience.add(segment)
-        if left:
-            left -= 1
+            updates_left = experience.add(segment)
+        if updates_left:
+            updates_left -= 1
             losses = experience.differentiate()
             learner.push(flat.gradient, env_steps, losses, episodes)
         else:
             learner.push(None, env_steps, {}, episodes)
-        between(left)
-    return left
+        between(updates_left)
+    return updates_left
 
 
 def run_work(
     work: tuple["Learner", "Collector", "Experience"], saved: bytes | None, tell: Callable[[str, dict[int, bytes]], Any]
 ) -> None:
-    """Run a worker that was built from where it stood to the end of the run.
+    """Run a worker to the end of the run.
 
     Args:
-        work: of `build_worker`.
-        saved: of `worker_state`, or None for a beginning.
-        tell: is given "state" and where the workers stand that are told of here, for each checkpoint that is due and at
-            the end; and "done", with nothing, when all is closed.
+        work: what `build_worker` made.
+        saved: the `worker_state` to continue from, or None for a beginning.
+        tell: is given "state" and worker states by rank, for each checkpoint that is due and at the end; and "done",
+            with no state, when all is closed.
     """
     learner, collector, experience = work
-    left = 0 if saved is None else load_worker_state(collector, experience, saved)
-    told = -1  # the number of the checkpoint
+    updates_left = 0 if saved is None else load_worker_state(collector, experience, saved)
+    told = -1  # number of the last checkpoint that got this worker's state
 
-    def stand(left: int) -> None:
-        tell("state", learner.gather(worker_state(collector, experience, left)))
+    def tell_state(updates_left: int) -> None:
+        tell("state", learner.gather(worker_state(collector, experience, updates_left)))
 
-    def between(left: int) -> None:
+    def between(updates_left: int) -> None:
         nonlocal told
         number = learner.ledger.checkpoint_number
         if learner.ledger.checkpoint_due and told != number:
             told = number
-            stand(left)
+            tell_state(updates_left)
         learner.wait_for_parent()
 
     learner.publish()
-    learner.wait_for_parent()  # a run that goes on may have stopped before a verdict
-    stand(run_segments(learner, collector, experience, between, left))
+    learner.wait_for_parent()  # a resumed run may have stopped before a verdict
+    tell_state(run_segments(learner, collector, experience, between, updates_left))
     collector.environments.close()
     tell("done", {})

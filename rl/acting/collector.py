@@ -8,17 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl.acting.policies import SOFTMAX, Policy
+from rl.acting.policies import Policy, Softmax
 from rl.acting.randomness import ActionNoise
 from rl.acting.segment import Segment, first_steps, joined
-from rl.agent.actions import sample_actions
 from rl.agent.agent import Agent
 from rl.agent.cores import CoreState
-from rl.agent.recorded.which import can_record, make_recording
+from rl.agent.unrolled import PlainUnrolled, Unrolled
 
 Episode = tuple[float, int]  # episode_return (undiscounted), episode_length
-
-
 PIECE = 64  # steps at a time where the length of a segment is not known
 MOST_PIECES = 320  # some 20,000 steps, as in an evaluation: else an episode without end could not even be stopped
 
@@ -38,9 +35,9 @@ class Collector:
         seeds: Sequence[int],
         segment_length: int,
         carry_state: bool = True,
-        record: bool = False,
+        unrolled: Unrolled | None = None,
         stop_at_episode_end: bool = False,
-        policy: Policy = SOFTMAX,
+        policy: Policy | None = None,
         for_replay: bool = False,
         progress: np.ndarray | None = None,
     ) -> None:
@@ -48,16 +45,16 @@ class Collector:
 
         Args:
             environments: a vector environment that resets in the same step and gives final observations.
-            agent: acts with the parameters it has at the time of each `collect`.
-            noise: Gumbel numbers for the actions, one stream an environment.
+            agent: acts with the parameters that it has at the time of each `collect`.
+            noise: numbers that actions are sampled with, one stream an environment.
             seeds: one for each environment.
-            segment_length: N; 0 is until the episode ends, or 20,480 steps.
+            segment_length: N; 0 acts until the episode ends, or for 20,480 steps.
             carry_state: False starts every segment from a fresh core state instead (an ablation).
-            record: keep the activations of acting for learning, where there is a fast path for the agent.
-            stop_at_episode_end: end a segment with its episode, of one environment; it is not recorded then.
-            policy: how the agent's heads are read.
+            unrolled: keeps the activations of acting for learning, if it is of the recorded form; None: plain.
+            stop_at_episode_end: end a segment with its episode, of one environment.
+            policy: how the agent's heads are read; None: Softmax.
             for_replay: add what a replay buffer keeps: final observations and the actions' log-probabilities.
-            progress: [1], counts steps, for whoever looks whether they go on.
+            progress: [1], counts steps, so that others see whether the Collector acts.
 
         Raises:
             ValueError: the environments reset in another way.
@@ -66,16 +63,13 @@ class Collector:
         if mode != gymnasium.vector.AutoresetMode.SAME_STEP:
             raise ValueError(f"the vector environment resets by {mode}: SAME_STEP, with final observations, is needed")
         self.environments, self.agent, self.noise = environments, agent, noise
-        self.segment_length, self.carry_state = segment_length, carry_state
-        self.batch, self.actions = environments.num_envs, int(environments.single_action_space.n)
-        self.dtype = next(agent.parameters()).dtype
-        self.policy, self.for_replay = policy, for_replay
+        self.segment_length, self.carry_state, self.for_replay = segment_length, carry_state, for_replay
+        self.unrolled, self.policy = unrolled or PlainUnrolled(agent), policy or Softmax()
         self.progress = np.zeros(1, dtype=np.int64) if progress is None else progress
         self.stop_at_episode_end = stop_at_episode_end or segment_length == 0
-        recordable = record and can_record(agent) and not self.stop_at_episode_end
-        self.recording = make_recording(agent, segment_length, self.batch) if recordable else None
+        self.batch, self.dtype = environments.num_envs, next(agent.parameters()).dtype
         observation, _ = environments.reset(seed=list(seeds))
-        self.observation = self._tensor(observation)  # [batch, feature]
+        self.observation = torch.tensor(observation)  # [batch, *shape]
         self.is_first = torch.ones(self.batch, dtype=torch.bool)
         self.core_state: CoreState = agent.initial_state(self.batch)
         self._episode_returns = np.zeros(self.batch)
@@ -87,8 +81,7 @@ class Collector:
         """Act for N steps, or to the end of the episode, and return them.
 
         Returns:
-            A segment that starts where the last one stopped. Its tensors are its own; a recording is used again by the
-            next call.
+            A segment that starts where the last one stopped. Its tensors are its own.
         """
         # A copy: the state that comes out of a recording lies in its buffers.
         self.core_state = tuple(part.clone() for part in self.core_state)
@@ -102,39 +95,31 @@ class Collector:
         return joined(pieces)
 
     def _act(self, steps: int) -> Segment:
-        """A segment of so many steps, or less where it ends with its episode."""
-        batch = self.batch
+        """A segment of so many steps, or fewer where it ends with its episode."""
+        batch, distribution = self.batch, self.agent.actions
         observations = self.observation.new_empty(steps + 1, *self.observation.shape)
         is_first = torch.empty(steps + 1, batch, dtype=torch.bool)
-        actions = torch.empty(steps, batch, dtype=torch.int64)
+        actions = torch.empty(steps, batch, *distribution.shape, dtype=distribution.dtype)
         rewards, truncation_values = torch.zeros(2, steps, batch, dtype=self.dtype)
         terminated, truncated = torch.zeros(2, steps, batch, dtype=torch.bool)
         segment = Segment(
-            observations,
-            is_first,
-            actions,
-            rewards,
-            terminated,
-            truncated,
-            truncation_values,
-            self.core_state,
-            self.recording,
+            observations, is_first, actions, rewards, terminated, truncated, truncation_values, self.core_state
         )
         if self.for_replay:
             segment = segment._replace(final_observations=torch.zeros_like(observations[1:]))
-            scores = rewards.new_empty(steps, batch, self.actions)
-        noise = torch.from_numpy(self.noise.draw(steps, self.actions)).to(self.dtype)
-        step = self.recording.begin() if self.recording else self.agent.step
+            scores = rewards.new_empty(steps, batch, distribution.head_size)
+        noise = torch.from_numpy(self.noise.draw(steps, distribution)).to(self.dtype)
+        step = self.unrolled.begin()
         observations[0], is_first[0] = self.observation, self.is_first
         # The same memory as arrays, since assigning a row of an array costs a third of assigning a row of a tensor.
         rows = (tensor.numpy() for tensor in (observations, is_first, actions, rewards, terminated, truncated))
         observed, opens, chosen, earned, ended_by_env, ended_by_limit = rows
         # Iterating makes all views of a tensor's rows at once, at half the price. The bootstrap's rows are left over.
         views = zip(observations, is_first, noise, actions, strict=False)
-        for t, (observation, opening, gumbel, action) in enumerate(views):
+        for t, (observation, opening, numbers, action) in enumerate(views):
             output, self.core_state = step(observation, self.core_state, opening)
             logits = self.policy.scores(output.logits)
-            sample_actions(logits, gumbel, out=action)
+            distribution.sample(logits, numbers, out=action)
             if self.for_replay:
                 scores[t] = logits
             observed[t + 1], reward, ended_by_env[t], ended_by_limit[t], infos = self.environments.step(chosen[t])
@@ -157,10 +142,7 @@ class Collector:
         steps = segment.env_steps // batch
         self.observation, self.is_first = observations[steps], is_first[steps]
         if self.for_replay:
-            chosen = scores.log_softmax(-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
-            segment = segment._replace(log_probs=chosen)
-        if self.recording:  # its bootstrap row; the state that comes out is dropped
-            step(self.observation, self.core_state, self.is_first)
+            segment = segment._replace(log_probs=distribution.log_probs(scores, actions))
         return segment
 
     def take_finished_episodes(self) -> list[Episode]:
@@ -169,9 +151,9 @@ class Collector:
         return finished
 
     def state(self) -> dict[str, Any]:
-        """What makes the next segment, as tensors and plain Python; between segments.
+        """All that the next segment depends on, as tensors and plain Python; called between segments.
 
-        `environments` is None where they cannot tell where they stand.
+        `environments` is None where the environments cannot tell their state.
         """
         tell = getattr(self.environments, "state_dict", None)
         return {
@@ -185,7 +167,7 @@ class Collector:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state()`; where the environments cannot, with the new episodes that they have begun."""
+        """Continue from `state()`; environments that cannot continue keep the new episodes that they have begun."""
         self.noise.load_state(state["noise"])
         if state["environments"] is None:
             return
@@ -196,10 +178,10 @@ class Collector:
         self._episode_lengths[:] = state["episode_lengths"]
 
     def _final_observations(self, infos: dict, cut: np.ndarray) -> Tensor:
-        """Final observations [number, feature] of the rows where `cut`."""
+        """Final observations [number, *shape] of the rows where `cut`."""
         if "final_obs" not in infos:
             raise KeyError("an episode was truncated without infos['final_obs']: its value cannot be bootstrapped")
-        return self._tensor(np.stack(infos["final_obs"][cut]))  # stack: Gymnasium gives an array of arrays
+        return torch.from_numpy(np.stack(infos["final_obs"][cut]))  # stack: Gymnasium gives an array of arrays
 
     def _values_of(self, final: Tensor, cut: np.ndarray) -> Tensor:
         """V(final observation) [batch] where `cut`, else 0: a side branch from the live state, which stays as it is.
@@ -220,7 +202,3 @@ class Collector:
         self._finished.extend(zip(returns.tolist(), lengths.tolist(), strict=True))
         self._episode_returns[ended] = 0.0
         self._episode_lengths[ended] = 0
-
-    def _tensor(self, observation: np.ndarray) -> Tensor:
-        """Copy an observation into a tensor of the network's precision: environments may reuse their buffers."""
-        return torch.tensor(observation, dtype=self.dtype)

@@ -1,4 +1,4 @@
-"""Evaluation: a Player that carries the state, and the mean return of fresh episodes."""
+"""Evaluation: returns of fresh episodes."""
 
 from collections.abc import Callable
 
@@ -14,8 +14,6 @@ from rl.agent.agent import Agent
 from rl.config import Config
 
 MakeEnvironments = Callable[..., gymnasium.vector.VectorEnv]  # (env, num_envs, **Config.environment_options)
-
-
 MOST_STEPS = 20_000  # of an evaluated episode
 
 
@@ -32,22 +30,22 @@ def evaluate(
 ) -> np.ndarray | None:
     """Undiscounted returns [episode] of fresh episodes, one in each of `episodes` environments.
 
-    One episode an environment, all played to their end: short episodes are not favoured. One that has not ended after
-    20,000 steps, as a policy may go in circles where there is no time limit, counts with what it has earned. Seeds are
-    disjoint from all training seeds, and training's random numbers and core state are not touched.
+    Every environment plays one episode to its end, so that short episodes are not favoured. An episode that has not
+    ended after 20,000 steps counts with what it has earned: without a time limit a policy may circle for ever. Seeds
+    are disjoint from all training seeds. Training's random numbers and core state stay as they are.
 
     Args:
-        agent: not modified.
+        agent: evaluation does not modify it.
         config: names the environment and its options.
         make_environments: builds vector environments.
-        episodes: how many.
+        episodes: number of episodes.
         greedy: take the most probable, or most valuable, action; else sample.
-        seed: of the episodes and the sampling.
+        seed: seeds the episodes and the sampling.
         offset: number of the first episode, so that several evaluations of one seed share none.
         stop: asked at every step; True ends the evaluation without a result.
 
     Returns:
-        The returns, or None where it was stopped.
+        The returns, or None where `stop` ended the evaluation.
     """
     torch.set_num_threads(1)  # a second thread makes networks of this size slower
     environments = make_environments(config.env, episodes, **config.environment_options)

@@ -3,14 +3,13 @@
 import numpy as np
 import torch
 
-from rl.acting.policies import SOFTMAX, Policy
+from rl.acting.policies import Policy, Softmax
 from rl.acting.randomness import ActionNoise, evaluation_key
-from rl.agent.actions import sample_actions
 from rl.agent.agent import Agent
 
 
 class Player:
-    """Plays with a trained agent and owns the core state meanwhile: observation in, action out.
+    """Plays with a trained agent and owns its core state: observation in, action out.
 
     `is_first` is required at every call, since a forgotten reset is the commonest fault of deployed recurrent policies.
     """
@@ -22,19 +21,19 @@ class Player:
         greedy: bool = True,
         seed: int = 0,
         offset: int = 0,
-        policy: Policy = SOFTMAX,
+        policy: Policy | None = None,
     ) -> None:
         """Start fresh.
 
         Args:
-            agent: not modified.
+            agent: the Player does not modify it.
             num_envs: rows of every observation.
             greedy: take the most probable, or most valuable, action; else sample.
-            seed: of the sampling; each row has its own stream, so it plays alike in any company.
+            seed: seeds the sampling; each row has its own stream, so that its actions do not depend on other rows.
             offset: number of the first row's stream.
-            policy: that is sampled from, see `evaluated_policy`.
+            policy: what is sampled from, see `evaluated_policy`; None: Softmax.
         """
-        self.agent, self.num_envs, self.greedy, self.policy = agent, num_envs, greedy, policy
+        self.agent, self.num_envs, self.greedy, self.policy = agent, num_envs, greedy, policy or Softmax()
         self.noise = ActionNoise(seed, evaluation_key(), range(offset, offset + num_envs))
         self.core_state = agent.initial_state(num_envs)
         self.started = False
@@ -44,11 +43,11 @@ class Player:
         """Choose an action for every row.
 
         Args:
-            observation: [batch, feature].
+            observation: [batch, *shape].
             is_first: [batch] bool, or one bool for all rows: this observation opens an episode.
 
         Returns:
-            [batch] int64.
+            [batch, *shape of an action].
 
         Raises:
             ValueError: a shape is wrong, or the very first observation is not marked as opening an episode.
@@ -59,9 +58,9 @@ class Player:
         if not self.started and not first.all():
             raise ValueError("the first observation of a Player opens an episode: is_first must be True in every row")
         self.started = True
-        inputs = torch.tensor(observation, dtype=next(self.agent.parameters()).dtype)
-        output, self.core_state = self.agent.step(inputs, self.core_state, first)
+        output, self.core_state = self.agent.step(torch.tensor(observation), self.core_state, first)
+        actions = self.agent.actions
         if self.greedy:
-            return output.logits.argmax(-1).numpy()
-        noise = self.noise.draw(1, output.logits.shape[-1])[0]
-        return sample_actions(self.policy.scores(output.logits), torch.from_numpy(noise).to(inputs.dtype)).numpy()
+            return actions.mode(output.logits).numpy()
+        noise = torch.from_numpy(self.noise.draw(1, actions)[0]).to(self.agent.dtype)
+        return actions.sample(self.policy.scores(output.logits), noise).numpy()

@@ -7,20 +7,31 @@ from torch import Tensor
 
 from rl.agent.agent import AgentOutput
 from rl.config import Config
+from rl.names import load
 
 
 class Policy(Protocol):
     """Reads an agent's output."""
 
     def scores(self, logits: Tensor) -> Tensor:
-        """Unnormalised log-probabilities [batch, action] of the actions taken while training."""
+        """The head [batch, head] of the distribution that acts in training."""
 
     def state_values(self, output: AgentOutput) -> Tensor:
         """What a state is worth [...]: the bootstrap."""
 
 
 class Softmax:
-    """Actor-critic: π = softmax(logits), V = the value head."""
+    """Actor-critic: π is what the policy head says, V is the value head."""
+
+    @classmethod
+    def in_training(cls, config: Config, environments: range) -> "Softmax":
+        """The same for every environment."""
+        return cls()
+
+    @classmethod
+    def in_evaluation(cls, config: Config, episodes: int) -> "Softmax":
+        """The same as in training."""
+        return cls()
 
     def scores(self, logits: Tensor) -> Tensor:
         """The logits themselves."""
@@ -31,15 +42,28 @@ class Softmax:
         return output.values
 
 
-SOFTMAX = Softmax()
-
-
 class EpsilonGreedy:
-    """Q-learning: the greedy action, and with probability ε any."""
+    """Q-learning: the greedy action, and any action with probability ε."""
 
     def __init__(self, epsilons: Tensor) -> None:
         """Take ε of every row, [batch]."""
         self.epsilons = epsilons.unsqueeze(-1)  # [batch, 1]
+
+    @classmethod
+    def in_training(cls, config: Config, environments: range) -> "EpsilonGreedy":
+        """ε of these of the run's environments.
+
+        ε of environment i of n falls from the first to the last in equal ratios, εᵢ = ε₀ (ε₁ / ε₀)^(i / (n − 1)), as in
+        Horgan et al. 2018, §4.1; it belongs to the environment's number, whichever worker has it.
+        """
+        place = torch.tensor(list(environments), dtype=torch.float64) / max(1, config.total_environments - 1)
+        epsilons = config.epsilon_first * (config.epsilon_last / config.epsilon_first) ** place
+        return cls(epsilons.to(getattr(torch, config.dtype)))
+
+    @classmethod
+    def in_evaluation(cls, config: Config, episodes: int) -> "EpsilonGreedy":
+        """The smallest ε for every episode."""
+        return cls(torch.full((episodes,), config.epsilon_last, dtype=getattr(torch, config.dtype)))
 
     def scores(self, logits: Tensor) -> Tensor:
         """log (ε / n + (1 − ε) [a is greedy]) of n actions, so that Gumbel noise samples it as it samples a softmax.
@@ -60,26 +84,16 @@ def q_values(output: AgentOutput) -> Tensor:
     return output.values.unsqueeze(-1) + output.logits - output.logits.mean(-1, keepdim=True)
 
 
-def through_q_values(d_q: Tensor) -> tuple[Tensor, Tensor]:
+def through_q_values(d_q: Tensor) -> AgentOutput:
     """∂L/∂logits [..., action] and ∂L/∂values [...] of ∂L/∂Q [..., action]: dA = dQ − mean dQ,   dV = Σ dQ."""
-    return d_q - d_q.mean(-1, keepdim=True), d_q.sum(-1)
+    return AgentOutput(d_q - d_q.mean(-1, keepdim=True), d_q.sum(-1))
 
 
 def acting_policy(config: Config, environments: range) -> Policy:
-    """How an agent acts in training, in these of all the run's environments.
-
-    ε of environment i of n falls from the first to the last in equal ratios, εᵢ = ε₀ (ε₁ / ε₀)^(i / (n − 1)), as in
-    Horgan et al. 2018, §4.1; it goes with the environment's number, whichever worker has it.
-    """
-    if not config.has_q_values:
-        return SOFTMAX
-    place = torch.tensor(list(environments), dtype=torch.float64) / max(1, config.total_environments - 1)
-    epsilons = config.epsilon_first * (config.epsilon_last / config.epsilon_first) ** place
-    return EpsilonGreedy(epsilons.to(getattr(torch, config.dtype)))
+    """How an agent acts in training, in these of all the run's environments."""
+    return load(config.algorithm_record.policy).in_training(config, environments)
 
 
 def evaluated_policy(config: Config, episodes: int) -> Policy:
-    """How it acts in evaluations that are not greedy: with the smallest ε."""
-    if not config.has_q_values:
-        return SOFTMAX
-    return EpsilonGreedy(torch.full((episodes,), config.epsilon_last, dtype=getattr(torch, config.dtype)))
+    """How an agent acts in evaluations that are not greedy."""
+    return load(config.algorithm_record.policy).in_evaluation(config, episodes)

@@ -4,9 +4,12 @@ So the same run split over other numbers of workers sees the same episodes and t
 of a run, training or evaluation, ever share a stream.
 """
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from rl.agent.actions import Actions
 
 Purpose = Literal["environment", "action", "replay", "measure"]
 _PURPOSES = {"environment": 0, "action": 1, "replay": 2, "measure": 3}
@@ -40,25 +43,20 @@ def environment_seeds(seed: int, key: int, environments: range) -> list[int]:
 
 
 class ActionNoise:
-    """Gumbel numbers for sampling actions, one stream an environment, drawn a whole segment at a time."""
+    """The noise that actions are sampled with, one stream an environment, drawn a whole segment at a time."""
 
     def __init__(self, seed: int, key: int, environments: range) -> None:
         self.generators = [generator(seed, key, "action", i) for i in environments]
 
-    def draw(self, steps: int, actions: int) -> np.ndarray:
-        """The next [time, batch, action] numbers; an environment's stream is the same however it is cut into draws.
-
-        g = −log(−log u),   u uniform on [0, 1), a whole array at a time: three times as fast as the generator's own.
-        """
-        uniform = np.stack([generator.random((steps, actions)) for generator in self.generators], axis=1)
-        with np.errstate(divide="ignore"):  # u may be 0: its g is −inf, an action not taken
-            return -np.log(-np.log(uniform))
+    def draw(self, steps: int, actions: "Actions") -> np.ndarray:
+        """The next numbers [time, batch, ...], of the kind that the distribution over actions is sampled with."""
+        return actions.draw(self.generators, steps)
 
     def state(self) -> list[dict[str, Any]]:
         """What each stream draws next, in plain Python."""
         return [generator.bit_generator.state for generator in self.generators]
 
     def load_state(self, state: list[dict[str, Any]]) -> None:
-        """Go on from `state()`."""
+        """Continue from `state()`."""
         for generator, drawn in zip(self.generators, state, strict=True):
             generator.bit_generator.state = drawn

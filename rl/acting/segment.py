@@ -7,28 +7,26 @@ import torch
 from torch import Tensor
 
 from rl.agent.cores import CoreState
-from rl.agent.recorded.recording import Recording
 
 
 class Segment(NamedTuple):
     """N steps of `batch` environments. Row t: what the agent saw, what it did, what came of it."""
 
-    observations: Tensor  # [time + 1, batch, feature]; the last row is the next segment's first
+    observations: Tensor  # [time + 1, batch, *shape]; the last row is the next segment's first
     is_first: Tensor  # [time + 1, batch] bool; observations[t] opens an episode
-    actions: Tensor  # [time, batch] int64
+    actions: Tensor  # [time, batch, *shape of an action]
     rewards: Tensor  # [time, batch] the environment's own; the reward that actions[t] caused
     terminated: Tensor  # [time, batch] bool; actions[t] ended the episode
     truncated: Tensor  # [time, batch] bool; a limit cut the episode after actions[t]
     truncation_values: Tensor  # [time, batch] V(final observation) where truncated and not terminated, else 0
     core_state: CoreState  # before observations[0]: values cross segments, gradients do not
-    recording: Recording | None = None  # the activations of acting, until the next segment; None: unroll again
-    final_observations: Tensor | None = None  # [time, batch, feature] of the same steps; only for a buffer
+    final_observations: Tensor | None = None  # [time, batch, *shape] of the same steps; only for a buffer
     log_probs: Tensor | None = None  # [time, batch] log μ(actions[t]) of the acting policy; only for a buffer
 
     @property
     def env_steps(self) -> int:
         """Environment transitions in the segment: time · batch."""
-        return self.actions.numel()
+        return self.rewards.numel()
 
 
 _FOLLOWED = ("observations", "is_first")  # [time + 1, ...]

@@ -1,27 +1,36 @@
 """Builds the agent that a config describes."""
 
 import gymnasium
+import numpy as np
 import torch
 from torch import nn
 
+from rl.agent.actions import make_actions
 from rl.agent.agent import Agent
-from rl.agent.cores import CORES, Core, TwinCore, orthogonal_linear
-from rl.agent.torsos import ACTIVATIONS, TwinTorso, make_torso
+from rl.agent.cores import Core, orthogonal_linear
+from rl.agent.torsos import ACTIVATIONS
+from rl.agent.twin import TwinCore, TwinTorso
 from rl.config import Config
+from rl.names import CORES, TORSOS, load
 
 
-def make_agent(config: Config, observation_size: int, num_actions: int) -> Agent:
+def make_agent(config: Config, observation_space: gymnasium.spaces.Box, action_space: gymnasium.Space) -> Agent:
     """Build the agent that a config describes, its parameters drawn from the config's seed alone.
 
     Leaves torch's global generator as it was.
+
+    Raises:
+        ValueError: the torso cannot see such observations, or there is no distribution over such actions.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        torso, core = make_torso(config, observation_size), make_core(config, observation_size)
+        torso = make_torso(config, observation_space)
+        features = features_of(torso, observation_space)
+        core = make_core(config, features)
         if config.separate_critic:
-            torso = TwinTorso(torso, make_torso(config, observation_size))
-            core = TwinCore(core, make_core(config, observation_size))
-        agent = Agent(torso, core, num_actions, config.detach_critic)
+            torso = TwinTorso(torso, make_torso(config, observation_space))
+            core = TwinCore(core, make_core(config, features))
+        agent = Agent(torso, core, make_actions(action_space), config.detach_critic)
         if config.value_hidden_size or config.bounded_values:
             agent.value_head = make_value_head(config)
         if config.initialisation == "torch":
@@ -31,25 +40,48 @@ def make_agent(config: Config, observation_size: int, num_actions: int) -> Agent
     return agent.to(getattr(torch, config.dtype))
 
 
-def make_core(config: Config, observation_size: int) -> Core:
+def make_torso(config: Config, space: gymnasium.spaces.Box) -> nn.Module:
+    """What stands before the core; the one named mlp has layers and an activation to choose."""
+    options = {}
+    if config.torso == "mlp":
+        options = {"layers": config.torso_layers, "activation": ACTIVATIONS[config.activation]}
+    return load(config.torso, TORSOS)(space, config.torso_size, **options)
+
+
+@torch.no_grad()
+def features_of(torso: nn.Module, space: gymnasium.spaces.Box) -> int:
+    """Numbers that a torso makes of one observation."""
+    return torso(torch.zeros(1, *space.shape, dtype=observed_dtype(space))).shape[-1]
+
+
+def observed_dtype(space: gymnasium.spaces.Box) -> torch.dtype:
+    """The dtype in which a torso sees observations while the agent is being built: floating-point ones as float32."""
+    dtype = torch.from_numpy(np.empty(0, space.dtype)).dtype
+    return torch.float32 if dtype.is_floating_point else dtype
+
+
+def make_core(config: Config, inputs: int) -> Core:
     """What remembers; the one without memory has the torso's activation."""
-    size = config.torso_size if config.torso_layers else observation_size
     options = {"activation": ACTIVATIONS[config.activation]} if config.core == "mlp" else {}
-    return CORES[config.core](size, config.hidden_size, config.core_layers, **options)
+    return load(config.core, CORES)(inputs, config.hidden_size, config.core_layers, **options)
 
 
 def make_value_head(config: Config) -> nn.Module:
     """The critic's layers behind the core, where they are more than one linear layer."""
-    hidden, parts = config.hidden_size, []
+    hidden, layers = config.hidden_size, []
     if config.value_hidden_size:
-        parts += [orthogonal_linear(hidden, config.value_hidden_size, gain=2**0.5), ACTIVATIONS[config.activation]()]
+        layers += [orthogonal_linear(hidden, config.value_hidden_size, gain=2**0.5), ACTIVATIONS[config.activation]()]
         hidden = config.value_hidden_size
-    parts.append(orthogonal_linear(hidden, 1, gain=1.0))
+    layers.append(orthogonal_linear(hidden, 1, gain=1.0))
     if config.bounded_values:
-        parts.append(nn.Tanh())
-    return nn.Sequential(*parts)
+        layers.append(nn.Tanh())
+    return nn.Sequential(*layers)
 
 
 def agent_for(config: Config, environments: gymnasium.vector.VectorEnv) -> Agent:
-    """The agent that a config describes, with the sizes that the environments' spaces ask for."""
-    return make_agent(config, environments.single_observation_space.shape[0], int(environments.single_action_space.n))
+    """The agent that a config describes, for the spaces of these environments.
+
+    Raises:
+        ValueError: as `make_agent`.
+    """
+    return make_agent(config, environments.single_observation_space, environments.single_action_space)

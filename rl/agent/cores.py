@@ -1,10 +1,11 @@
 """Cores: what remembers between torso and heads. One signature for MLP, RNN, GRU and LSTM; `()` is a state too.
 
-A core holds parameters, never time: the state goes in and comes out, and whoever calls keeps it. Every core resets
-itself where `is_first` says that an episode opens, *before* it consumes that observation, so no cell can forget to.
+A core holds parameters, never time: the state goes in and comes out, and the caller keeps it. Every core resets itself
+where `is_first` marks the first observation of an episode, *before* it consumes that observation.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,22 @@ def reset_where(is_first: Tensor, core_state: CoreState) -> CoreState:
     return tuple(torch.where(is_first[None, :, None], torch.zeros_like(part), part) for part in core_state)
 
 
-class Core(nn.Module):
+class Core(Protocol):
+    """What an agent asks of a core; `rl.agent.check.check_core` tries whether a core keeps it."""
+
+    hidden_size: int  # numbers in an output
+
+    def initial_state(self, batch_size: int) -> CoreState:
+        """Fresh state of `batch_size` environments: tensors [layer, batch, hidden]."""
+
+    def step(self, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
+        """Consume one input of every environment [batch, feature]; see `CellCore.step`."""
+
+    def unroll(self, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
+        """Consume a segment [time, batch, feature]; see `CellCore.unroll`."""
+
+
+class CellCore(nn.Module):
     """A layered cell under resets: subclasses name the parts of their state and step one layer."""
 
     parts: int  # tensors in the state
@@ -87,7 +103,7 @@ class Core(nn.Module):
         return torch.stack(outputs), core_state
 
 
-class LSTMCore(Core):
+class LSTMCore(CellCore):
     """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000), state (h, c).
 
     i, f, g, o = σ, σ, tanh, σ of W x + U h + b;   c' = f · c + i · g;   h' = o · tanh(c').
@@ -104,7 +120,7 @@ class LSTMCore(Core):
         return cell(inputs, state)
 
 
-class GRUCore(Core):
+class GRUCore(CellCore):
     """Gated recurrent unit (Cho et al. 2014), state (h,).
 
     r, z = σ(W x + U h + b);   n = tanh(Wₙ x + bₙ + r · (Uₙ h + cₙ));   h' = (1 − z) · n + z · h.
@@ -121,7 +137,7 @@ class GRUCore(Core):
         return (cell(inputs, state[0]),)
 
 
-class RNNCore(Core):
+class RNNCore(CellCore):
     """Simple recurrent network (Elman 1990), state (h,).
 
     h' = tanh(W x + b + U h + c).
@@ -138,7 +154,7 @@ class RNNCore(Core):
         return (cell(inputs, state[0]),)
 
 
-class MLPCore(Core):
+class MLPCore(CellCore):
     """Layers without memory, state (): the same path as the others with nothing to carry."""
 
     parts = 0
@@ -181,33 +197,3 @@ def orthogonal_cell(cell: nn.RNNCellBase, forget_gate: int | None = None) -> nn.
     if forget_gate is not None:
         cell.bias_ih.data[forget_gate * size : (forget_gate + 1) * size] = 1.0
     return cell
-
-
-class TwinCore(nn.Module):
-    """Two cores side by side that share nothing: each has its half of inputs and outputs, and its part of the state."""
-
-    def __init__(self, first: Core, second: Core) -> None:
-        super().__init__()
-        self.first, self.second = first, second
-        self.hidden_size = first.hidden_size + second.hidden_size
-
-    def initial_state(self, batch_size: int) -> CoreState:
-        """Fresh state of both."""
-        return self.first.initial_state(batch_size) + self.second.initial_state(batch_size)
-
-    def step(self, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
-        """Consume one observation of every environment, each half of the inputs [batch, feature] by its core."""
-        return self._both("step", inputs, core_state, is_first)
-
-    def unroll(self, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
-        """Consume a segment, each half of the inputs [time, batch, feature] by its core."""
-        return self._both("unroll", inputs, core_state, is_first)
-
-    def _both(self, what: str, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
-        halves, parts = inputs.chunk(2, dim=-1), self.first.parts
-        first, first_state = getattr(self.first, what)(halves[0], core_state[:parts], is_first)
-        second, second_state = getattr(self.second, what)(halves[1], core_state[parts:], is_first)
-        return torch.cat([first, second], dim=-1), first_state + second_state
-
-
-CORES: dict[str, Callable[..., Core]] = {"mlp": MLPCore, "rnn": RNNCore, "gru": GRUCore, "lstm": LSTMCore}

@@ -1,33 +1,35 @@
 """Torsos: what stands between an observation and the core."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
-import torch
-from torch import Tensor, nn
+import gymnasium
+from torch import nn
 
 from rl.agent.cores import orthogonal_linear
-from rl.config import Config
-
-
-class TwinTorso(nn.Module):
-    """Two torsos that see the same observation; what they say lies side by side, [..., 2 · feature]."""
-
-    def __init__(self, first: nn.Module, second: nn.Module) -> None:
-        super().__init__()
-        self.first, self.second = first, second
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """Both torsos of observations [..., feature]."""
-        return torch.cat([self.first(observations), self.second(observations)], dim=-1)
-
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
 
-def make_torso(config: Config, observation_size: int) -> nn.Sequential:
-    """Linear layers before the core, each with its activation."""
-    layers: list[nn.Module] = []
-    sizes = [observation_size] + [config.torso_size] * config.torso_layers
-    for inputs, outputs in pairwise(sizes):
-        layers += [orthogonal_linear(inputs, outputs, gain=2**0.5), ACTIVATIONS[config.activation]()]
-    return nn.Sequential(*layers)
+class MLPTorso(nn.Sequential):
+    """Linear layers, each with its activation: observations [..., feature] -> [..., size]; without layers, themselves.
+
+    Any module whose class takes an observation space and a size, and that maps observations [..., *shape of the space]
+    to features [..., feature], can stand in its place. Floating-point observations come in the network's precision, all
+    others as they are.
+
+    Raises:
+        ValueError: the observations have another number of axes than one.
+    """
+
+    def __init__(
+        self, space: gymnasium.spaces.Box, size: int, layers: int = 1, activation: Callable[[], nn.Module] = nn.Tanh
+    ) -> None:
+        if len(space.shape) != 1:
+            raise ValueError(
+                f"--torso mlp: observations of one axis are needed, not of shape {space.shape}; "
+                "name a torso of yours as module:Class"
+            )
+        super().__init__()
+        for inputs, outputs in pairwise([space.shape[0]] + [size] * layers):
+            self.extend([orthogonal_linear(inputs, outputs, gain=2**0.5), activation()])

@@ -1,88 +1,99 @@
-"""The actor-critic loss of one segment."""
+"""Advantage actor-critic: the loss of one segment, its gradient, and the experience that learns by it.
+
+    L = −mean log π(aₜ) Âₜ + c_v · mean (Gₜ − Vₜ)² − c_e · mean H(πₜ)   (Mnih et al. 2016, §4)
+
+Â = G − V, or G without a baseline (REINFORCE, Williams 1992), is normalised to mean 0 and deviation 1 in the policy
+term alone. `actor_critic_loss` is the definition, which `--unroll again` learns by; `actor_critic_gradient` is its
+gradient by what the heads say, with n = time · batch (1 where the loss is a sum):
+
+    ∂L/∂log π(aₜ) = −Âₜ / n,   ∂L/∂Hₜ = −c_e / n,   ∂L/∂Vₜ = 2 c_v (Vₜ − Gₜ) / n.
+"""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from rl.acting.segment import Segment
-from rl.agent.agent import Agent, AgentOutput
+from rl.agent.actions import Actions
+from rl.agent.agent import AgentOutput
 from rl.config import Config
-from rl.learning.returns import gae_returns, n_step_returns
+from rl.learning.experience import OnlineExperience
 
 
-def targets(segment: Segment, values: Tensor, config: Config) -> Tensor:
-    """Returns [time, batch] that the values of a segment should have had.
+class ActorCritic(OnlineExperience):
+    """Learns from segments as they come (A2C, A3C)."""
 
-    A step that terminated is worth its reward, a truncated one γ V(final observation) more, any other goes on; the
-    end of the segment is bootstrapped with values[-1], the value of the observation that *follows* the last step.
+    def differentiate(self) -> dict[str, float]:
+        """Unroll from the core state that was carried into the segment, and leave the gradient of its loss.
 
-    Args:
-        segment: N steps.
-        values: [time + 1, batch], no gradient.
-        config: discount, returns, gae_lambda, reward_scale, bootstrap.
-    """
-    rewards = config.reward_scale * segment.rewards + config.discount * segment.truncation_values
-    if not config.bootstrap:  # nothing follows
-        rewards, values = config.reward_scale * segment.rewards, torch.cat([values[:-1], torch.zeros_like(values[-1:])])
-    ended = segment.terminated | segment.truncated
-    discounts = torch.full_like(rewards, config.discount).masked_fill(ended, 0.0)  # γ in the rewards' precision
-    if config.returns == "n_step":
-        return n_step_returns(rewards, discounts, values[-1])
-    return gae_returns(rewards, discounts, values, config.gae_lambda)
+        The unroll's own final state is thrown away: only the Collector carries state.
+
+        Raises:
+            FloatingPointError: the loss is not finite.
+        """
+        segment, config = self.segment, self.config
+        output = self.unrolled.acted(segment.observations, segment.core_state, segment.is_first)
+        returns = self.targets(segment, output.values, config)
+        values = output.values[:-1]
+        advantages = returns - values if config.baseline == "value" else returns
+        if config.normalise_advantages:
+            advantages = normalised(advantages, self.workers.sum_over_workers(moments(advantages)))
+        lesson = self.flat.agent.actions, segment.actions, returns, advantages, config
+        if config.unroll == "again":
+            loss, losses = actor_critic_loss(without_bootstrap(self.unrolled.live), *lesson)
+            self.flat.agent.zero_grad(set_to_none=False)  # in place: gradients are views of one flat vector
+            loss.backward()
+            return losses
+        gradient, losses = actor_critic_gradient(without_bootstrap(output), *lesson)
+        self.unrolled.backward(gradient)
+        return losses
 
 
-Targets = Callable[[Segment, Tensor, Config], Tensor]
-
-
-def alone(moments: Tensor) -> Tensor:
-    """The sum over one worker: itself."""
-    return moments
+def without_bootstrap(output: AgentOutput) -> AgentOutput:
+    """The outputs at the steps that were acted: all rows but the last one."""
+    return AgentOutput(output.logits[:-1], output.values[:-1])
 
 
 def actor_critic_loss(
-    agent: Agent,
-    segment: Segment,
-    config: Config,
-    sum_over_workers: Callable[[Tensor], Tensor] = alone,
-    targets: Targets = targets,
+    output: AgentOutput, distribution: Actions, actions: Tensor, returns: Tensor, advantages: Tensor, config: Config
 ) -> tuple[Tensor, dict[str, float]]:
-    """Loss of a segment, mean or sum over its steps, re-unrolled from the core state that was carried into it.
-
-    L = −mean log π(aₜ) Âₜ + c_v · mean (Gₜ − Vₜ)² − c_e · mean H(πₜ)   (Mnih et al. 2016, §4). Â = G − V, or G without
-    a baseline (REINFORCE, Williams 1992), is normalised to mean 0 and deviation 1 in the policy term alone. The
-    unroll's own final state is thrown away: only the Collector carries state.
+    """The scalar loss, mean or sum over the steps, by the equation above.
 
     Args:
-        agent: its gradients follow from the loss.
-        segment: N steps of `batch` environments.
-        config: coefficients.
-        sum_over_workers: adds the advantages' (count, Σ, Σ²) over the workers that update together.
-        targets: what the values should have been.
+        output: logits [time, batch, head] and values [time, batch], with their graph.
+        distribution: what the logits stand for.
+        actions: [time, batch, ...].
+        returns: [time, batch] G.
+        advantages: [time, batch] Â.
+        config: coefficients and reduction.
 
     Returns:
-        The scalar loss, and what is logged of it: policy_loss, value_loss, entropy, explained_variance.
+        The loss, and what is logged of it: policy_loss, value_loss, entropy, explained_variance.
 
     Raises:
         FloatingPointError: the loss is not finite.
     """
-    output, _ = agent.unroll(segment.observations, segment.core_state, segment.is_first)
-    values = output.values[:-1]
-    log_probs = output.logits[:-1].log_softmax(-1)  # [time, batch, action]
-    returns = targets(segment, output.values.detach(), config)
-    advantages = returns - values.detach() if config.baseline == "value" else returns
-    if config.normalise_advantages:
-        advantages = normalise(advantages, sum_over_workers)
-
-    chosen = log_probs.gather(-1, segment.actions.unsqueeze(-1)).squeeze(-1)
-    policy_loss = -(chosen * advantages).mean()
-    value_loss = (returns - values).square().mean()
-    entropy = -(log_probs.exp() * log_probs).sum(-1).mean()
+    policy_loss = -(distribution.log_probs(output.logits, actions) * advantages).mean()
+    value_loss = (returns - output.values).square().mean()
+    entropy = distribution.entropies(output.logits).mean()
     loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
-    metrics = checked(policy_loss, value_loss, entropy, config)
-    metrics["explained_variance"] = explained_variance(returns, values.detach() - returns)
-    return (loss if config.loss_reduction == "mean" else loss * values.numel()), metrics
+    losses = checked(policy_loss, value_loss, entropy, config)
+    losses["explained_variance"] = explained_variance(returns, output.values.detach() - returns)
+    return (loss if config.loss_reduction == "mean" else loss * returns.numel()), losses
+
+
+@torch.no_grad()
+def actor_critic_gradient(
+    output: AgentOutput, distribution: Actions, actions: Tensor, returns: Tensor, advantages: Tensor, config: Config
+) -> tuple[AgentOutput, dict[str, float]]:
+    """∂L/∂logits [time, batch, head] and ∂L/∂values [time, batch], and what is logged; see `actor_critic_loss`."""
+    taken, errors = distribution.taken(output.logits, actions), output.values - returns
+    policy_loss = -(taken.log_probs * advantages).mean()
+    losses = checked(policy_loss, errors.square().mean(), taken.entropies.mean(), config)
+    losses["explained_variance"] = explained_variance(returns, errors)
+    n = errors.numel() if config.loss_reduction == "mean" else 1
+    d_logits = taken.backward(-advantages / n, -config.entropy_coefficient / n)
+    return AgentOutput(d_logits, errors.mul_(2.0 * config.value_coefficient / n)), losses
 
 
 def checked(policy_loss: Tensor, value_loss: Tensor, entropy: Tensor, config: Config) -> dict[str, float]:
@@ -109,36 +120,15 @@ def explained_variance(returns: Tensor, errors: Tensor) -> float:
     return 1.0 - unexplained / max(spread, 1e-12)
 
 
-def normalise(advantages: Tensor, sum_over_workers: Callable[[Tensor], Tensor]) -> Tensor:
-    """Shift and scale advantages to mean 0 and standard deviation 1 over all workers.
-
-    From (count, Σ, Σ²) in float64, so that W workers of B environments normalise as one of W·B does; finite for one
-    step, whose deviation is 0.
-    """
+def moments(advantages: Tensor) -> Tensor:
+    """Count, Σ and Σ² of advantages, in float64: sums of them over workers are those of one large worker."""
     wide = advantages.double()
-    ones = wide.new_tensor(float(wide.numel()))
-    count, total, squares = sum_over_workers(torch.stack([ones, wide.sum(), wide.square().sum()]))
+    return torch.stack([wide.new_tensor(float(wide.numel())), wide.sum(), wide.square().sum()])
+
+
+def normalised(advantages: Tensor, moments: Tensor) -> Tensor:
+    """Advantages of mean 0 and standard deviation 1, by the moments of all workers; finite where the deviation is 0."""
+    count, total, squares = moments
     mean = total / count
     deviation = (squares / count - mean.square()).clamp_min(0.0).sqrt()
     return (advantages - mean.to(advantages.dtype)) / (deviation + 1e-8).to(advantages.dtype)
-
-
-def actor_critic_gradient(
-    output: AgentOutput, actions: Tensor, returns: Tensor, advantages: Tensor, config: Config
-) -> tuple[Tensor, Tensor, dict[str, float]]:
-    """The same for given returns and advantages, [time, batch] each."""
-    logits, values = output
-    errors = values - returns
-    log_probs = logits.log_softmax(-1)
-    probs, chosen = log_probs.exp(), actions.unsqueeze(-1)
-    entropies = -(probs * log_probs).sum(-1)
-    policy_loss = -(log_probs.gather(-1, chosen).squeeze(-1) * advantages).mean()
-    value_loss, entropy = errors.square().mean(), entropies.mean()
-    losses = checked(policy_loss, value_loss, entropy, config)
-
-    wide, n = advantages.unsqueeze(-1), errors.numel() if config.loss_reduction == "mean" else 1
-    d_logits = (probs * wide).scatter_add_(-1, chosen, -wide)
-    if config.entropy_coefficient:
-        d_logits += config.entropy_coefficient * probs * (log_probs + entropies.unsqueeze(-1))
-    losses["explained_variance"] = explained_variance(returns, errors)
-    return d_logits.div_(n), errors.mul_(2.0 * config.value_coefficient / n), losses

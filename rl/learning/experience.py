@@ -1,19 +1,31 @@
-"""Experience: what a worker learns from. Online it is the segment just acted; rl/replay keeps a buffer of them."""
+"""Experience: what a worker learns from, online the segment just acted; rl/learning/replay keeps a buffer of them."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import torch
+import gymnasium
 from torch import Tensor
 
-from rl.acting.policies import q_values
 from rl.acting.segment import Segment
-from rl.agent.agent import Agent, AgentOutput
 from rl.agent.flat import FlatAgent
+from rl.agent.unrolled import Unrolled
 from rl.config import Config
-from rl.learning.actor_critic import Targets, actor_critic_gradient, actor_critic_loss, alone, normalise, targets
-from rl.learning.q_learning import q_gradient
-from rl.parameters.learner import Learner
+from rl.learning.returns import targets
+
+Targets = Callable[[Segment, Tensor, Config], Tensor]  # as `rl.learning.returns.targets`
+
+
+class Workers(Protocol):
+    """What an experience asks of the learner about the workers that update together."""
+
+    rank: int  # of this worker
+    pulled_version: int  # of the parameters
+
+    def sum_over_workers(self, values: Tensor) -> Tensor:
+        """The sum of three numbers over the workers that update together."""
+
+    def all_ready(self, ready: bool) -> bool:
+        """Whether all of them are ready for an update."""
 
 
 class Experience(Protocol):
@@ -22,93 +34,52 @@ class Experience(Protocol):
     flat: FlatAgent  # the worker's agent, which gradients are left in
 
     def add(self, segment: Segment) -> int:
-        """Take a segment acted with the parameters of the last pull; how many updates are due."""
+        """Take a segment acted with the parameters of the last pull; returns how many updates are due."""
 
     def differentiate(self) -> dict[str, float]:
-        """Leave one gradient in the agent, at the parameters of the last pull; what is logged of its loss."""
+        """Leave one gradient in the agent, at the parameters of the last pull; returns what is logged of its loss."""
 
     def state(self) -> dict[str, Any]:
-        """What makes the next updates, beside parameters and segments, as tensors and plain Python."""
+        """What the next updates depend on, beside parameters and segments, as tensors and plain Python."""
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state()`."""
+        """Continue from `state()`."""
 
 
 class OnlineExperience:
-    """Every segment makes one gradient and is gone."""
+    """Every segment makes one gradient and is gone; a subclass says which gradient."""
 
-    def __init__(self, config: Config, flat: FlatAgent, learner: Learner, targets: Targets = targets) -> None:
-        """Learn with an agent for a learner, by rl's own targets or an experiment's."""
-        self.config, self.flat, self.learner, self.targets = config, flat, learner, targets
+    def __init__(
+        self,
+        config: Config,
+        flat: FlatAgent,
+        unrolled: Unrolled,
+        workers: Workers,
+        space: gymnasium.spaces.Box,
+        training_key: int,
+        targets: Targets = targets,
+    ) -> None:
+        """Learn from what acting kept.
+
+        Args:
+            config: coefficients and options of the loss.
+            flat: the worker's agent.
+            unrolled: of that agent, over the segment just acted.
+            workers: the workers that update together.
+            space: of the observations; a buffer needs it.
+            training_key: of the random numbers; a buffer needs it.
+            targets: rl's own, or an experiment's.
+        """
+        self.config, self.flat, self.unrolled, self.workers, self.targets = config, flat, unrolled, workers, targets
 
     def add(self, segment: Segment) -> int:
-        """One update."""
+        """One update is due."""
         self.segment = segment
         return 1
 
-    def differentiate(self) -> dict[str, float]:
-        """Of the segment's loss."""
-        return differentiate(self.flat.agent, self.segment, self.config, self.learner.sum_over_workers, self.targets)
-
     def state(self) -> dict[str, Any]:
-        """Nothing."""
+        """There is nothing to keep between segments."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Nothing to do."""
-
-
-def differentiate(
-    agent: Agent,
-    segment: Segment,
-    config: Config,
-    sum_over_workers: Callable[[Tensor], Tensor] = alone,
-    targets: Targets = targets,
-) -> dict[str, float]:
-    """Leave the gradient of a segment's loss in the agent's parameters, by the fast path where acting was recorded.
-
-    Arguments, what is logged and errors as of `actor_critic_loss`, which says what the loss is; Q-learning's is that of
-    `q_gradient`.
-    """
-    if segment.recording is not None:
-        output = segment.recording.output
-        d_logits, d_values, losses = loss_gradient(output, segment, config, sum_over_workers, targets)
-        segment.recording.backward(d_logits, d_values)
-        return losses
-    agent.zero_grad(set_to_none=False)  # in place: gradients are views of one flat vector
-    if config.has_q_values:
-        output, _ = agent.unroll(segment.observations, segment.core_state, segment.is_first)
-        d_logits, d_values, losses = loss_gradient(output, segment, config, sum_over_workers, targets)
-        torch.autograd.backward([output.logits[:-1], output.values[:-1]], [d_logits, d_values])
-        return losses
-    loss, losses = actor_critic_loss(agent, segment, config, sum_over_workers, targets)
-    loss.backward()
-    return losses
-
-
-@torch.no_grad()
-def loss_gradient(
-    output: AgentOutput,
-    segment: Segment,
-    config: Config,
-    sum_over_workers: Callable[[Tensor], Tensor] = alone,
-    targets: Targets = targets,
-) -> tuple[Tensor, Tensor, dict[str, float]]:
-    """∂L/∂logits [time, batch, action] and ∂L/∂values [time, batch] of a segment, and what is logged.
-
-    Args:
-        output: of all its rows, [time + 1, ...]; the last is the bootstrap.
-        segment: N steps.
-        config: of the loss.
-        sum_over_workers: as of `actor_critic_loss`.
-        targets: likewise.
-    """
-    steps = AgentOutput(output.logits[:-1], output.values[:-1])
-    if config.has_q_values:
-        returns = targets(segment, q_values(output).amax(-1), config)
-        return q_gradient(steps, segment.actions, returns, torch.ones_like(returns), config)[:3]
-    returns = targets(segment, output.values, config)
-    advantages = returns - steps.values if config.baseline == "value" else returns
-    if config.normalise_advantages:
-        advantages = normalise(advantages, sum_over_workers)
-    return actor_critic_gradient(steps, segment.actions, returns, advantages, config)
+        """There is nothing to take."""

@@ -1,4 +1,4 @@
-"""The gradient of Q-learning."""
+"""Q-learning: the gradient of its loss, and the experience that learns by it from segments as they come."""
 
 import math
 
@@ -8,22 +8,43 @@ from torch import Tensor
 from rl.acting.policies import q_values, through_q_values
 from rl.agent.agent import AgentOutput
 from rl.config import Config
-from rl.learning.actor_critic import explained_variance
+from rl.learning.actor_critic import explained_variance, without_bootstrap
+from rl.learning.experience import OnlineExperience
 
 
+class QLearning(OnlineExperience):
+    """Learns action values from segments as they come (asynchronous N-step Q-learning, Mnih et al. 2016, §4)."""
+
+    def differentiate(self) -> dict[str, float]:
+        """Leave the gradient of the segment's loss; its targets go on with max Q.
+
+        Raises:
+            FloatingPointError: the loss is not finite.
+        """
+        segment, config = self.segment, self.config
+        output = self.unrolled.acted(segment.observations, segment.core_state, segment.is_first)
+        returns = self.targets(segment, q_values(output).amax(-1), config)
+        weights = torch.ones_like(returns)
+        gradient, losses, _ = q_gradient(without_bootstrap(output), segment.actions, returns, weights, config)
+        self.unrolled.backward(gradient)
+        return losses
+
+
+@torch.no_grad()
 def q_gradient(
     output: AgentOutput, actions: Tensor, returns: Tensor, weights: Tensor, config: Config
-) -> tuple[Tensor, Tensor, dict[str, float], Tensor]:
-    """∂L/∂logits, ∂L/∂values, what is logged, and errors δ [time, batch] of Q-learning.
+) -> tuple[AgentOutput, dict[str, float], Tensor]:
+    """The gradient by what the heads say, what is logged, and errors δ [time, batch].
 
-    L = ½ mean w δ²,   δ = Q(a) − G   (Watkins & Dayan 1992; Mnih et al. 2015, eq. 2, without its clip).
+    L = ½ mean w δ²,   δ = Q(a) − G,   ∂L/∂Q = w δ 1ₐ / n   (Watkins & Dayan 1992; Mnih et al. 2015, eq. 2, without its
+    clip).
 
     Args:
-        output: [time, batch, ...].
+        output: logits [time, batch, action] and values [time, batch].
         actions: [time, batch].
         returns: [time, batch] G.
         weights: w, [time, batch] or [batch].
-        config: of the reduction.
+        config: says whether the loss is a mean or a sum.
 
     Raises:
         FloatingPointError: the loss is not finite.
@@ -37,11 +58,8 @@ def q_gradient(
         raise FloatingPointError(
             f"the loss is {loss}: look for nan or inf in observations and rewards, or lower --learning-rate"
         )
-    losses = {
-        "td_loss": loss,
-        "q_values": values.mean().item(),
-        "explained_variance": explained_variance(returns, errors),
-    }
+    losses = {"td_loss": loss, "q_values": values.mean().item()}
+    losses["explained_variance"] = explained_variance(returns, errors)
     n = errors.numel() if config.loss_reduction == "mean" else 1
     d_q = torch.zeros_like(q).scatter_(-1, chosen, (weighted / n).unsqueeze(-1))
-    return *through_q_values(d_q), losses, errors
+    return through_q_values(d_q), losses, errors

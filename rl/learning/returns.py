@@ -8,6 +8,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rl.acting.segment import Segment
+from rl.config import Config
+
+
+def targets(segment: Segment, values: Tensor, config: Config) -> Tensor:
+    """Returns [time, batch] that the values of a segment should have had.
+
+    A step that terminated is worth its reward, a truncated step γ V(final observation) more. Any other step continues;
+    the end of the segment is bootstrapped with values[-1], the value of the observation that *follows* the last step.
+
+    Args:
+        segment: N steps.
+        values: [time + 1, batch], no gradient.
+        config: discount, returns, gae_lambda, reward_scale, bootstrap.
+    """
+    rewards = config.reward_scale * segment.rewards
+    if config.bootstrap:
+        rewards = rewards + config.discount * segment.truncation_values
+    else:  # nothing follows
+        values = torch.cat([values[:-1], torch.zeros_like(values[-1:])])
+    discounts = discounts_of(rewards, segment.terminated | segment.truncated, config)
+    if config.returns == "n_step":
+        return n_step_returns(rewards, discounts, values[-1])
+    return gae_returns(rewards, discounts, values, config.gae_lambda)
+
+
+def discounts_of(rewards: Tensor, ended: Tensor, config: Config) -> Tensor:
+    """γ of each step, 0 where its episode ended; in the precision of the rewards [time, batch]."""
+    return torch.full_like(rewards, config.discount).masked_fill(ended, 0.0)
+
 
 def n_step_returns(rewards: Tensor, discounts: Tensor, bootstrap_value: Tensor) -> Tensor:
     """Sum discounted rewards to the end of the segment, then the bootstrap.

@@ -96,7 +96,7 @@ class WandbMirror:
 
     def _common(self, wandb: Any) -> dict[str, Any]:
         config = self._config
-        name = f"{config.core}-{config.env.rpartition(':')[2]}"
+        name = f"{config.core_name}-{config.env.rpartition(':')[2]}"
         wanted = {
             "silent": True,
             "console": "off",
@@ -111,7 +111,7 @@ class WandbMirror:
             "group": config.wandb_group or name,
             "name": f"{name}-s{config.seed}",
             "job_type": "train",
-            "tags": [config.core, config.env.rpartition(":")[2], config.mode],
+            "tags": [config.core_name, config.env.rpartition(":")[2], config.mode],
             "config": self._description["config"],
             "dir": str(self._run_dir),
             "settings": wandb.Settings(**known),

@@ -10,7 +10,8 @@ from typing import Any
 import gymnasium
 
 from rl.acting.evaluate import MakeEnvironments
-from rl.config import Config, option
+from rl.config import Config
+from rl.config_rules import option
 from rl.record.files import in_short
 
 
@@ -98,7 +99,7 @@ def choose_run_dir(config: Config) -> Path:
         path = Path(config.run_dir)
         require_empty(path)
         return path
-    learner = config.core if config.algorithm == "a2c" else f"{config.algorithm}-{config.core}"
+    learner = config.core_name if config.algorithm == Config.algorithm else f"{config.algorithm}-{config.core_name}"
     name = f"{learner}-{config.env.rpartition(':')[2]}-s{config.seed}".replace("/", "-")
     candidates = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, 1_000_000))
     return next(path for path in candidates if not path.exists())

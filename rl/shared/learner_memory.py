@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from rl.algorithms import LOSSES
 from rl.config import Config
 from rl.shared.arrays import SharedArrays
 from rl.shared.locks import Gate, Lock
@@ -36,7 +35,7 @@ class LearnerMemory:
                 "gradients": ((workers, parameters), config.dtype),
                 "sums": ((workers, 3), np.float64),
                 "env_steps": ((workers,), np.int64),
-                "losses": ((workers, len(LOSSES[config.algorithm])), np.float64),
+                "losses": ((workers, len(config.algorithm_record.losses)), np.float64),
                 "cpu_seconds": ((workers,), np.float64),
                 "episodes": ((workers,), np.int64),  # how many, and their returns and lengths
                 "ended": ((workers, most_episodes, 2), np.float64),

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rl.algorithms import LOSSES
 from rl.config import Config
 from rl.shared.arrays import Pages, SharedArrays
 
@@ -58,7 +57,7 @@ class Ledger:
         self.eval_interval, self.checkpoint_interval = config.eval_interval, config.checkpoint_interval
         self.max_seconds = config.max_seconds or float("inf")
         self.max_cpu_seconds = config.max_cpu_seconds or float("inf")
-        self.losses = (*LOSSES[config.algorithm], *OF_UPDATES)
+        self.losses = (*config.algorithm_record.losses, *OF_UPDATES)
         self.reward_threshold = reward_threshold
         self.waits_for_parent = config.mode != "async"
         self.solved_episodes = max(100, 2 * config.total_environments)

@@ -38,7 +38,8 @@ from experiments.lab.rows import read_csv
 from experiments.lab.study import Arm, Study, StudyCommand
 from experiments.lab.tables import Column, publish, study_table
 from rl.acting.evaluate import evaluate
-from rl.config import Config, option
+from rl.config import Config
+from rl.config_rules import option
 from rl.loop import NO_OVERRIDES, Overrides
 from rl.record.saved_agent import load_agent
 from rl.running.preflight import claim

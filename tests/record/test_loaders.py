@@ -24,7 +24,8 @@ from experiments.evaluate import main as evaluate_main
 from experiments.lab.records import read_record
 from experiments.train import Command, main
 from experiments.train import __doc__ as words_of_train
-from rl.config import Config, option
+from rl.config import Config
+from rl.config_rules import option
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.record.record import keep_rows
 from rl.record.saved_agent import load_agent

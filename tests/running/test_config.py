@@ -17,7 +17,8 @@ from experiments import train
 from experiments.lab.command_line import parse
 from experiments.train import main
 from rl.algorithms import ALGORITHMS, READ_BY
-from rl.config import Config, option
+from rl.config import Config
+from rl.config_rules import option
 from rl.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]

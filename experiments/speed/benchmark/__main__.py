@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.speed.benchmark.configurations import AXES, BASE
-from rl.config import option
+from rl.config_rules import option
 
 SECTIONS = ("throughput", "solved", "scaling", "contention", "parts", "roofline", "startup", "memory")
 

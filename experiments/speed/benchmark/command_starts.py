@@ -8,7 +8,8 @@ from pathlib import Path
 
 from experiments.speed.benchmark.configurations import NETWORK
 from experiments.speed.benchmark.runs import MeasurementFailed
-from rl.config import Config, option
+from rl.config import Config
+from rl.config_rules import option
 
 ROOT = Path(__file__).parents[3]
 

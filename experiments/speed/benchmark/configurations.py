@@ -3,7 +3,8 @@
 from dataclasses import asdict, replace
 from typing import Any
 
-from rl.config import Config, option
+from rl.config import Config
+from rl.config_rules import option
 from rl.presets import SPEED
 
 NETWORK = {"env": "MaskedVelocityCartPole-v1", "core": "lstm", "hidden_size": 64, "torso_size": 64}

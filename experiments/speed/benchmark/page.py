@@ -3,7 +3,7 @@
 from typing import Any
 
 from experiments.speed.benchmark.worker_parts import PARTS
-from rl.config import option
+from rl.config_rules import option
 
 
 def page(results: dict[str, Any]) -> str:

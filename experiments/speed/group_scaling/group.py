@@ -108,10 +108,10 @@ def time_updates(learner: Any, parameters: int, updates: int) -> dict[str, float
     """Measure what one worker sees of an update: seconds, seconds in exchanges, bytes sent and received."""
     import torch
 
-    from rl.algorithms import LOSSES
+    from rl.algorithms import ALGORITHMS
 
     gradient, own = torch.randn(parameters) / parameters, torch.empty(parameters)
-    losses, group = dict.fromkeys(LOSSES["a2c"], 0.0), learner.group
+    losses, group = dict.fromkeys(ALGORITHMS["a2c"].losses, 0.0), learner.group
 
     def update() -> None:
         learner.sum_over_workers(torch.zeros(3, dtype=torch.float64))

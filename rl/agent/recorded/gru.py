@@ -1,12 +1,14 @@
 """The fast path of the GRU; the notation is in rl/agent/recorded/recording.py."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from rl.agent.agent import Agent
 from rl.agent.cores import CoreState
-from rl.agent.recorded.recording import Recording, arrays, set_or_copy, sigmoid_backward, tanh_backward
+from rl.agent.recorded.buffers import arrays, set_or_copy, sigmoid_backward, tanh_backward
+from rl.agent.recorded.recording import Recording
 
 
 class GRURecording(Recording):
@@ -18,8 +20,8 @@ class GRURecording(Recording):
 
     blocks = 4
 
-    def __init__(self, agent: Agent, steps: int, batch: int) -> None:
-        super().__init__(agent, steps, batch)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         size = self.hidden
         self.states = [(h[None, :, :-1],) for h in self.outputs]
         self.work = np.empty_like(self.dh)

@@ -1,12 +1,14 @@
 """The fast path of the LSTM; the notation is in rl/agent/recorded/recording.py."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from rl.agent.agent import Agent
 from rl.agent.cores import CoreState
-from rl.agent.recorded.recording import Recording, arrays, sigmoid_backward, tanh_backward
+from rl.agent.recorded.buffers import arrays, sigmoid_backward, tanh_backward
+from rl.agent.recorded.recording import Recording
 
 
 class LSTMRecording(Recording):
@@ -17,8 +19,8 @@ class LSTMRecording(Recording):
 
     blocks = 4
 
-    def __init__(self, agent: Agent, steps: int, batch: int) -> None:
-        super().__init__(agent, steps, batch)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         size = self.hidden
         self.cells, self.tanh_cells = self.rows(size), self.rows(size)  # c and its tanh
         self.cells_before = arrays(self.rows(size))  # c⁻

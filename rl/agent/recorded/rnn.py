@@ -1,10 +1,12 @@
 """The fast path of the simple recurrent network; the notation is in rl/agent/recorded/recording.py."""
 
+from typing import Any
+
 import torch
 
-from rl.agent.agent import Agent
 from rl.agent.cores import CoreState
-from rl.agent.recorded.recording import Recording, tanh_backward
+from rl.agent.recorded.buffers import tanh_backward
+from rl.agent.recorded.recording import Recording
 
 
 class RNNRecording(Recording):
@@ -12,8 +14,8 @@ class RNNRecording(Recording):
 
     blocks = 1
 
-    def __init__(self, agent: Agent, steps: int, batch: int) -> None:
-        super().__init__(agent, steps, batch)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self.states = [(h[None, :, :-1],) for h in self.outputs]
         self.d_outputs_now = torch.from_numpy(self.dh)
         self.cell_rows = list(zip(self.p, self.outputs[..., :-1], self.dp, strict=True))

@@ -7,11 +7,13 @@ opens within it `is_first` says so, so a window never has to end with an episode
 
 from typing import Any, NamedTuple
 
+import gymnasium
 import numpy as np
 import torch
 from torch import Tensor
 
 from rl.acting.segment import Segment
+from rl.agent.actions import Actions
 from rl.agent.cores import CoreState
 
 
@@ -21,13 +23,13 @@ class Window(NamedTuple):
     Windows of single transitions have two observations instead, the first and the one behind the last step.
     """
 
-    observations: Tensor  # [rows, batch, feature]
+    observations: Tensor  # [rows, batch, *shape]
     is_first: Tensor  # [rows, batch] bool
-    actions: Tensor  # [rows − 1, batch] int64
+    actions: Tensor  # [rows − 1, batch, *shape of an action]
     rewards: Tensor  # [rows − 1, batch]
     terminated: Tensor  # [rows − 1, batch] bool
     truncated: Tensor  # [rows − 1, batch] bool
-    final_observations: Tensor  # [rows − 1, batch, feature]; read only where truncated and not terminated
+    final_observations: Tensor  # [rows − 1, batch, *shape]; read only where truncated and not terminated
     log_probs: Tensor  # [rows − 1, batch] log μ(aₜ) of the actor
     core_state: CoreState  # the actor's, before observations[0]
     versions: Tensor  # [batch] int64: the parameters' version when the first row was acted
@@ -38,8 +40,7 @@ class Window(NamedTuple):
 class SequenceBuffer:
     """A ring of rows for every environment of a worker, allocated once.
 
-    Core states are kept before every segment, since that is where sequences start; those of `batch` environments and
-    `rows` rows take rows / N · batch of them.
+    A core state is kept before every segment, since sequences start there: rows / N states for each environment.
     """
 
     def __init__(
@@ -47,7 +48,8 @@ class SequenceBuffer:
         rows: int,
         batch: int,
         segment_length: int,
-        observation_size: int,
+        space: gymnasium.spaces.Box,
+        distribution: Actions,
         core_state: CoreState,
         dtype: torch.dtype,
         generator: np.random.Generator,
@@ -57,13 +59,14 @@ class SequenceBuffer:
         """Allocate.
 
         Args:
-            rows: of each environment; a multiple of the segment length.
+            rows: rows of each environment; a multiple of the segment length.
             batch: environments.
             segment_length: N.
-            observation_size: features.
-            core_state: of `batch` environments, for its shapes.
-            dtype: of the network.
-            generator: draws.
+            space: shape and dtype of an observation.
+            distribution: shape and dtype of an action.
+            core_state: a state of `batch` environments, for its shapes.
+            dtype: precision of the network.
+            generator: draws windows.
             priority_exponent: α of p ~ priority^α; 0 draws uniformly.
             importance_exponent: β of w ~ p^−β.
 
@@ -74,12 +77,12 @@ class SequenceBuffer:
             raise ValueError(f"{rows} rows: whole segments of {segment_length} are needed, at least one")
         self.rows, self.batch, self.segment_length, self.generator = rows, batch, segment_length, generator
         self.priority_exponent, self.importance_exponent = priority_exponent, importance_exponent
-        floating = np.dtype(str(dtype).removeprefix("torch."))
+        floating = numpy_dtype(dtype)
         shape, segments = (rows, batch), rows // segment_length
-        self.observations = np.zeros((*shape, observation_size), floating)
-        self.final_observations = np.zeros((*shape, observation_size), floating)
+        self.observations = np.zeros((*shape, *space.shape), space.dtype)
+        self.final_observations = np.zeros_like(self.observations)
         self.is_first, self.terminated, self.truncated = (np.zeros(shape, bool) for _ in range(3))
-        self.actions = np.zeros(shape, np.int64)
+        self.actions = np.zeros((*shape, *distribution.shape), numpy_dtype(distribution.dtype))
         self.rewards, self.log_probs = np.zeros(shape, floating), np.zeros(shape, floating)
         self.core_states = [np.zeros((segments, *part.shape), floating) for part in core_state]
         self.versions = np.zeros(segments, np.int64)
@@ -128,7 +131,7 @@ class SequenceBuffer:
         self.seen += self.segment_length
 
     def state(self) -> dict[str, Any]:
-        """All rows and where the next ones go, what is drawn next: tensors and plain Python."""
+        """All rows, the place of the next one, and the generator, as tensors and plain Python."""
         arrays = {name: torch.from_numpy(value.copy()) for name, value in self._arrays().items()}
         return {
             "arrays": arrays,
@@ -138,7 +141,7 @@ class SequenceBuffer:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state()` of a buffer of the same sizes."""
+        """Continue from `state()` of a buffer of the same sizes."""
         for name, value in self._arrays().items():
             value[:] = state["arrays"][name].numpy()
         self.highest_priority, self.seen = state["highest_priority"], state["seen"]
@@ -230,3 +233,8 @@ class SequenceBuffer:
             found[:, 0] += self.oldest
             self._openings = self.seen, found
         return self._openings[1]
+
+
+def numpy_dtype(dtype: torch.dtype) -> np.dtype:
+    """The same type of number, in NumPy."""
+    return np.dtype(str(dtype).removeprefix("torch."))

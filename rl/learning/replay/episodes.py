@@ -8,8 +8,8 @@ from rl.learning.replay.buffer import SequenceBuffer, Window
 class EpisodeReader:
     """Reads episodes from their first step to their last, as many side by side as a batch has columns.
 
-    Where one ends the next begins, each as likely as any other that is whole; a reading goes on where the one before
-    stopped. One whose rows are overwritten meanwhile is left.
+    Where an episode ends the next one begins; every whole episode is equally likely. A reading continues where the one
+    before it stopped. The reader leaves an episode whose rows are overwritten.
     """
 
     def __init__(self, buffer: SequenceBuffer, batch: int) -> None:

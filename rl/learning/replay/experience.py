@@ -2,24 +2,22 @@
 
 from typing import Any
 
+import gymnasium
 import numpy as np
-import torch
 from torch import Tensor
 
-from rl.acting.policies import q_values
 from rl.acting.randomness import generator
 from rl.acting.segment import Segment
 from rl.agent.agent import AgentOutput
-from rl.agent.build import make_agent
+from rl.agent.cores import CoreState
 from rl.agent.flat import FlatAgent
+from rl.agent.recorded.which import make_unrolled
+from rl.agent.unrolled import Unrolled
 from rl.config import Config
-from rl.learning.actor_critic import actor_critic_gradient, normalise
-from rl.learning.q_learning import q_gradient
+from rl.learning.experience import Workers
 from rl.learning.replay.buffer import SequenceBuffer, Window
 from rl.learning.replay.episodes import EpisodeReader
-from rl.learning.returns import fixed_n_step_returns, vtrace_returns
-from rl.learning.unrolled import make_unroll, values_of_final_observations
-from rl.parameters.learner import Learner
+from rl.learning.returns import discounts_of
 
 ETA = 0.9  # of a sequence's priority: η max |δ| + (1 − η) mean |δ| (Kapturowski et al. 2019, §2.3)
 
@@ -28,195 +26,154 @@ class ReplayExperience:
     """One worker's buffer, and the unrolls of what is drawn from it (DRQN, Hausknecht & Stone 2015; R2D2).
 
     Every worker has a buffer of its own environments and learns from that one, as in Gorila (Nair et al. 2015, §3); its
-    gradients go to the same learner as an online worker's.
+    gradients go to the same learner as an online worker's. A subclass says what the gradient of a window is.
     """
 
-    def __init__(self, config: Config, flat: FlatAgent, learner: Learner, features: int, training_key: int) -> None:
-        """Allocate the buffer and the unrolls.
+    def __init__(
+        self,
+        config: Config,
+        flat: FlatAgent,
+        unrolled: Unrolled,
+        workers: Workers,
+        space: gymnasium.spaces.Box,
+        training_key: int,
+    ) -> None:
+        """Allocate the buffer and the unroll of its windows.
 
         Args:
-            config: of the run.
+            config: sizes of the buffer and of what is drawn.
             flat: the worker's agent.
-            learner: is asked for the version of the parameters.
-            features: of an observation.
+            unrolled: of the segment just acted, which is not learnt from here.
+            workers: the workers that update together.
+            space: of the observations.
             training_key: of the random numbers.
         """
-        self.config, self.flat, self.learner, self.agent = config, flat, learner, flat.agent
-        actions = self.agent.policy_head.out_features
+        self.config, self.flat, self.workers, self.agent = config, flat, workers, flat.agent
         batch = config.replay_batch
         self.buffer = SequenceBuffer(
             config.replay_rows,
             config.envs_per_worker,
             config.segment_length,
-            features,
+            space,
+            self.agent.actions,
             self.agent.initial_state(config.envs_per_worker),
-            self.agent.policy_head.weight.dtype,
-            generator(config.seed, training_key, "replay", learner.rank),
+            self.agent.dtype,
+            generator(config.seed, training_key, "replay", workers.rank),
             config.priority_exponent,
             config.importance_exponent,
         )
         self.reader = EpisodeReader(self.buffer, batch)
         self.single = config.replay_way == "transitions"
-        self.rows = 2 if self.single else config.sequence_span  # that are unrolled
+        self.rows = 2 if self.single else config.sequence_span  # rows that are unrolled
         recorded = config.unroll == "recorded"
-        self.unroll = make_unroll(self.agent, config.burn_in_rows, self.rows, batch, recorded)
-        self.target = FlatAgent(make_agent(config, features, actions))
-        self.target_unroll = make_unroll(self.target.agent, self.rows, self.rows, batch, recorded)
-        self.target_copy = -1  # which of the copies it is
-        self.state_read = self.target_state = self.agent.initial_state(batch)  # of whole episodes, between their pieces
-        self.due = 0.0
+        self.unrolled = make_unrolled(self.agent, self.rows, batch, recorded, config.burn_in_rows)
+        self.state_read = self.agent.initial_state(batch)  # of whole episodes, between their pieces
+        self.due = 0.0  # updates that are due in part
 
     def add(self, segment: Segment) -> int:
         """Write a segment to the buffer; updates are due once it is warm, `replay_ratio` steps for each that came."""
         config, buffer = self.config, self.buffer
-        buffer.add(segment, self.learner.pulled_version)
-        warm = buffer.seen * config.total_environments >= config.replay_warm_up and buffer.can_draw(
-            config.sequence_span
-        )
-        if not warm:
+        buffer.add(segment, self.workers.pulled_version)
+        warm = buffer.seen * config.total_environments >= config.replay_warm_up
+        if not warm or not buffer.can_draw(config.sequence_span):
             return 0
-        if config.replay_way == "episodes" and not self.learner.all_ready(len(buffer.openings()) > 0):
+        if self.reads_episodes and not self.workers.all_ready(len(buffer.openings()) > 0):
             return 0
         self.due += config.replay_ratio * segment.env_steps / (config.replay_batch * config.trained_rows)
         updates, self.due = divmod(self.due, 1.0)
         return int(updates)
 
     def differentiate(self) -> dict[str, float]:
-        """Draw windows and leave the gradient of their loss in the agent."""
-        config, window = self.config, self.draw()
-        state = self.state_read if config.replay_way == "episodes" else self.starting_state(window)
-        output = self.unroll.forward(window.observations, state, window.is_first)
-        gradient = self.q_learning if config.has_q_values else self.actor_critic
-        d_logits, d_values, losses, priorities = gradient(window, output)
-        self.unroll.backward(d_logits, d_values)
-        self.buffer.set_priorities(window.slots, priorities)
-        if config.replay_way == "episodes":
-            self.state_read = copied(self.unroll.state_after(config.trained_rows - 1))
-        ages = self.learner.pulled_version - window.versions
+        """Draw windows and leave the gradient of their loss in the agent.
+
+        Raises:
+            FloatingPointError: the loss is not finite.
+        """
+        window = self.draw()
+        output = self.unroll(self.unrolled, window, self.state_read)
+        gradient, losses, errors = self.gradient(window, output)
+        self.unrolled.backward(gradient)
+        self.buffer.set_priorities(window.slots, sequence_priorities(errors))
+        if self.reads_episodes:
+            self.state_read = self.state_after_trained(self.unrolled)
+        ages = self.workers.pulled_version - window.versions
         return losses | {"state_age": ages.double().mean().item()}
+
+    def gradient(self, window: Window, output: AgentOutput) -> tuple[AgentOutput, dict[str, float], Tensor]:
+        """The gradient of a window's loss, what is logged, and the errors of the values [trained, batch].
+
+        Rows before `burn_in_rows` have no loss.
+
+        Args:
+            window: what was drawn.
+            output: logits [rows, batch, head] and values [rows, batch].
+        """
+        raise TypeError(f"{type(self).__name__} must define gradient")
+
+    def final_values(self, window: Window, cut: Tensor) -> Tensor:
+        """What the final observations are worth [number], in the order of `cut.nonzero()`."""
+        raise TypeError(f"{type(self).__name__} must define final_values")
+
+    @property
+    def reads_episodes(self) -> bool:
+        """Whether whole episodes are read, in pieces."""
+        return self.config.replay_way == "episodes"
 
     def draw(self) -> Window:
         """The windows of one update."""
         config = self.config
         if self.single:
             return self.buffer.draw_transitions(config.replay_batch, config.following_rows)
-        if config.replay_way == "episodes":
+        if self.reads_episodes:
             return self.reader.read(config.trained_rows, config.following_rows)
         return self.buffer.draw_sequences(config.replay_batch, self.rows)
 
-    def starting_state(self, window: Window) -> tuple[Tensor, ...]:
-        """What the first row of each window is seen from."""
-        if self.config.replay_way.startswith("stored"):
-            return window.core_state
-        return self.agent.initial_state(self.config.replay_batch)
+    def unroll(self, unrolled: Unrolled, window: Window, state_read: CoreState) -> AgentOutput:
+        """Unroll windows from the state read so far of whole episodes, from the actor's state, or from a fresh one."""
+        if self.reads_episodes:
+            state = state_read
+        elif self.config.replay_way.startswith("stored"):
+            state = window.core_state
+        else:
+            state = self.agent.initial_state(self.config.replay_batch)
+        return unrolled.unroll(window.observations, state, window.is_first)
 
-    def state(self) -> dict[str, Any]:
-        """The buffer, what is read of whole episodes, the target network, and the updates that are due in part."""
-        reader = self.reader
-        return {
-            "buffer": self.buffer.state(),
-            "reader": [reader.numbers.tolist(), reader.columns.tolist()],
-            "states": [[part.clone() for part in of] for of in (self.state_read, self.target_state)],
-            "target": self.target.parameters.clone(),
-            "target_copy": self.target_copy,
-            "due": self.due,
-        }
+    def state_after_trained(self, unrolled: Unrolled) -> CoreState:
+        """A copy of the state behind the last row that was trained on: a recording's own lies in its buffers."""
+        return tuple(part.clone() for part in unrolled.state_after(self.config.trained_rows - 1))
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state()`."""
-        self.buffer.load_state(state["buffer"])
-        self.reader.numbers[:], self.reader.columns[:] = state["reader"]
-        self.state_read, self.target_state = (tuple(parts) for parts in state["states"])
-        self.target.load(state["target"])
-        self.target_copy, self.due = state["target_copy"], state["due"]
+    def continued(self, window: Window) -> tuple[Tensor, Tensor]:
+        """Scaled rewards with γ V(final observation) of truncated steps added, and discounts.
 
-    # --- the losses; rows before `burn_in_rows` have none
-
-    def q_learning(self, window: Window, output: AgentOutput) -> tuple[Tensor, Tensor, dict[str, float], np.ndarray]:
-        """Double Q-learning with n-step targets (van Hasselt et al. 2016, eq. 4; Hessel et al. 2018).
-
-        G = Σ γᵏ rₜ₊ₖ + γⁿ Q⁻(oₜ₊ₙ, argmax Q(oₜ₊ₙ)), the target network Q⁻ unrolled over the same rows.
+        Returns:
+            Both [rows − 1 − burn-in, batch], as `rl.learning.returns.targets` has them.
         """
-        config = self.config
-        self.renew_target()
-        state = self.target_state if config.replay_way == "episodes" else self.starting_state(window)
-        target_output = self.target_unroll.forward(window.observations, state, window.is_first)
-        if config.replay_way == "episodes":
-            self.target_state = copied(self.target_unroll.state_after(config.trained_rows - 1))
-        first, trained = config.burn_in_rows, config.trained_rows
-        following = slice(1, None) if self.single else slice(first + config.target_steps, None)
-        values = self.chosen_values(
-            AgentOutput(*(part[following] for part in output)),
-            AgentOutput(*(part[following] for part in target_output)),
-        )
-        rewards, discounts = self.continued(window, first)
-        returns = fixed_n_step_returns(rewards, discounts, values, config.target_steps)
-        rows = slice(first, first + trained)
-        d_logits, d_values, losses, errors = q_gradient(
-            AgentOutput(*(part[rows] for part in output)), window.actions[rows], returns, window.weights, config
-        )
-        return d_logits, d_values, losses, sequence_priorities(errors)
-
-    def actor_critic(self, window: Window, output: AgentOutput) -> tuple[Tensor, Tensor, dict[str, float], np.ndarray]:
-        """The online loss, with V-trace's returns and advantages (Espeholt et al. 2018, §4)."""
         config, first = self.config, self.config.burn_in_rows
-        rewards, discounts = self.continued(window, first)
-        steps = AgentOutput(output.logits[first:-1], output.values[first:-1])
-        actions = window.actions[first:]
-        log_probs = steps.logits.log_softmax(-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
-        trace_lambda = config.gae_lambda if config.returns == "gae" else 1.0
-        returns, advantages = vtrace_returns(
-            rewards, discounts, output.values[first:], log_probs - window.log_probs[first:], trace_lambda
-        )
-        errors = returns - steps.values
-        if config.normalise_advantages:
-            advantages = normalise(advantages, self.learner.sum_over_workers)
-        return *actor_critic_gradient(steps, actions, returns, advantages, config), sequence_priorities(errors)
-
-    def continued(self, window: Window, first: int) -> tuple[Tensor, Tensor]:
-        """Scaled rewards with γ V(final observation) of truncated steps added, and discounts, of rows from `first` on.
-
-        Both [rows − 1 − first, batch], as in rl.learning.actor_critic.targets.
-        """
-        config = self.config
         rewards = config.reward_scale * window.rewards
         cut = window.truncated & ~window.terminated
         cut[:first] = False
         if cut.any():
-            said = values_of_final_observations(self.agent, self.unroll, window.final_observations, cut, self.single)
-            if config.has_q_values:
-                target = values_of_final_observations(
-                    self.target.agent, self.target_unroll, window.final_observations, cut, self.single
-                )
-                values = self.chosen_values(said, target)
-            else:
-                values = said.values
-            rewards[cut] += config.discount * values
-        ended = window.terminated | window.truncated
-        discounts = torch.full_like(rewards, config.discount).masked_fill(ended, 0.0)
-        return rewards[first:], discounts[first:]
+            rewards[cut] += config.discount * self.final_values(window, cut)
+        return rewards[first:], discounts_of(rewards, window.terminated | window.truncated, config)[first:]
 
-    def chosen_values(self, output: AgentOutput, target_output: AgentOutput) -> Tensor:
-        """What the target network holds of the best action: the online network's best, or its own."""
-        q_target = q_values(target_output)
-        if not self.config.double_q:
-            return q_target.amax(-1)
-        return q_target.gather(-1, output.logits.argmax(-1, keepdim=True)).squeeze(-1)
+    def state(self) -> dict[str, Any]:
+        """The buffer, what is read of whole episodes, and the updates that are due in part."""
+        reader = self.reader
+        return {
+            "buffer": self.buffer.state(),
+            "reader": [reader.numbers.tolist(), reader.columns.tolist()],
+            "state_read": [part.clone() for part in self.state_read],
+            "due": self.due,
+        }
 
-    def renew_target(self) -> None:
-        """Copy the parameters into the target network, where another interval of updates has begun."""
-        copy = self.learner.pulled_version // self.config.target_interval
-        if copy != self.target_copy:
-            self.target.load(self.flat.parameters)
-            self.target_copy = copy
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue from `state()`."""
+        self.buffer.load_state(state["buffer"])
+        self.reader.numbers[:], self.reader.columns[:] = state["reader"]
+        self.state_read, self.due = tuple(state["state_read"]), state["due"]
 
 
 def sequence_priorities(errors: Tensor) -> np.ndarray:
     """η max |δ| + (1 − η) mean |δ| of each column [batch] of errors [time, batch]."""
     sizes = errors.abs()
     return (ETA * sizes.amax(0) + (1.0 - ETA) * sizes.mean(0)).double().numpy()
-
-
-def copied(core_state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """A core state that does not lie in a recording's buffers."""
-    return tuple(part.clone() for part in core_state)

@@ -1,0 +1,41 @@
+"""Buffers of a recording, and gradients in a layer's own form."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rl.agent.agent import Agent
+
+ROWS = "time batch feature -> (time batch) feature"
+tanh_backward = torch.ops.aten.tanh_backward.grad_input  # dy (1 − y²), into grad_input
+sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input  # dy (1 − y) y
+
+
+def rows(agent: Agent, time: int, batch: int, size: int) -> Tensor:
+    """Zeros [time, batch, size] in the network's precision."""
+    return torch.zeros(time, batch, size, dtype=agent.dtype)
+
+
+def with_ones(buffer: Tensor) -> Tensor:
+    """The buffer with ones in its last column: they make a bias a row of the weights."""
+    buffer[..., -1] = 1.0
+    return buffer
+
+
+def arrays(buffer: Tensor) -> list[np.ndarray]:
+    """The rows of a buffer as arrays on the same memory."""
+    return list(buffer.numpy())
+
+
+def set_gradient(layer: nn.Linear, d_weight: Tensor) -> None:
+    """The gradient [in + 1, out] of a layer's weight and bias, in the layer's own form."""
+    set_or_copy(layer.weight, d_weight[:-1].T)
+    set_or_copy(layer.bias, d_weight[-1])
+
+
+def set_or_copy(parameter: nn.Parameter, gradient: Tensor) -> None:
+    """Give a parameter its gradient, in place where it has room for one."""
+    if parameter.grad is None:
+        parameter.grad = gradient.clone(memory_format=torch.contiguous_format)
+    else:
+        parameter.grad.copy_(gradient)

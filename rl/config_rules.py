@@ -1,0 +1,162 @@
+"""What a config must keep: each value in its range, and no two that contradict each other.
+
+Each error is one line that names the option as the command line spells it, its value, and what would be right.
+"""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+from rl.names import CORES, TORSOS, check_name
+
+if TYPE_CHECKING:
+    from rl.config import Config
+
+
+def option(field: str) -> str:
+    """The command-line spelling of a field: `run_dir` is `--run-dir`."""
+    return "--" + field.replace("_", "-")
+
+
+_MANY = 2**62
+_RANGES: dict[str, tuple[float, float, str]] = {}  # least value, greatest value, in words
+for _names, *_range in (
+    (
+        "frame_stack hidden_size core_layers torso_size workers envs_per_worker total_env_steps log_interval "
+        "checkpoint_interval eval_episodes interval_episodes replay_capacity replay_batch sequence_length target_steps "
+        "target_interval",
+        *(1, _MANY, "a whole number of at least 1"),
+    ),
+    (
+        "torso_layers value_hidden_size segment_length seed burn_in replay_warm_up eval_interval restart_workers",
+        *(0, _MANY, "a whole number of at least 0"),
+    ),
+    ("discount gae_lambda priority_exponent importance_exponent", 0.0, 1.0, "a number from 0 to 1"),
+    ("adam_beta1 adam_beta2", 0.0, 1.0 - 1e-12, "a number from 0 to below 1"),
+    ("epsilon_first epsilon_last", 1e-9, 1.0, "a number above 0, up to 1"),
+    ("value_coefficient entropy_coefficient max_seconds max_cpu_seconds", 0.0, 1e12, "a number of at least 0"),
+    ("reward_scale learning_rate adam_epsilon max_gradient_norm", 1e-300, 1e12, "a number above 0"),
+    ("worker_timeout", 1.0, 1e12, "a number of at least 1"),
+    ("replay_ratio", 1e-300, 1_000.0, "a number above 0, up to 1000"),
+):
+    _RANGES |= dict.fromkeys(_names.split(), tuple(_range))
+
+
+def check(config: "Config") -> None:
+    """Reject a config that cannot work.
+
+    Raises:
+        ValueError: one line about the first option found wrong.
+    """
+    for field in dataclasses.fields(config):
+        _check_value(field, getattr(config, field.name))
+    check_name("--core", config.core, CORES)
+    check_name("--torso", config.torso, TORSOS)
+    _check_processes(config)
+    _check_loss(config)
+    if config.replays:
+        _check_replay(config)
+    config.env_args  # noqa: B018  parse now, so that a bad --env-arg is found before any process starts
+
+
+def _check_value(field: dataclasses.Field, value: Any) -> None:
+    """Reject a value of another type than its field's, or out of its range."""
+    name = option(field.name)
+    if field.type is str and not isinstance(value, str):
+        raise ValueError(f"{name} {value!r}: text is needed")
+    if field.name == "env_arg" and not (isinstance(value, tuple) and all(isinstance(one, str) for one in value)):
+        raise ValueError(f"{name} {value!r}: a tuple of texts is needed")
+    if field.type is bool and not isinstance(value, bool):
+        raise ValueError(f"{name} {value!r}: True or False is needed")
+    if field.type is int and (not isinstance(value, int) or isinstance(value, bool)):
+        raise ValueError(f"{name} {value!r}: a whole number is needed")
+    if field.type is float and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        raise ValueError(f"{name} {value!r}: a number is needed")
+    choices = get_args(field.type) if get_origin(field.type) is Literal else ()
+    if choices and value not in choices:
+        raise ValueError(f"{name} {value!r}: one of {', '.join(choices)} is needed")
+    low, high, meaning = _RANGES.get(field.name, (None, None, ""))
+    if low is not None and not low <= value <= high:  # also refuses nan
+        raise ValueError(f"{name} {value}: {meaning} is needed")
+
+
+def _check_processes(config: "Config") -> None:
+    """Reject contradictions between workers, environments, segments and the record."""
+    if config.mode == "serial" and config.workers != 1:
+        raise ValueError(f"--workers {config.workers}: --mode serial has no worker processes, it needs --workers 1")
+    if config.restart_workers and config.mode != "async":
+        raise ValueError(f"--restart-workers {config.restart_workers}: only async replaces workers, 0 is needed")
+    if config.total_env_steps // config.log_interval > 1_000_000:
+        needed = config.total_env_steps // 1_000_000 + 1
+        raise ValueError(
+            f"--log-interval {config.log_interval}: the record would exceed a million rows, at least {needed} is needed"
+        )
+    if config.stops_at_episode_end and config.envs_per_worker != 1:
+        cause = "--stop-at-episode-end True" if config.stop_at_episode_end else "--segment-length 0"
+        raise ValueError(
+            f"--envs-per-worker {config.envs_per_worker}: {cause} ends segments with one environment's "
+            "episode, 1 is needed"
+        )
+    if 0 < config.eval_interval < config.log_interval:
+        raise ValueError(
+            f"--eval-interval {config.eval_interval}: evaluations stand in the rows of --log-interval, "
+            f"at least {config.log_interval} is needed"
+        )
+
+
+def _check_loss(config: "Config") -> None:
+    """Reject contradictions between the algorithm, its targets and its critic."""
+    updating = config.workers if config.mode == "sync" else 1  # workers of one update
+    steps = (
+        config.replay_batch * config.trained_rows if config.replays else config.segment_length * config.envs_per_worker
+    )
+    if config.normalise_advantages and not config.has_q_values and steps * updating == 1:
+        raise ValueError(
+            "--normalise-advantages True: an update of a single step has nothing to compare its "
+            "advantage with, --no-normalise-advantages is needed"
+        )
+    if not config.bootstrap and config.returns != "n_step":
+        raise ValueError(f"--returns {config.returns}: --no-bootstrap has no values to weigh, n_step is needed")
+    if config.baseline == "none" and "baseline" not in config.algorithm_record.options:
+        raise ValueError(f"--baseline none: it is an option of a2c, --algorithm {config.algorithm} needs value")
+    if config.has_q_values:
+        for name in ("separate_critic", "detach_critic", "bounded_values"):
+            if getattr(config, name):
+                raise ValueError(
+                    f"{option(name)} True: --algorithm {config.algorithm} has no critic apart from its "
+                    "action values, False is needed"
+                )
+    if config.separate_critic and config.detach_critic:
+        raise ValueError("--detach-critic True: with --separate-critic nothing is shared, False is needed")
+
+
+def _check_replay(config: "Config") -> None:
+    """Reject what a replay buffer cannot do."""
+    if config.stops_at_episode_end:
+        name, value = (
+            ("--stop-at-episode-end", "False") if config.segment_length else ("--segment-length", "at least 1")
+        )
+        given = True if config.segment_length else 0
+        raise ValueError(f"{name} {given}: a replay buffer takes segments of N steps, {value} is needed")
+    if not config.carry_state:
+        raise ValueError("--no-carry-state: what a replayed sequence starts from is --replay-way; zero is near it")
+    if not config.bootstrap:
+        raise ValueError("--no-bootstrap: a replayed sequence ends anywhere, and goes on with a value; leave it out")
+    if config.replay_way == "episodes" and config.priority_exponent:
+        raise ValueError(
+            f"--priority-exponent {config.priority_exponent}: whole episodes are drawn all alike, 0 is needed"
+        )
+    if config.importance_exponent and (not config.priority_exponent or not config.has_q_values):
+        cause = "without --priority-exponent all weigh the same" if not config.priority_exponent else "V-trace has none"
+        raise ValueError(f"--importance-exponent {config.importance_exponent}: {cause}, 0 is needed")
+    if not config.has_q_values and config.replay_way == "transitions":
+        raise ValueError("--replay-way transitions: V-trace corrects over sequences, one of the others is needed")
+    if config.replay_rows < config.sequence_span:
+        needed = -(-config.sequence_span // config.segment_length) * config.segment_length * config.total_environments
+        raise ValueError(
+            f"--replay-capacity {config.replay_capacity}: sequences of every environment take {needed} "
+            "env steps, at least that is needed"
+        )
+    if not config.replay_warm_up <= config.replay_capacity:
+        raise ValueError(
+            f"--replay-warm-up {config.replay_warm_up}: at most --replay-capacity, {config.replay_capacity}, is needed"
+        )
