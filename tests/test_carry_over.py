@@ -19,15 +19,15 @@ from torch import nn
 from rl.acting.collector import Collector
 from rl.acting.player import Player
 from rl.acting.randomness import ActionNoise
+from rl.agent.actions import Categorical
 from rl.agent.agent import Agent
-from rl.agent.build import make_agent
-from rl.agent.cores import Core, TwinCore
-from rl.agent.torsos import TwinTorso
+from rl.agent.cores import CellCore
+from rl.agent.twin import TwinCore, TwinTorso
 from rl.config import Config
-from rl.learning.experience import differentiate
+from tests.support.rl_small import differentiate, make_agent
 
 
-class CountingCore(Core):
+class CountingCore(CellCore):
     """Its state is the number of observations consumed since the episode opened, and so is its output."""
 
     parts = 1
@@ -62,7 +62,7 @@ class CountingEnv(gymnasium.Env):
 
 
 def counting_agent():
-    agent = Agent(nn.Identity(), CountingCore(1, 1), num_actions=2)
+    agent = Agent(nn.Identity(), CountingCore(1, 1), actions=Categorical(2))
     nn.init.ones_(agent.value_head.weight)
     return agent
 
@@ -143,7 +143,7 @@ def test_learning_bootstrapping_and_evaluating_do_not_advance_the_carried_state(
     for _ in range(4):
         segment = disturbed.collect()
         for _ in range(2):
-            differentiate(disturbed.agent, segment, config)
+            differentiate(disturbed, segment, config)
             Player(disturbed.agent).act(np.zeros((1, 1)), is_first=True)
         assert unrolled_values(quiet.agent, quiet.collect()) == unrolled_values(disturbed.agent, segment)
 
@@ -154,7 +154,7 @@ def test_learning_bootstrapping_and_evaluating_do_not_advance_the_carried_state(
 def test_two_segments_of_four_are_one_segment_of_eight(core, record, options):
     """State zeroed at every training sequence is the commonest fault of this kind (ray-project/ray#2898)."""
     config = Config(core=core, dtype="float64", hidden_size=8, **options)
-    agent = make_agent(config, observation_size=1, num_actions=2)
+    agent = make_agent(config, observation_size=1, actions=Categorical(2))
     by_four, by_eight = (collector(n, lengths=[3, 7, 1000], agent=agent, record=record) for n in (4, 8))
     halves, whole = [by_four.collect(), by_four.collect()], by_eight.collect()
     values = [unrolled_values(agent, segment) for segment in halves]
@@ -171,7 +171,7 @@ def test_two_segments_of_four_are_one_segment_of_eight(core, record, options):
 def test_values_cross_segments_and_gradients_do_not(core, record, twice):
     """Otherwise every update would reach back to the first one, and memory would grow without end. A critic of its own
     has a state of its own."""
-    agent = make_agent(Config(core=core, separate_critic=twice), observation_size=1, num_actions=2)
+    agent = make_agent(Config(core=core, separate_critic=twice), observation_size=1, actions=Categorical(2))
     four_steps = collector(segment_length=4, agent=agent, record=record)
     for _ in range(3):
         segment = four_steps.collect()
@@ -184,7 +184,7 @@ def test_a_critic_of_its_own_counts_for_itself():
     """Policy and critic each have a core, and both go on, are cut and open at the same steps. The values show the
     critic's count. The policy's was moved by 100 beforehand, and carries that along until its episode ends."""
     core = TwinCore(CountingCore(1, 1), CountingCore(1, 1))
-    agent = Agent(TwinTorso(nn.Identity(), nn.Identity()), core, num_actions=2)
+    agent = Agent(TwinTorso(nn.Identity(), nn.Identity()), core, actions=Categorical(2))
     nn.init.ones_(agent.value_head.weight)
     four_steps = collector(segment_length=4, lengths=[6, 1000], limit=9, agent=agent)
     four_steps.collect()

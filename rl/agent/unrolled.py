@@ -67,15 +67,16 @@ class PlainUnrolled:
     def unroll(self, observations: Tensor, core_state: CoreState, is_first: Tensor) -> AgentOutput:
         """As `Unrolled.unroll`; `live` are the outputs from row `first` on, with their graph."""
         self._rows, self._states = (observations, core_state, is_first), None
-        first, said = self.first, []
+        first, said = min(self.first, len(observations)), []
         if first:
             with torch.no_grad():
                 output, core_state = self.agent.unroll(observations[:first], core_state, is_first[:first])
             said.append(output)
-        with torch.enable_grad():
-            self.live, _ = self.agent.unroll(observations[first:], core_state, is_first[first:])
-        said.append(AgentOutput(*(part.detach() for part in self.live)))
-        return AgentOutput(*map(torch.cat, zip(*said, strict=True))) if first else said[0]
+        if first < len(observations):
+            with torch.enable_grad():
+                self.live, _ = self.agent.unroll(observations[first:], core_state, is_first[first:])
+            said.append(AgentOutput(*(part.detach() for part in self.live)))
+        return AgentOutput(*map(torch.cat, zip(*said, strict=True)))
 
     acted = unroll
 

@@ -37,7 +37,7 @@ class ActorCritic(OnlineExperience):
         values = output.values[:-1]
         advantages = returns - values if config.baseline == "value" else returns
         if config.normalise_advantages:
-            advantages = normalised(advantages, self.workers.sum_over_workers(moments(advantages)))
+            advantages = normalised(advantages, self.learner.sum_over_workers(moments(advantages)))
         lesson = self.flat.agent.actions, segment.actions, returns, advantages, config
         if config.unroll == "again":
             loss, losses = actor_critic_loss(without_bootstrap(self.unrolled.live), *lesson)

@@ -15,8 +15,8 @@ from rl.learning.returns import targets
 Targets = Callable[[Segment, Tensor, Config], Tensor]  # as `rl.learning.returns.targets`
 
 
-class Workers(Protocol):
-    """What an experience asks of the learner about the workers that update together."""
+class LearnerView(Protocol):
+    """What an experience may ask of the Learner."""
 
     rank: int  # of this worker
     pulled_version: int  # of the parameters
@@ -54,7 +54,7 @@ class OnlineExperience:
         config: Config,
         flat: FlatAgent,
         unrolled: Unrolled,
-        workers: Workers,
+        learner: LearnerView,
         space: gymnasium.spaces.Box,
         training_key: int,
         targets: Targets = targets,
@@ -65,12 +65,12 @@ class OnlineExperience:
             config: coefficients and options of the loss.
             flat: the worker's agent.
             unrolled: of that agent, over the segment just acted.
-            workers: the workers that update together.
+            learner: knows the workers that update together.
             space: of the observations; a buffer needs it.
             training_key: of the random numbers; a buffer needs it.
             targets: rl's own, or an experiment's.
         """
-        self.config, self.flat, self.unrolled, self.workers, self.targets = config, flat, unrolled, workers, targets
+        self.config, self.flat, self.unrolled, self.learner, self.targets = config, flat, unrolled, learner, targets
 
     def add(self, segment: Segment) -> int:
         """One update is due."""

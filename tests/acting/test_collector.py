@@ -12,10 +12,9 @@ from rl.acting.collector import Collector
 from rl.acting.evaluate import evaluate
 from rl.acting.randomness import TRAINING, ActionNoise, environment_seeds
 from rl.acting.segment import Segment
-from rl.agent.actions import sample_actions
-from rl.learning.actor_critic import targets
-from rl.learning.experience import differentiate
-from tests.support.rl_small import Count, Dice, assert_bit_equal, joined, small_collector, small_config
+from rl.agent.actions import Categorical
+from rl.learning.returns import targets
+from tests.support.rl_small import Count, Dice, assert_bit_equal, differentiate, joined, small_collector, small_config
 
 DICE = {"env": "Dice-v0", "segment_length": 16}
 every_core = pytest.mark.parametrize("core", ["mlp", "gru", "lstm"])
@@ -254,7 +253,7 @@ def test_differentiating_evaluating_and_reading_episodes_twice_leaves_the_next_s
         segment = busy.collect()
         assert_bit_equal(segment, quiet.collect())
         for _ in range(2):
-            differentiate(busy.agent, segment, config)
+            differentiate(busy, segment, config)
             evaluate(busy.agent, config, envs.make_vector, episodes=2, greedy=False)
             busy.take_finished_episodes()
     assert_bit_equal(busy.collect(), quiet.collect())
@@ -356,6 +355,8 @@ def test_episodes_come_in_order_of_time_and_then_of_environment():
 class Balancer(nn.Module):
     """Keeps the pole up by a rule; it has the shape of an agent without memory."""
 
+    actions = Categorical(2)
+
     def __init__(self):
         super().__init__()
         self.rule = nn.Parameter(torch.tensor([0.02, 0.1, 1.0, 0.5]))
@@ -399,8 +400,8 @@ def test_a_segment_length_of_0_is_whole_episodes_for_whoever_makes_a_collector()
 def test_actions_are_drawn_from_the_softmax_of_the_logits():
     """π = 1/4, 1/4, 1/2: of 40,000 draws 10,000, 10,000 and 20,000, to within four standard deviations of 100."""
     logits = torch.tensor([0.25, 0.25, 0.5], dtype=torch.float64).log() + 7.0  # the softmax does not see the 7
-    noise = torch.from_numpy(ActionNoise(3, 0, range(4)).draw(10_000, 3))
-    actions = sample_actions(logits.expand(40_000, 3), noise.view(40_000, 3))
+    noise = torch.from_numpy(ActionNoise(3, 0, range(4)).draw(10_000, Categorical(3)))
+    actions = Categorical(3).sample(logits.expand(40_000, 3), noise.view(40_000, 3))
     counts = torch.bincount(actions, minlength=3).tolist()
     assert all(abs(count - expected) < 400 for count, expected in zip(counts, [10_000, 10_000, 20_000], strict=True))
 
@@ -420,7 +421,7 @@ def test_the_noise_is_minus_log_of_minus_log_of_a_uniform_number():
     noise = ActionNoise(0, 0, range(2))
     noise.generators = [Uniform(1 / np.e, 0.5), Uniform(0.5, 1 - 2**-53)]
     expected = [[0, -np.log(np.log(2))], [-np.log(np.log(2)), 53 * np.log(2)]]
-    np.testing.assert_allclose(noise.draw(3, 2), [expected] * 3, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(noise.draw(3, Categorical(2)), [expected] * 3, rtol=0, atol=1e-12)
 
 
 @pytest.mark.filterwarnings("error")
@@ -428,24 +429,26 @@ def test_a_uniform_number_of_0_is_an_action_not_taken_and_never_nan():
     """NumPy draws from [0, 1), so 0 does come, once in 2⁵³; all at once are still some action."""
     noise = ActionNoise(0, 0, range(3))
     noise.generators = [Uniform(0.0, 0.5), Uniform(0.5, 0.0), Uniform(0.0, 0.0)]
-    drawn = noise.draw(4, 2)
+    drawn = noise.draw(4, Categorical(2))
     assert np.isneginf(drawn).tolist() == [[[True, False], [False, True], [True, True]]] * 4
     assert not np.isnan(drawn).any()
     for logits in (torch.tensor([9.0, 0.0]), torch.tensor([0.0, 9.0])):
-        first, second, third = sample_actions(logits.expand(3, 2), torch.from_numpy(drawn[0]).float()).tolist()
+        first, second, third = Categorical(2).sample(logits.expand(3, 2), torch.from_numpy(drawn[0]).float()).tolist()
         assert (first, second) == (1, 0) and third in (0, 1)
 
 
 def test_actions_are_written_where_they_are_wanted():
     logits, noise = torch.tensor([[1.0, 2.0, 4.0], [5.0, 2.0, 0.0]]), torch.tensor([[0.0, 0.0, 0.0], [0.0, 4.0, 0.0]])
     actions = torch.full((3, 2), 7)
-    sample_actions(logits, noise, out=actions[1])
+    Categorical(2).sample(logits, noise, out=actions[1])
     assert actions.tolist() == [[7, 7], [2, 1], [7, 7]]
 
 
 def test_an_impossible_action_is_never_drawn():
     logits = torch.tensor([[0.0, -torch.inf, 0.0]]).expand(1000, 3)
-    assert 1 not in sample_actions(logits, torch.from_numpy(ActionNoise(3, 0, range(1)).draw(1000, 3)[:, 0]).float())
+    assert 1 not in Categorical(3).sample(
+        logits, torch.from_numpy(ActionNoise(3, 0, range(1)).draw(1000, Categorical(3))[:, 0]).float()
+    )
 
 
 def test_4_environments_are_2_and_2_with_the_same_actions():

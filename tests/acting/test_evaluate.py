@@ -8,9 +8,9 @@ import envs
 from rl.acting.evaluate import evaluate
 from rl.acting.player import Player
 from rl.acting.randomness import ActionNoise, environment_seeds, evaluation_key, sequence, training_key
-from rl.agent.build import make_agent
+from rl.agent.actions import Categorical
 from rl.config import Config
-from tests.support.rl_small import Dice, assert_bit_equal, lively_agent, small_collector, small_config
+from tests.support.rl_small import Dice, assert_bit_equal, lively_agent, make_agent, small_collector, small_config
 
 every_core = pytest.mark.parametrize("core", ["mlp", "gru", "lstm"])
 every_recurrent_core = pytest.mark.parametrize("core", ["gru", "lstm"])
@@ -217,9 +217,9 @@ def test_first_observations_of_64_training_and_100_evaluation_environments_are_p
 
 
 def test_the_noise_of_an_environment_does_not_depend_on_its_neighbours_or_on_how_much_is_drawn_at_once():
-    whole = ActionNoise(1, 0, range(4)).draw(10, 3)
+    whole = ActionNoise(1, 0, range(4)).draw(10, Categorical(3))
     parts = ActionNoise(1, 0, range(2, 4))
-    assert (np.concatenate([parts.draw(3, 3), parts.draw(7, 3)]) == whole[:, 2:]).all()
+    assert (np.concatenate([parts.draw(3, Categorical(3)), parts.draw(7, Categorical(3))]) == whole[:, 2:]).all()
     assert whole.shape == (10, 4, 3)
 
 

@@ -14,9 +14,17 @@ import torch
 import rl.acting.collector
 from rl.acting.collector import PIECE, Collector
 from rl.acting.segment import Segment
-from rl.learning.actor_critic import actor_critic_loss, targets
-from rl.learning.experience import differentiate
-from tests.support.rl_small import assert_bit_equal, joined, small_collector, small_config
+from rl.agent.actions import Categorical
+from rl.learning.returns import targets
+from tests.support.rl_small import (
+    assert_bit_equal,
+    differentiate,
+    is_recorded,
+    joined,
+    segment_loss,
+    small_collector,
+    small_config,
+)
 
 every_recurrent_core = pytest.mark.parametrize("core", ["rnn", "gru", "lstm"])
 LENGTHS = [1, 3, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 150]  # of episodes; around the seams of pieces, and beyond
@@ -141,7 +149,7 @@ def test_segments_that_end_with_their_episodes_are_one_stream_of_a_fixed_length(
     for segment, following in pairwise(collected):
         assert torch.equal(segment.observations[-1], following.observations[0])
         assert torch.equal(segment.is_first[-1], following.is_first[0])
-    stream = small_collector(config).noise.draw(sum(map(len, noted.given)), 2)
+    stream = small_collector(config).noise.draw(sum(map(len, noted.given)), Categorical(2))
     assert (stream == np.concatenate(noted.given)).all()
     assert whole.is_first.sum() > 1 and 0 < whole.actions.sum() < whole.env_steps
 
@@ -288,7 +296,7 @@ def test_the_learner_recomputes_what_acting_saw(core, segment_length, length):
         returns = targets(segment, torch.cat([values, again.values[-1:]]), config)
         chosen = logits.log_softmax(-1).gather(-1, segment.actions[..., None])[..., 0]
         by_hand = -(chosen * returns).sum() + (returns - values).square().sum()
-        loss, _ = actor_critic_loss(collector.agent, segment, config)
+        loss, _ = segment_loss(collector.agent, segment, config)
         torch.testing.assert_close(loss.detach(), by_hand, rtol=1e-12, atol=1e-12)
 
 
@@ -300,11 +308,11 @@ def test_segments_of_unknown_length_are_not_recorded_and_learn_by_the_plain_unro
     collector, other = small_collector(config), small_collector(plain)
     for _ in range(4):
         segment, expected = collector.collect(), other.collect()
-        assert collector.recording is None and segment.recording is None
+        assert not is_recorded(collector)
         assert_bit_equal(segment, expected)
-        assert differentiate(collector.agent, segment, config) == differentiate(other.agent, expected, plain)
+        assert differentiate(collector, segment, config) == differentiate(other, expected, config)
     fixed = small_collector(options_of(10, 25, core=core, unroll="recorded", stop_at_episode_end=False))
-    assert fixed.collect().recording is not None  # where the length is known it is
+    assert is_recorded(fixed)  # where the length is known it is
 
 
 def test_an_episode_without_end_is_cut_after_a_bounded_number_of_steps_and_goes_on(monkeypatch):

@@ -9,7 +9,7 @@ from rl.acting.evaluate import evaluate
 from rl.acting.player import Player
 from rl.acting.policies import EpsilonGreedy, Softmax, acting_policy, evaluated_policy, q_values, through_q_values
 from rl.acting.randomness import TRAINING, ActionNoise
-from rl.agent.actions import sample_actions
+from rl.agent.actions import Categorical
 from rl.agent.agent import AgentOutput
 from rl.config import Config
 from rl.loop import build_worker
@@ -71,9 +71,9 @@ def test_the_greedy_action_has_probability_1_minus_epsilon_and_its_share_of_epsi
 def test_actions_are_taken_in_these_shares():
     """Of 40,000: 4,000, 32,000 and 4,000, to within four standard deviations of 80."""
     policy = EpsilonGreedy(torch.full((40_000,), 0.3, dtype=torch.float64))
-    noise = torch.from_numpy(ActionNoise(3, 0, range(4)).draw(10_000, 3)).view(40_000, 3)
+    noise = torch.from_numpy(ActionNoise(3, 0, range(4)).draw(10_000, Categorical(3))).view(40_000, 3)
     logits = torch.tensor([5.0, 9.0, -2.0], dtype=torch.float64).expand(40_000, 3)
-    counts = torch.bincount(sample_actions(policy.scores(logits), noise), minlength=3).tolist()
+    counts = torch.bincount(Categorical(3).sample(policy.scores(logits), noise), minlength=3).tolist()
     assert all(abs(count - expected) < 320 for count, expected in zip(counts, [4000, 32_000, 4000], strict=True))
 
 

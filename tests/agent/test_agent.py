@@ -8,16 +8,14 @@ from torch import Tensor, nn
 import envs
 from rl.acting.evaluate import evaluate
 from rl.acting.player import Player
+from rl.agent.actions import Categorical
 from rl.agent.agent import Agent
-from rl.agent.build import make_agent
-from rl.agent.cores import TwinCore
-from rl.agent.torsos import TwinTorso
+from rl.agent.twin import TwinCore, TwinTorso
 from rl.config import Config
-from rl.learning.actor_critic import actor_critic_loss
 from rl.presets import PRESETS
 from rl.record.saved_agent import load_agent
 from rl.running.run import new_run, resumed_run
-from tests.support.rl_small import lively_agent, random_segment, small_config
+from tests.support.rl_small import lively_agent, make_agent, random_segment, segment_loss, small_config
 
 every_core = pytest.mark.parametrize("core", ["mlp", "rnn", "gru", "lstm"])
 every_recurrent_core = pytest.mark.parametrize("core", ["rnn", "gru", "lstm"])
@@ -266,7 +264,7 @@ def twin(core: str, layers: int = 1, **options) -> Agent:
 
 def half(agent: Agent, which: str) -> Agent:
     """A plain agent with the first or the second torso and core of a twin agent, and its heads."""
-    plain = Agent(getattr(agent.torso, which), getattr(agent.core, which), ACTIONS)
+    plain = Agent(getattr(agent.torso, which), getattr(agent.core, which), Categorical(ACTIONS))
     plain.policy_head, plain.value_head = agent.policy_head, agent.value_head
     return plain
 
@@ -370,14 +368,14 @@ def test_the_policy_loss_moves_no_parameter_of_a_separate_critic_and_the_values_
     assert len(policy) + len(critic) == len(list(agent.parameters()))
 
     agent.zero_grad()
-    actor_critic_loss(agent, segment, small_config(value_coefficient=0.0, entropy_coefficient=0.1))[0].backward()
+    segment_loss(agent, segment, small_config(value_coefficient=0.0, entropy_coefficient=0.1))[0].backward()
     assert all(p.grad is None or not p.grad.any() for p in critic.values())
     assert all(p.grad.abs().max() > 1e-4 for p in policy.values())
 
     agent.zero_grad()
     no_advantages = small_config(value_coefficient=1.0, baseline="none")
     target = torch.zeros_like(segment.rewards)  # returns of 0: nothing for the policy, V² for the critic
-    actor_critic_loss(agent, segment, no_advantages, targets=lambda *_: target)[0].backward()
+    segment_loss(agent, segment, no_advantages, targets=lambda *_: target)[0].backward()
     assert all(p.grad is None or not p.grad.any() for p in policy.values())
     assert all(p.grad.abs().max() > 1e-4 for p in critic.values())
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rl.agent.cores import CORES, Core, CoreState, RNNCore, reset_where
+from rl.agent.cores import CellCore, CoreState, RNNCore, reset_where
+from rl.names import CORES, load
 
 
-class LeakyIntegratorCore(Core):
+class LeakyIntegratorCore(CellCore):
     """A cell of one's own: h' = h / 2 + W x, state (h,). Two methods are all that it takes."""
 
     parts = 1
@@ -22,7 +23,7 @@ class LeakyIntegratorCore(Core):
 
 
 OWN_CELLS = {"leaky": LeakyIntegratorCore}
-ALL = {**CORES, **OWN_CELLS}
+ALL = {name: load(name, CORES) for name in CORES} | OWN_CELLS
 RECURRENT = {name: kind for name, kind in ALL.items() if kind.parts}
 FEATURES, HIDDEN, TIME = 3, 4, 6
 
@@ -31,7 +32,7 @@ every_recurrent_core = pytest.mark.parametrize("core_name", RECURRENT)
 one_and_two_layers = pytest.mark.parametrize("layers", [1, 2])
 
 
-def make_core(core_name: str, layers: int = 1, dtype=torch.float64) -> Core:
+def make_core(core_name: str, layers: int = 1, dtype=torch.float64) -> CellCore:
     torch.manual_seed(1)
     core = ALL[core_name](FEATURES, HIDDEN, layers)
     with torch.no_grad():
@@ -40,7 +41,7 @@ def make_core(core_name: str, layers: int = 1, dtype=torch.float64) -> Core:
     return core.to(dtype)
 
 
-def make_inputs(core: Core, batch: int, time: int = TIME, dtype=torch.float64) -> tuple[Tensor, CoreState]:
+def make_inputs(core: CellCore, batch: int, time: int = TIME, dtype=torch.float64) -> tuple[Tensor, CoreState]:
     """Random inputs [time, batch, feature] and a random state before them."""
     torch.manual_seed(2)
     state = tuple(torch.randn_like(part) for part in core.initial_state(batch))
@@ -70,7 +71,7 @@ def raw_cell(cell: nn.Module) -> nn.Module:
     return cell
 
 
-def plain_loop(core: Core, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
+def plain_loop(core: CellCore, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
     """The definition, as slow as can be: one environment, one step, one layer after the other, on PyTorch's cells."""
     cells = [raw_cell(cell) for cell in core.cells]
     outputs = torch.zeros(*inputs.shape[:2], HIDDEN, dtype=inputs.dtype)
@@ -148,7 +149,7 @@ def test_a_simple_recurrent_network_of_two_inputs_and_two_units_by_hand():
 
 
 def test_a_cell_of_ones_own_that_forgets_its_methods_says_which():
-    class Empty(Core):
+    class Empty(CellCore):
         parts = 1
 
     with pytest.raises(TypeError, match="Empty must define make_cell"):

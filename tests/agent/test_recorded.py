@@ -10,14 +10,20 @@ from torch.nn.utils import prune
 import envs
 from rl.acting.collector import Collector
 from rl.acting.randomness import ActionNoise
-from rl.agent.agent import Agent
-from rl.agent.build import make_agent
+from rl.agent.actions import Categorical
+from rl.agent.agent import Agent, AgentOutput
 from rl.agent.cores import GRUCore, LSTMCore, RNNCore
 from rl.agent.flat import FlatAgent
-from rl.agent.recorded.which import can_record, make_recording
+from rl.agent.recorded.which import can_record, is_written, make_unrolled
 from rl.config import Config
-from rl.learning.experience import differentiate
-from tests.support.rl_small import assert_bit_equal, small_collector, small_config
+from tests.support.rl_small import (
+    assert_bit_equal,
+    differentiate,
+    is_recorded,
+    make_agent,
+    small_collector,
+    small_config,
+)
 
 STEPS, BATCH, FEATURES, ACTIONS = 6, 4, 3, 2
 every_core = pytest.mark.parametrize("core", ["rnn", "gru", "lstm"])
@@ -90,7 +96,7 @@ def play(recording, lesson):
 def learn(recording, lesson):
     """Play and go back: logits, values and the gradient of each parameter."""
     play(recording, lesson)
-    recording.backward(lesson.d_logits, lesson.d_values)
+    recording.backward(AgentOutput(lesson.d_logits, lesson.d_values))
     return [*(part.clone() for part in recording.output), *gradients(recording.agent)]
 
 
@@ -122,7 +128,7 @@ def assert_learns_as_autograd_does(recording, lesson):
 def test_recorded_activations_equal_the_unroll_in_value_and_gradient(core, pattern):
     agent = strong_agent(core)
     played = lesson(agent, pattern)
-    recording = make_recording(agent, STEPS, BATCH)
+    recording = make_unrolled(agent, STEPS + 1, BATCH, True)
     assert_learns_as_autograd_does(recording, played)
     said, states = play(recording, played)
     _, expected = agent.unroll(played.observations, played.core_state, played.is_first)
@@ -135,7 +141,7 @@ def test_recorded_activations_equal_the_unroll_in_value_and_gradient(core, patte
 @pytest.mark.parametrize("detach", [False, True])
 def test_it_holds_for_any_torso_and_for_a_detached_critic(core, layers, detach):
     agent = strong_agent(core, torso_layers=layers, detach_critic=detach)
-    assert_learns_as_autograd_does(make_recording(agent, STEPS, BATCH), lesson(agent))
+    assert_learns_as_autograd_does(make_unrolled(agent, STEPS + 1, BATCH, True), lesson(agent))
 
 
 @every_core
@@ -146,7 +152,7 @@ def test_it_holds_for_any_torso_and_for_a_detached_critic(core, layers, detach):
 def test_it_holds_in_any_size(core, steps, batch, features, actions, hidden, torso):
     agent = strong_agent(core, features, actions, hidden_size=hidden, torso_size=torso, torso_layers=2)
     played = lesson(agent, steps=steps, batch=batch)
-    learnt = learn(make_recording(agent, steps, batch), played)
+    learnt = learn(make_unrolled(agent, steps + 1, batch, True), played)
     torch.testing.assert_close(learnt, learn_by_autograd(agent, played), rtol=1e-10, atol=1e-10)
 
 
@@ -154,7 +160,7 @@ def test_it_holds_in_any_size(core, steps, batch, features, actions, hidden, tor
 def test_it_holds_in_float32_to_its_precision(core):
     agent = strong_agent(core, dtype="float32")
     played = lesson(agent)
-    learnt = learn(make_recording(agent, STEPS, BATCH), played)
+    learnt = learn(make_unrolled(agent, STEPS + 1, BATCH, True), played)
     assert all(tensor.dtype == torch.float32 for tensor in learnt)
     torch.testing.assert_close(learnt, learn_by_autograd(agent, played), rtol=1e-4, atol=1e-4)
 
@@ -164,14 +170,14 @@ def test_the_written_out_backward_pass_agrees_with_finite_differences(core):
     """Of Σ sin(logits) + Σ cos(values), whose derivatives are cos and −sin. Each parameter in turn is moved by 1e-6 to
     either side, three of every matrix and bias: independent of autograd altogether."""
     agent = strong_agent(core)
-    played, recording = lesson(agent), make_recording(agent, STEPS, BATCH)
+    played, recording = lesson(agent), make_unrolled(agent, STEPS + 1, BATCH, True)
 
     def loss():
         play(recording, played)
         return (recording.output.logits[:-1].sin().sum() + recording.output.values[:-1].cos().sum()).item()
 
     loss()
-    recording.backward(recording.output.logits[:-1].cos(), -recording.output.values[:-1].sin())
+    recording.backward(AgentOutput(recording.output.logits[:-1].cos(), -recording.output.values[:-1].sin()))
     analytic = gradients(agent)
     for parameter, gradient in zip(agent.parameters(), analytic, strict=True):
         flat = parameter.data.view(-1)
@@ -194,13 +200,14 @@ def test_a_collector_that_records_trains_like_one_that_does_not(core, options):
         config = Config(core=core, dtype="float64", hidden_size=8, torso_size=8, segment_length=16, **options)
         agent = make_agent(config, 2, 2)
         environments = envs.make_vector("MaskedVelocityCartPole-v1", 5)
-        collector = Collector(environments, agent, ActionNoise(1, 0, range(5)), range(5), 16, record=record)
+        unrolled = make_unrolled(agent, 17, 5, record)
+        collector = Collector(environments, agent, ActionNoise(1, 0, range(5)), range(5), 16, unrolled=unrolled)
         optimizer = torch.optim.SGD(agent.parameters(), lr=0.1)
         numbers = []
         for _ in range(5):
             segment = collector.collect()
-            assert (segment.recording is not None) == record
-            numbers += differentiate(agent, segment, config).values()
+            assert is_recorded(collector) == record
+            numbers += differentiate(collector, segment, config).values()
             optimizer.step()
         assert segment.is_first[1:-1].any()
         return [*agent.parameters(), torch.tensor(numbers, dtype=torch.float64)]
@@ -216,12 +223,12 @@ def test_a_collector_that_records_trains_like_one_that_does_not(core, options):
 def test_every_segment_of_a_recording_is_exact_whatever_was_played_before(core, layers):
     """Other parameters, observations, states and resets each time: bit for bit what a new recording gives."""
     agent = strong_agent(core, torso_layers=layers)
-    used = make_recording(agent, STEPS, BATCH)
+    used = make_unrolled(agent, STEPS + 1, BATCH, True)
     for seed, pattern in enumerate(["all", "none", "random", "3", "none", "all", "0", "random"]):
         redraw(agent, seed)
         played = lesson(agent, pattern, seed)
         assert_learns_as_autograd_does(used, played)
-        again, new = (learn(recording, played) for recording in (used, make_recording(agent, STEPS, BATCH)))
+        again, new = (learn(recording, played) for recording in (used, make_unrolled(agent, STEPS + 1, BATCH, True)))
         assert all(torch.equal(one, other) for one, other in zip(again, new, strict=True))
 
 
@@ -230,7 +237,7 @@ def test_every_segment_of_a_recording_is_exact_whatever_was_played_before(core, 
 def test_a_segment_full_of_nan_and_one_left_in_the_middle_leave_nothing_behind(core, pattern):
     """Parameters, observations, state and gradients are all nan, so every number that could be kept is one too."""
     agent = strong_agent(core, torso_layers=2)
-    played, recording = lesson(agent, pattern), make_recording(agent, STEPS, BATCH)
+    played, recording = lesson(agent, pattern), make_unrolled(agent, STEPS + 1, BATCH, True)
     expected = learn(recording, played)
     sick = lesson(agent, "none")
     for tensor in (*sick.core_state, *sick[:1], *sick[3:]):
@@ -250,19 +257,19 @@ def test_a_segment_full_of_nan_and_one_left_in_the_middle_leave_nothing_behind(c
 def test_a_gradient_is_set_and_never_added_to_what_was_there(core):
     """After none, after nan, and after itself; in place, since a FlatAgent's gradients are views of one vector."""
     agent = strong_agent(core)
-    played, recording = lesson(agent), make_recording(agent, STEPS, BATCH)
+    played, recording = lesson(agent), make_unrolled(agent, STEPS + 1, BATCH, True)
     assert all(parameter.grad is None for parameter in agent.parameters())
     learn(recording, played)
     first = gradients(agent)
     for parameter in agent.parameters():
         parameter.grad *= 2.0  # as clipping does: no two share memory, so none is doubled twice
     assert all(torch.equal(parameter.grad, 2 * one) for parameter, one in zip(agent.parameters(), first, strict=True))
-    recording.backward(played.d_logits, played.d_values)
+    recording.backward(AgentOutput(played.d_logits, played.d_values))
     assert all(torch.equal(one, other) for one, other in zip(gradients(agent), first, strict=True))
     for parameter in agent.parameters():
         parameter.grad[:] = torch.nan
     kept = [parameter.grad for parameter in agent.parameters()]
-    recording.backward(played.d_logits, played.d_values)
+    recording.backward(AgentOutput(played.d_logits, played.d_values))
     assert all(torch.equal(one, other) for one, other in zip(gradients(agent), first, strict=True))
     assert all(parameter.grad is one for parameter, one in zip(agent.parameters(), kept, strict=True))
     flat = FlatAgent(agent)
@@ -280,7 +287,7 @@ def test_nan_in_a_state_before_a_reset_does_not_survive_it(core, t):
     """In the middle of the segment too, where the caller hands it in. All else stays as it is in every bit, and so does
     what the caller gave: its nan is still there afterwards."""
     agent = strong_agent(core)
-    played, recording = lesson(agent, str(t)), make_recording(agent, STEPS, BATCH)
+    played, recording = lesson(agent, str(t)), make_unrolled(agent, STEPS + 1, BATCH, True)
     expected = learn(recording, played)
     step, state = recording.begin(), played.core_state
     for row in range(STEPS + 1):
@@ -293,7 +300,7 @@ def test_nan_in_a_state_before_a_reset_does_not_survive_it(core, t):
         after = played.observations[row], *state, played.is_first[row]
         torch.testing.assert_close(after, given, rtol=0, atol=0, equal_nan=True)
         state = following
-    recording.backward(played.d_logits, played.d_values)
+    recording.backward(AgentOutput(played.d_logits, played.d_values))
     learnt = [*recording.output, *gradients(agent)]
     assert all(torch.equal(one, other) for one, other in zip(learnt, expected, strict=True))
     assert all(tensor.isfinite().all() for tensor in learnt)
@@ -305,7 +312,7 @@ def test_the_state_after_a_step_is_still_right_when_later_steps_have_consumed_it
     """The value of a truncated episode's last observation is computed from it; also while episodes open elsewhere."""
     agent = strong_agent(core)
     played = lesson(agent, pattern)
-    _, states = play(make_recording(agent, STEPS, BATCH), played)
+    _, states = play(make_unrolled(agent, STEPS + 1, BATCH, True), played)
     expected = played.core_state
     for t in range(STEPS + 1):
         with torch.no_grad():
@@ -315,7 +322,7 @@ def test_the_state_after_a_step_is_still_right_when_later_steps_have_consumed_it
 
 def test_an_incomplete_recording_cannot_be_learnt_from():
     agent = strong_agent()
-    played, recording = lesson(agent), make_recording(agent, STEPS, BATCH)
+    played, recording = lesson(agent), make_unrolled(agent, STEPS + 1, BATCH, True)
     play(recording, played)
     step = recording.begin()  # what the last segment said is gone
     for t in range(STEPS + 1):
@@ -334,14 +341,65 @@ def test_agents_without_a_fast_path_are_unrolled():
 
     for core in ("rnn", "gru", "lstm"):
         assert can_record(make_agent(Config(core=core), 3, 2))
-    assert not can_record(OwnAgent(nn.Sequential(), LSTMCore(3, 4), 2))
+    assert not can_record(OwnAgent(nn.Sequential(), LSTMCore(3, 4), Categorical(2)))
     assert not can_record(make_agent(Config(core="mlp"), 3, 2))
     assert not can_record(make_agent(Config(core="gru", core_layers=2), 3, 2))
-    assert not can_record(Agent(nn.Sequential(), OwnCore(3, 4), 2))
-    assert not can_record(Agent(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), LSTMCore(3, 4), 2))
-    assert not can_record(Agent(nn.Sequential(nn.Linear(3, 3)), LSTMCore(3, 4), 2))
-    assert not can_record(Agent(nn.Sequential(nn.Tanh(), nn.Linear(3, 3)), LSTMCore(3, 4), 2))
-    assert not can_record(Agent(nn.Identity(), LSTMCore(3, 4), 2))
+    assert not can_record(Agent(nn.Sequential(), OwnCore(3, 4), Categorical(2)))
+
+
+class OwnTorso(nn.Module):
+    """A torso of a user's own, which sees images of 2 x 3."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 4)
+
+    def forward(self, observations):
+        return self.layer(observations.flatten(-2)).sin()
+
+
+@every_core
+@pytest.mark.parametrize("first", [0, 2])
+@pytest.mark.parametrize(
+    "torso",
+    [
+        lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU()),
+        lambda: nn.Sequential(nn.Linear(3, 4)),
+        lambda: nn.Sequential(nn.Tanh(), nn.Linear(3, 4)),
+        lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), nn.Tanh()),
+        lambda: nn.Sequential(nn.Linear(3, 4).requires_grad_(False), nn.Tanh()),
+        OwnTorso,
+    ],
+    ids=["relu", "linear", "tanh first", "weight norm", "frozen", "own"],
+)
+def test_a_recording_stands_behind_any_torso_whose_gradient_autograd_finds(core, torso, first):
+    """Stepped and unrolled, the outputs and all gradients are those of `Agent.unroll`; a frozen torso has none."""
+    cores = {"rnn": RNNCore, "gru": GRUCore, "lstm": LSTMCore}
+    agent = Agent(torso(), cores[core](4, 5), Categorical(ACTIONS)).double()
+    redraw(agent, seed=7)
+    recording = make_unrolled(agent, STEPS + 1, BATCH, True, first)
+    assert can_record(agent) and not is_written(agent.torso)
+    generator = torch.Generator().manual_seed(8)
+    shape = (2, 3) if isinstance(agent.torso, OwnTorso) else (3,)
+    observations = torch.randn(STEPS + 1, BATCH, *shape, generator=generator, dtype=torch.float64)
+    state = tuple(torch.randn(1, BATCH, 5, generator=generator, dtype=torch.float64) for _ in range(agent.core.parts))
+    learning, is_first = [p for p in agent.parameters() if p.requires_grad], resets("random")
+    with torch.no_grad():
+        _, carried = agent.unroll(observations[:first], state, is_first[:first]) if first else (None, state)
+    output, _ = agent.unroll(observations[first:], carried, is_first[first:])
+    d_logits, d_values = torch.randn_like(output.logits[:-1]), torch.randn_like(output.values[:-1])
+    loss = (output.logits[:-1] * d_logits).sum() + (output.values[:-1] * d_values).sum()
+    expected = torch.autograd.grad(loss, learning)
+    for acted in (False, True):
+        if acted:
+            step, now = recording.begin(), state
+            for t in range(STEPS):
+                _, now = step(observations[t], now, is_first[t])
+        said = (recording.acted if acted else recording.unroll)(observations, state, is_first)
+        torch.testing.assert_close(said.values[first:], output.values, rtol=0, atol=1e-12)
+        recording.backward(AgentOutput(d_logits, d_values))
+        torch.testing.assert_close([p.grad for p in learning], list(expected), rtol=1e-10, atol=1e-10)
+    assert all(p.grad is None for p in agent.parameters() if not p.requires_grad)
 
 
 @every_core
@@ -352,12 +410,13 @@ def test_agents_without_a_fast_path_are_unrolled():
         {"detach_critic": True},
         {"initialisation": "torch"},
         {"torso_layers": 0},
+        {"activation": "relu"},
         {"activation": "relu", "torso_layers": 0},
     ],
     ids=str,
 )
 def test_these_options_keep_the_fast_path(core, options):
-    """Without torso layers there is nothing for relu to change."""
+    """A torso of relus keeps autograd; without torso layers there is nothing for relu to change."""
     assert can_record(make_agent(Config(core=core, **options), 3, 2))
 
 
@@ -365,7 +424,6 @@ def test_these_options_keep_the_fast_path(core, options):
 @pytest.mark.parametrize(
     "options",
     [
-        {"activation": "relu"},
         {"separate_critic": True},
         {"value_hidden_size": 3},
         {"bounded_values": True},
@@ -379,14 +437,13 @@ def test_these_options_have_no_fast_path_and_learn_the_same_whichever_way_was_as
     recorded, again = (
         small_collector(small_config(core=core, unroll=way, env="Dice-v0", **options)) for way in ("recorded", "again")
     )
-    assert not can_record(recorded.agent) and recorded.recording is None
+    assert not can_record(recorded.agent) and not is_recorded(recorded)
     for _ in range(3):
         segments = [collector.collect() for collector in (recorded, again)]
         assert_bit_equal(*segments)
         learnt = []
         for collector, segment in zip((recorded, again), segments, strict=True):
-            assert segment.recording is None
-            losses = differentiate(collector.agent, segment, small_config(core=core, **options))
+            losses = differentiate(collector, segment, small_config(core=core, **options))
             learnt.append((losses, gradients(collector.agent)))
             torch.optim.SGD(collector.agent.parameters(), lr=0.1).step()
         assert learnt[0][0] == learnt[1][0]
@@ -407,7 +464,7 @@ def test_a_simple_recurrent_network_of_relus_is_unrolled():
 @pytest.mark.parametrize(("core", "cell"), [(RNNCore, nn.GRUCell), (GRUCore, nn.RNNCell)])
 def test_a_core_with_another_cores_cell_is_unrolled(core, cell):
     """RNN and GRU have the same state, so that either core steps the other's cell; its recording cannot."""
-    agent = Agent(nn.Sequential(), core(3, 4), 2)
+    agent = Agent(nn.Sequential(), core(3, 4), Categorical(2))
     assert can_record(agent)
     agent.core.cells[0] = cell(3, 4)
     output, _ = agent.step(torch.ones(2, 3), agent.initial_state(2), torch.zeros(2, dtype=torch.bool))
@@ -415,30 +472,21 @@ def test_a_core_with_another_cores_cell_is_unrolled(core, cell):
     assert not can_record(agent)
 
 
+IN_THE_TORSO = ("frozen", "weight_norm", "shared", "hook", "gradient hook")
+
+
 @pytest.mark.parametrize(
-    "change",
-    [
-        "frozen",
-        "weight_norm",
-        "cell weight_norm",
-        "shared",
-        "subclass",
-        "no bias",
-        "pruned",
-        "hook",
-        "tied",
-        "own forward",
-        "gradient hook",
-    ],
+    "change", [*IN_THE_TORSO, "cell weight_norm", "subclass", "no bias", "pruned", "tied", "own forward", "across"]
 )
-def test_an_agent_whose_layers_learn_in_their_own_way_is_unrolled(change):
-    """The written-out gradient would be set where none is wanted, or lost."""
+def test_a_layer_that_learns_in_its_own_way_is_not_written_out(change):
+    """The written-out gradient would be set where none is wanted, or lost: such a torso keeps autograd, and an agent
+    with such a core or head is unrolled."""
 
     class OwnLinear(nn.Linear):
         """Its forward pass may be anything."""
 
     agent = make_agent(Config(core="lstm", torso_layers=2), 64, 2)
-    assert can_record(agent)
+    assert can_record(agent) and is_written(agent.torso)
     if change == "frozen":
         agent.torso[0].weight.requires_grad_(False)
     elif change == "weight_norm":
@@ -459,6 +507,10 @@ def test_an_agent_whose_layers_learn_in_their_own_way_is_unrolled(change):
         agent.value_head.forward = torch.square
     elif change == "gradient hook":
         agent.torso[0].weight.register_hook(lambda gradient: 2 * gradient)
+    elif change == "across":
+        agent.value_head.bias = nn.Parameter(torch.zeros(1))
+        agent.torso.extra = agent.value_head.bias
     else:
         agent.value_head = nn.Linear(64, 1, bias=False)
-    assert not can_record(agent)
+    assert can_record(agent) == (change in IN_THE_TORSO)
+    assert change not in IN_THE_TORSO or not is_written(agent.torso)

@@ -7,6 +7,7 @@ gradient can be followed on paper. Rewards are weighted by 0.05 = 1 − γ.
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -17,12 +18,11 @@ from rl.acting.segment import Segment
 from rl.agent.agent import AgentOutput
 from rl.agent.build import agent_for
 from rl.config import Config
-from rl.learning.actor_critic import actor_critic_loss, explained_variance, targets
-from rl.learning.experience import differentiate
-from rl.learning.returns import n_step_returns
+from rl.learning.actor_critic import explained_variance
+from rl.learning.returns import n_step_returns, targets
 from rl.presets import CHAPTER, PRESETS, SPEED
 from rl.running.run import new_run
-from tests.support.rl_small import small_collector, small_config
+from tests.support.rl_small import differentiate, is_recorded, segment_loss, small_collector, small_config
 
 
 class Table(nn.Module):
@@ -70,13 +70,13 @@ def advantages_of(agent: Table, segment: Segment, config: Config) -> list[float]
     """What the policy term weighs log π(aₜ) by, read from the gradient of the loss: −(1 − π(aₜ)) Âₜ at its logit."""
     config = dataclasses.replace(config, loss_reduction="sum")
     agent.zero_grad()
-    actor_critic_loss(agent, segment, config)[0].backward()
+    segment_loss(agent, segment, config)[0].backward()
     others = 1 - agent.logits.detach().softmax(-1)[:-1, 0, 1]
     return (-agent.logits.grad[:-1, 0, 1] / others).tolist()
 
 
 def loss_of(agent: Table, segment: Segment, config: Config) -> float:
-    return actor_critic_loss(agent, segment, config)[0].item()
+    return segment_loss(agent, segment, config)[0].item()
 
 
 def near(numbers):
@@ -140,7 +140,7 @@ def test_reinforce_by_hand():
     assert loss_of(agent, segment, config) == near(expected)
     assert loss_of(agent, segment, preset("reinforce", reward_scale=1.0)) == near(20 * expected)
     assert loss_of(Table(PROBABILITIES, [9.0, -9.0, 5.0, 7.0]), segment, config) == near(expected)
-    actor_critic_loss(agent, segment, config)[0].backward()
+    segment_loss(agent, segment, config)[0].backward()
     assert agent.values.grad.count_nonzero() == 0
     gradient = [(1 - p) * -weight for p, weight in zip(PROBABILITIES, RETURNS, strict=True)]  # ∂ log π = 1 − π
     assert agent.logits.grad[:, 0, 1].tolist() == near([*gradient, 0.0])
@@ -157,7 +157,7 @@ def test_reinforce_with_a_baseline_by_hand():
     critic = 0.55375**2 + 0.325**2 + 0.8**2
     assert loss_of(agent, segment, config) == near(actor + 0.1 * critic)
     agent.zero_grad()
-    actor_critic_loss(agent, segment, config)[0].backward()
+    segment_loss(agent, segment, config)[0].backward()
     assert agent.values.grad.flatten().tolist() == near([*(-2 * 0.1 * advantage for advantage in ADVANTAGES), 0.0])
 
 
@@ -198,7 +198,7 @@ def test_n_steps_that_are_cut_before_the_end_go_on_with_the_value_of_the_state_t
     critic = 0.45705**2 + 0.739**2 + 0.32**2
     assert loss_of(agent, segment, config) == near(actor + 0.1 * critic)
     agent.zero_grad()
-    actor_critic_loss(agent, segment, config)[0].backward()
+    segment_loss(agent, segment, config)[0].backward()
     assert agent.values.grad.flatten().tolist() == near([-0.2 * 0.45705, -0.2 * 0.739, -0.2 * 0.32, 0.0])
     assert agent.values.grad[-1] == 0.0  # what follows is a number: it is not moved towards anything
 
@@ -248,7 +248,7 @@ def test_a_loss_summed_over_its_steps_is_their_number_times_the_mean_and_what_is
     results = {}
     for reduction in ("mean", "sum"):
         config = preset("chapter5", loss_reduction=reduction, **options)
-        loss, metrics = actor_critic_loss(agent, segment, config)
+        loss, metrics = segment_loss(agent, segment, config)
         results[reduction] = loss.item(), metrics
     assert results["sum"][0] == near(3 * results["mean"][0])
     assert results["sum"][1] == results["mean"][1]
@@ -272,17 +272,17 @@ def test_each_option_has_the_same_gradient_and_log_by_the_fast_path_as_by_the_pl
     collector = small_collector(config)
     collector.collect()
     segment = collector.collect()
-    assert segment.recording is not None and segment.truncated.any() and not segment.truncated[-1].all()
+    assert is_recorded(collector) and segment.truncated.any() and not segment.truncated[-1].all()
 
-    def gradient(segment: Segment, config: Config) -> tuple[Tensor, dict[str, float]]:
-        losses = differentiate(collector.agent, segment, config)
+    def gradient(source: Any, config: Config) -> tuple[Tensor, dict[str, float]]:
+        losses = differentiate(source, segment, config)
         return torch.cat([parameter.grad.flatten() for parameter in collector.agent.parameters()]), losses
 
-    fast, logged = gradient(segment, config)
-    plain, expected = gradient(segment._replace(recording=None), config)
+    fast, logged = gradient(collector, config)
+    plain, expected = gradient(collector.agent, config)
     torch.testing.assert_close(fast, plain, rtol=1e-10, atol=1e-10)
     assert logged == pytest.approx(expected, rel=0, abs=1e-10)
-    usual, _ = gradient(segment, small_config(core=core, **RECORDED, **USUAL, **others))
+    usual, _ = gradient(collector, small_config(core=core, **RECORDED, **USUAL, **others))
     assert (usual - fast).abs().max() > 1e-3  # the option changes something
     if options == {"loss_reduction": "sum"}:
         torch.testing.assert_close(fast, 80 * usual, rtol=1e-10, atol=1e-10)

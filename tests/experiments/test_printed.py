@@ -22,7 +22,7 @@ from experiments.chapter5.printed import (
 from experiments.lab.digest import described, digest
 from rl.acting.segment import Segment
 from rl.config import Config
-from rl.learning.actor_critic import targets
+from rl.learning.returns import targets
 from rl.loop import NO_OVERRIDES, Overrides
 from rl.parameters.learner import Learner
 from rl.presets import PRESETS

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 
 from rl.acting.segment import Segment
+from rl.agent.actions import Categorical
 from rl.learning.replay.buffer import SequenceBuffer
 from rl.learning.replay.episodes import EpisodeReader
 from tests.support.rl_small import lively_agent, small_config
@@ -23,6 +25,9 @@ class EveryPlace:
         return np.arange(size)
 
 
+SPACE = Box(-np.inf, np.inf, (FEATURES,), np.float64)
+
+
 class Stream:
     """A buffer of `batch` environments, and what went in: row i of environment b observes (i, b) and so on.
 
@@ -32,7 +37,15 @@ class Stream:
         self.random = np.random.default_rng(seed)
         state = (torch.zeros(1, batch, 3), torch.zeros(1, batch, 3)) if options.pop("lstm", True) else ()
         self.buffer = SequenceBuffer(
-            rows, batch, segment_length, FEATURES, state, torch.float64, generator or self.random, **options
+            rows,
+            batch,
+            segment_length,
+            SPACE,
+            Categorical(2),
+            state,
+            torch.float64,
+            generator or self.random,
+            **options,
         )
         self.batch, self.segment_length, self.ends, self.state = batch, segment_length, ends, state
         self.opens = np.ones(batch, bool)
@@ -181,10 +194,14 @@ def test_a_buffer_holds_as_many_bytes_as_its_arrays():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_numbers_are_kept_in_the_networks_precision(dtype):
+def test_numbers_are_kept_in_the_networks_precision_and_observations_and_actions_in_their_own(dtype):
     state = lively_agent(small_config(core="gru"), FEATURES).initial_state(2)
-    buffer = SequenceBuffer(4, 2, 2, FEATURES, state, dtype, np.random.default_rng(0))
-    kept = [buffer.observations, buffer.final_observations, buffer.rewards, buffer.log_probs, *buffer.core_states]
+    image = Box(0, 255, (3, 4, 1), np.uint8)
+    buffer = SequenceBuffer(4, 2, 2, image, Categorical(2), state, dtype, np.random.default_rng(0))
+    for array in (buffer.observations, buffer.final_observations):
+        assert array.dtype == np.uint8 and array.shape == (4, 2, 3, 4, 1)
+    assert buffer.actions.dtype == np.int64 and buffer.actions.shape == (4, 2)
+    kept = [buffer.rewards, buffer.log_probs, *buffer.core_states]
     assert {array.dtype for array in kept} == {np.dtype(str(dtype).removeprefix("torch."))}
 
 

@@ -13,7 +13,6 @@ import envs
 from rl.acting.randomness import TRAINING
 from rl.acting.segment import first_steps
 from rl.config import Config
-from rl.learning.experience import differentiate
 from rl.loop import Overrides, build_worker, run_segments
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.record.saved_agent import load_agent
@@ -30,7 +29,7 @@ from tests.support.replay_small import (
     slow_q_learning,
     windows_of,
 )
-from tests.support.rl_small import small_config
+from tests.support.rl_small import differentiate, small_config
 
 every_core = pytest.mark.parametrize("core", ["mlp", "rnn", "gru", "lstm"])
 again_or_recorded = pytest.mark.parametrize("unroll", ["again", "recorded"])
@@ -357,7 +356,7 @@ def test_from_a_buffer_that_holds_just_what_was_acted_actor_critic_is_what_it_is
     replay.experience.buffer.generator = type("Each", (), {"integers": lambda _, n, size: np.arange(size)})()
     losses = replay.experience.differentiate()
     gradient = replay.experience.flat.gradient.clone()
-    segment = first_steps(replay.segments[0], 15)._replace(recording=None)
+    segment = first_steps(replay.segments[0], 15)
     assert segment.truncation_values.count_nonzero() > 0 and segment.terminated.any()
     online = small_config(returns="n_step", discount=0.9, **options)
     expected = differentiate(replay.experience.agent, segment, online)

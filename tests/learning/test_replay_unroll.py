@@ -8,13 +8,16 @@ import itertools
 
 import pytest
 import torch
+from gymnasium.spaces import Box
 
 from rl.acting.policies import q_values
 from rl.acting.randomness import generator
+from rl.agent.actions import Categorical
 from rl.agent.agent import AgentOutput
 from rl.agent.recorded.recording import Recording
+from rl.agent.recorded.which import make_unrolled
+from rl.agent.unrolled import PlainUnrolled, values_of_final_observations
 from rl.learning.replay.buffer import SequenceBuffer
-from rl.learning.unrolled import PlainUnroll, RecordedUnroll, make_unroll, values_of_final_observations
 from tests.support.replay_small import Replay, own_copy, plain_q, replay_config
 from tests.support.rl_small import Probe, lively_agent, small_config
 from tests.test_carry_over import collector as counting_collector
@@ -33,7 +36,8 @@ def counting_buffer(segments, segment_length, lengths):
     acting.for_replay = True
     rows, batch = segments * segment_length, len(lengths)
     state = acting.agent.initial_state(batch)
-    buffer = SequenceBuffer(rows, batch, segment_length, 1, state, torch.float32, generator(1, 0, "replay", 0))
+    space, draws = Box(0, 1000, (1,)), generator(1, 0, "replay", 0)
+    buffer = SequenceBuffer(rows, batch, segment_length, space, Categorical(2), state, torch.float32, draws)
     for version in range(segments):
         buffer.add(acting.collect(), version)
     return buffer
@@ -41,7 +45,7 @@ def counting_buffer(segments, segment_length, lengths):
 
 def counts(window, state, first=0):
     """What an agent that counts says of the rows of each window, [batch] of [rows]."""
-    return PlainUnroll(counting_agent(), first).forward(window.observations, state, window.is_first).values.T.tolist()
+    return PlainUnrolled(counting_agent(), first).unroll(window.observations, state, window.is_first).values.T.tolist()
 
 
 @pytest.mark.parametrize("burn_in", [0, 1, 3])
@@ -84,10 +88,10 @@ def test_the_stored_state_is_the_one_before_the_first_observation_and_not_the_on
 def test_the_value_of_a_final_observation_continues_the_count_of_its_own_episode():
     """pytorch/rl#3771. Row 1 of the first column and row 3 of the second were cut; the state behind row t has counted
     t + 1 observations more than the start. Seen from a fresh state each is the first."""
-    unroll = PlainUnroll(counting_agent(), 0)
+    unroll = PlainUnrolled(counting_agent(), 0)
     is_first = torch.zeros(5, 2, dtype=torch.bool)
     is_first[2, 0] = True
-    unroll.forward(torch.zeros(5, 2, 1), (torch.tensor([[[10.0], [20.0]]]),), is_first)
+    unroll.unroll(torch.zeros(5, 2, 1), (torch.tensor([[[10.0], [20.0]]]),), is_first)
     where = torch.zeros(4, 2, dtype=torch.bool)
     where[1, 0] = where[3, 1] = True
     for fresh, expected in ((False, [10 + 2 + 1, 20 + 4 + 1]), (True, [1, 1])):
@@ -129,14 +133,14 @@ def test_before_any_update_the_stored_state_reproduces_what_acting_said_and_zero
     drawn = experience.buffer.draw_sequences(40, config.sequence_span)
     is_recorded = unroll == "recorded" and layers == 1
     assert isinstance(
-        make_unroll(experience.agent, 0, config.sequence_span, 40, unroll == "recorded"),
-        RecordedUnroll if is_recorded else PlainUnroll,
+        make_unrolled(experience.agent, config.sequence_span, 40, unroll == "recorded"),
+        Recording if is_recorded else PlainUnrolled,
     )
 
     def difference(state):
         """ΔQ of each row and window, [rows, batch]."""
-        whole = make_unroll(experience.agent, 0, config.sequence_span, 40, unroll == "recorded")
-        q = q_values(whole.forward(drawn.observations, state, drawn.is_first))
+        whole = make_unrolled(experience.agent, config.sequence_span, 40, unroll == "recorded")
+        q = q_values(whole.unroll(drawn.observations, state, drawn.is_first))
         found = torch.empty(q.shape[:2], dtype=q.dtype)
         for column in range(40):
             b, start = replay.place(drawn, column)
@@ -219,16 +223,16 @@ def test_both_unrolls_equal_the_agents_in_value_gradient_and_state_and_burn_in_h
     agent = small_agent(core, **options)
     drawn = Drawn(agent, first, trained=3, seed=seed)
     expected, gradient = by_definition(agent, drawn)
-    forms = [make_unroll(agent, first, STEPS, BATCH, recorded) for recorded in (False, True)]
+    forms = [make_unrolled(agent, STEPS, BATCH, recorded, first) for recorded in (False, True)]
     fast = core != "mlp" and not {"core_layers", "separate_critic"} & options.keys()
-    assert [type(form) for form in forms] == [PlainUnroll, RecordedUnroll if fast else PlainUnroll]
+    assert [isinstance(form, Recording) for form in forms] == [False, fast]
     for form in forms:
-        output = form.forward(drawn.observations, drawn.state, drawn.is_first)
+        output = form.unroll(drawn.observations, drawn.state, drawn.is_first)
         torch.testing.assert_close(output, expected, rtol=0, atol=1e-12)
         assert not output.logits.requires_grad and not output.values.requires_grad
         for parameter in agent.parameters():
             parameter.grad = torch.full_like(parameter, torch.nan)  # set and not added to
-        form.backward(drawn.d_logits, drawn.d_values)
+        form.backward(AgentOutput(drawn.d_logits, drawn.d_values))
         torch.testing.assert_close(gradients(agent), list(gradient), rtol=1e-10, atol=1e-10)
         state = drawn.state
         for row in range(STEPS):
@@ -246,9 +250,9 @@ def test_no_gradient_reaches_the_rows_of_the_burn_in_but_their_state_counts(core
     agent = small_agent(core)
     drawn = Drawn(agent, first, trained=3)
     drawn.is_first[:] = False
-    form = make_unroll(agent, first, STEPS, BATCH, recorded)
-    output = form.forward(drawn.observations, drawn.state, drawn.is_first)
-    form.backward(drawn.d_logits, drawn.d_values)
+    form = make_unrolled(agent, STEPS, BATCH, recorded, first)
+    output = form.unroll(drawn.observations, drawn.state, drawn.is_first)
+    form.backward(AgentOutput(drawn.d_logits, drawn.d_values))
     got = gradients(agent)
     whole, _ = agent.unroll(drawn.observations, drawn.state, drawn.is_first)
     loss = (whole.logits[drawn.rows] * drawn.d_logits).sum() + (whole.values[drawn.rows] * drawn.d_values).sum()
@@ -263,9 +267,9 @@ def test_no_gradient_reaches_the_rows_of_the_burn_in_but_their_state_counts(core
 def test_nothing_asks_for_a_gradient_of_the_state_that_a_window_starts_from(recorded):
     agent = small_agent("lstm")
     drawn = Drawn(agent, 0, trained=3)
-    form = make_unroll(agent, 0, STEPS, BATCH, recorded)
-    form.forward(drawn.observations, drawn.state, drawn.is_first)
-    form.backward(drawn.d_logits, drawn.d_values)
+    form = make_unrolled(agent, STEPS, BATCH, recorded, 0)
+    form.unroll(drawn.observations, drawn.state, drawn.is_first)
+    form.backward(AgentOutput(drawn.d_logits, drawn.d_values))
     assert all(part.grad is None and not part.requires_grad for part in drawn.state)
     assert all(part.grad_fn is None for row in range(STEPS) for part in form.state_after(row))
 
@@ -275,7 +279,7 @@ def test_nothing_asks_for_a_gradient_of_the_state_that_a_window_starts_from(reco
 def test_a_recordings_unroll_is_what_its_steps_would_have_recorded(core, layers):
     """The same outputs and, from the same gradients, the same gradient; and bit for bit so after other windows."""
     agent = small_agent(core, torso_layers=layers)
-    stepping, unrolling = (RecordedUnroll(agent, 0, STEPS, BATCH).recording for _ in range(2))
+    stepping, unrolling = (make_unrolled(agent, STEPS, BATCH, True) for _ in range(2))
     for seed in range(3):
         drawn = Drawn(agent, 0, trained=4, seed=seed)
         step, state = stepping.begin(), drawn.state
@@ -284,13 +288,13 @@ def test_a_recordings_unroll_is_what_its_steps_would_have_recorded(core, layers)
         assert unrolling.unroll(drawn.observations, drawn.state, drawn.is_first) is not None
         learnt = []
         for recording in (stepping, unrolling):
-            recording.backward(drawn.d_logits, drawn.d_values)
+            recording.backward(AgentOutput(drawn.d_logits, drawn.d_values))
             learnt.append([*(part.clone() for part in recording.output), *gradients(agent)])
         torch.testing.assert_close(learnt[0], learnt[1], rtol=0, atol=1e-12)
-        fresh = RecordedUnroll(agent, 0, STEPS, BATCH)
-        fresh.forward(drawn.observations, drawn.state, drawn.is_first)
-        fresh.backward(drawn.d_logits, drawn.d_values)
-        again = [*fresh.recording.output, *gradients(agent)]
+        fresh = make_unrolled(agent, STEPS, BATCH, True)
+        fresh.unroll(drawn.observations, drawn.state, drawn.is_first)
+        fresh.backward(AgentOutput(drawn.d_logits, drawn.d_values))
+        again = [*fresh.output, *gradients(agent)]
         assert all(torch.equal(one, other) for one, other in zip(learnt[1], again, strict=True))
 
 
@@ -299,12 +303,12 @@ def test_an_unroll_uses_the_parameters_that_the_agent_has_now(recorded):
     """The recording lays them out anew for every unroll: an update lies between any two."""
     agent = small_agent("gru")
     drawn = Drawn(agent, 0, trained=3)
-    form = make_unroll(agent, 0, STEPS, BATCH, recorded)
-    before = form.forward(drawn.observations, drawn.state, drawn.is_first).values.clone()
+    form = make_unrolled(agent, STEPS, BATCH, recorded, 0)
+    before = form.unroll(drawn.observations, drawn.state, drawn.is_first).values.clone()
     with torch.no_grad():
         for parameter in agent.parameters():
             parameter *= 1.5
-    after = form.forward(drawn.observations, drawn.state, drawn.is_first).values
+    after = form.unroll(drawn.observations, drawn.state, drawn.is_first).values
     torch.testing.assert_close(after, by_definition(agent, drawn)[0].values, rtol=0, atol=1e-12)
     assert (before - after).abs().max() > 0.01
 
@@ -314,12 +318,12 @@ def test_what_is_drawn_stays_as_it_is_and_nan_before_a_reset_does_not_survive_it
     agent = small_agent("lstm")
     drawn = Drawn(agent, 0, trained=3)
     drawn.is_first[0] = torch.tensor([True, False, True, False, False])
-    form = make_unroll(agent, 0, STEPS, BATCH, recorded)
-    expected = [part.clone() for part in form.forward(drawn.observations, drawn.state, drawn.is_first)]
+    form = make_unrolled(agent, STEPS, BATCH, recorded, 0)
+    expected = [part.clone() for part in form.unroll(drawn.observations, drawn.state, drawn.is_first)]
     for part in drawn.state:
         part[:, [0, 2]] = torch.nan
     given = [part.clone() for part in (drawn.observations, *drawn.state)]
-    got = form.forward(drawn.observations, drawn.state, drawn.is_first)
+    got = form.unroll(drawn.observations, drawn.state, drawn.is_first)
     assert all(torch.equal(one, other) for one, other in zip(got, expected, strict=True))
     torch.testing.assert_close((drawn.observations, *drawn.state), tuple(given), rtol=0, atol=0, equal_nan=True)
 
@@ -331,8 +335,8 @@ def test_final_observations_are_seen_from_the_state_behind_their_step_on_a_side_
     """Against a loop over the places, for random ones; outputs and states of the main scan stay as they were."""
     agent = small_agent(core)
     drawn = Drawn(agent, 0, trained=3)
-    form = make_unroll(agent, 0, STEPS, BATCH, recorded)
-    output = form.forward(drawn.observations, drawn.state, drawn.is_first)
+    form = make_unrolled(agent, STEPS, BATCH, recorded, 0)
+    output = form.unroll(drawn.observations, drawn.state, drawn.is_first)
     kept = [part.clone() for part in output]
     where = torch.rand(STEPS - 1, BATCH, generator=torch.Generator().manual_seed(4)) < 0.4
     finals = torch.randn(STEPS - 1, BATCH, FEATURES, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
@@ -351,8 +355,8 @@ def test_final_observations_are_seen_from_the_state_behind_their_step_on_a_side_
 def test_the_agent_without_memory_has_no_state_to_look_up():
     agent = small_agent("mlp")
     drawn = Drawn(agent, 0, trained=3)
-    form = make_unroll(agent, 0, STEPS, BATCH, True)
-    form.forward(drawn.observations, (), drawn.is_first)
+    form = make_unrolled(agent, STEPS, BATCH, True, 0)
+    form.unroll(drawn.observations, (), drawn.is_first)
     where = torch.ones(1, BATCH, dtype=torch.bool)
     for fresh in (False, True):
         said = values_of_final_observations(agent, form, drawn.observations[:1], where, fresh)
@@ -367,16 +371,16 @@ def test_an_unroll_leaves_a_target_networks_parameters_without_a_gradient():
     agent = small_agent("gru", core_layers=2)
     other = own_copy(agent)
     drawn = Drawn(agent, 0, trained=3)
-    form = PlainUnroll(other, STEPS)
-    output = form.forward(drawn.observations, drawn.state, drawn.is_first)
-    assert form._output.values.grad_fn is None
+    form = PlainUnrolled(other, STEPS)
+    output = form.unroll(drawn.observations, drawn.state, drawn.is_first)
+    assert not hasattr(form, "live")
     torch.testing.assert_close(output, by_definition(agent, drawn)[0], rtol=0, atol=1e-12)
 
 
 def test_an_unroll_can_be_complete_before_its_recording_is_stepped():
     """`Recording.unroll` counts its rows, so that `output` is known to be whole."""
-    form = RecordedUnroll(small_agent("rnn"), 0, STEPS, BATCH)
-    assert isinstance(form.recording, Recording) and form.recording.steps == STEPS - 1
-    drawn = Drawn(form.recording.agent, 0, trained=3)
-    output = form.forward(drawn.observations, drawn.state, drawn.is_first)
-    assert output.values.shape == (STEPS, BATCH) == form.recording.output.values.shape
+    form = make_unrolled(small_agent("rnn"), STEPS, BATCH, True)
+    assert isinstance(form, Recording) and form.steps == STEPS - 1
+    drawn = Drawn(form.agent, 0, trained=3)
+    output = form.unroll(drawn.observations, drawn.state, drawn.is_first)
+    assert output.values.shape == (STEPS, BATCH) == form.output.values.shape

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from rl.acting.segment import Segment
-from rl.learning.actor_critic import targets
-from rl.learning.returns import fixed_n_step_returns, gae_returns, n_step_returns, vtrace_returns
+from rl.learning.returns import fixed_n_step_returns, gae_returns, n_step_returns, targets, vtrace_returns
 from tests.support.rl_small import small_config
 
 GOES_ON, TERMINATED, TRUNCATED = range(3)

@@ -12,7 +12,6 @@ from rl.acting.collector import Collector
 from rl.acting.randomness import TRAINING
 from rl.agent.flat import FlatAgent
 from rl.config import Config
-from rl.learning.actor_critic import actor_critic_loss
 from rl.loop import build_worker, run_segments
 from rl.parameters.learner import Learner, adam_step, clip
 from rl.parameters.sync import SyncLearner, make_learner, pass_gate
@@ -21,6 +20,7 @@ from rl.shared.learner_memory import LearnerMemory
 from rl.shared.ledger import Ledger
 from rl.shared.locks import Gate
 from tests.support.runs import SERIAL, assert_bit_equal, read_rows, train
+from tests.support.rl_small import segment_loss
 
 LOSSES = {"policy_loss": 1.0, "value_loss": 2.0, "entropy": 3.0, "explained_variance": 4.0}
 Q_LOSSES = {"td_loss": 1.0, "q_values": 2.0, "explained_variance": 3.0, "state_age": 4.0}
@@ -165,7 +165,7 @@ def test_workers_whose_episodes_end_earlier_weigh_by_their_steps_or_not_at_all_w
     for rank in range(3):
         _, collector, experience = worker_of(run, rank)
         flat, segment = experience.flat, collector.collect()
-        loss, _ = actor_critic_loss(flat.agent, segment, replace(run.config, loss_reduction="mean"))
+        loss, _ = segment_loss(flat.agent, segment, replace(run.config, loss_reduction="mean"))
         loss.backward()
         total = total + flat.gradient * segment.env_steps
         lengths.append(segment.env_steps)

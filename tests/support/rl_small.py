@@ -1,6 +1,7 @@
 """Small agents and collectors for tests, and two environments: one can be known beforehand, one ends in every way."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
@@ -13,9 +14,15 @@ from rl.acting.collector import Collector
 from rl.acting.policies import acting_policy
 from rl.acting.randomness import TRAINING, ActionNoise, environment_seeds
 from rl.acting.segment import Segment
+from rl.agent import build
 from rl.agent.agent import Agent, AgentOutput
-from rl.agent.build import make_agent
+from rl.agent.recorded.recording import Recording
+from rl.agent.recorded.which import make_unrolled
+from rl.agent.unrolled import PlainUnrolled
 from rl.config import Config
+from rl.learning.actor_critic import actor_critic_loss, moments, normalised
+from rl.learning.returns import targets
+from rl.names import load
 
 # What a segment holds [time, batch] or [time + 1, batch] of.
 ROWS = ("observations", "is_first", "actions", "rewards", "terminated", "truncated", "truncation_values")
@@ -76,6 +83,11 @@ def small_config(**options) -> Config:
     return Config(**{**small, **network, "normalise_advantages": False, **options})
 
 
+def make_agent(config: Config, observation_size: int, num_actions: int = 2) -> Agent:
+    """The agent of a config for so many features and actions."""
+    return build.make_agent(config, Box(-np.inf, np.inf, (observation_size,)), Discrete(num_actions))
+
+
 def lively_agent(config: Config, observation_size: int, num_actions: int = 2) -> Agent:
     """An agent with strong opinions: a new one finds all actions equally good, so that no test would notice much."""
     agent = make_agent(config, observation_size, num_actions)
@@ -92,18 +104,73 @@ def small_collector(config: Config, wrap=lambda environments: environments, firs
     """A Collector of the config's environments, numbered from `first`, with a lively agent."""
     environments = wrap(envs.make_vector(config.env, config.envs_per_worker, **config.environment_options))
     owned = range(first, first + config.envs_per_worker)
+    agent = lively_agent(
+        config, environments.single_observation_space.shape[0], int(environments.single_action_space.n)
+    )
+    rows = 0 if config.stops_at_episode_end else config.segment_length + 1
     return Collector(
         environments,
-        lively_agent(config, environments.single_observation_space.shape[0], int(environments.single_action_space.n)),
+        agent,
         ActionNoise(config.seed, TRAINING, owned),
         environment_seeds(config.seed, TRAINING, owned),
         config.segment_length,
         config.carry_state,
-        record=config.unroll == "recorded",
+        make_unrolled(agent, rows, config.envs_per_worker, config.unroll == "recorded"),
         stop_at_episode_end=config.stops_at_episode_end,
         policy=acting_policy(config, owned),
         for_replay=config.replays,
     )
+
+
+def is_recorded(collector: Collector) -> bool:
+    """Whether the collector keeps the activations of acting."""
+    return isinstance(collector.unrolled, Recording)
+
+
+def alone(values: Tensor) -> Tensor:
+    """The sum over one worker."""
+    return values
+
+
+def segment_loss(
+    agent: Agent, segment: Segment, config: Config, sum_over_workers=alone, targets=targets
+) -> tuple[Tensor, dict[str, float]]:
+    """The scalar loss of a segment and what is logged: unroll again, make targets, then the definition."""
+    output, _ = agent.unroll(segment.observations, segment.core_state, segment.is_first)
+    returns = targets(segment, output.values.detach(), config)
+    values = output.values[:-1]
+    advantages = returns - values.detach() if config.baseline == "value" else returns
+    if config.normalise_advantages:
+        advantages = normalised(advantages, sum_over_workers(moments(advantages)))
+    steps = AgentOutput(output.logits[:-1], values)
+    return actor_critic_loss(steps, agent.actions, segment.actions, returns, advantages, config)
+
+
+class Alone:
+    """A learner of one worker, as far as an experience sees it."""
+
+    rank, pulled_version = 0, 0
+
+    def __init__(self, sum_over_workers=alone):
+        self.sum_over_workers = sum_over_workers
+
+
+class Flat:
+    """An agent in the place of a FlatAgent, where no flat vector is wanted."""
+
+    def __init__(self, agent: Agent):
+        self.agent = agent
+
+
+def differentiate(source: Collector | Agent, segment: Segment, config: Config, *sums, **options) -> dict[str, float]:
+    """Leave the gradient of a segment in the agent as a worker does: by what acting kept, if a collector is given."""
+    agent, unrolled = (source.agent, source.unrolled) if isinstance(source, Collector) else (source, None)
+    if isinstance(unrolled, Recording):
+        config = replace(config, unroll="recorded")
+    make, unrolled = load(config.algorithm_record.experience), unrolled or PlainUnrolled(agent)
+    experience = make(config, Flat(agent), unrolled, Alone(*sums), None, 0, **options)
+    experience.add(segment)
+    return experience.differentiate()
 
 
 class Probe:
@@ -111,7 +178,8 @@ class Probe:
 
     def __init__(self, collector, monkeypatch):
         self.acting, self.learning, self.unrolls = [], [], 0
-        agent, recording, environments = collector.agent, collector.recording, collector.environments
+        agent, environments = collector.agent, collector.environments
+        recording = collector.unrolled if is_recorded(collector) else None
         agent_unroll, environment_step = agent.unroll, environments.step
 
         def noting(step):
@@ -136,14 +204,14 @@ class Probe:
         monkeypatch.setattr(agent, "unroll", noting_unroll)
         monkeypatch.setattr(environments, "step", noting_environment_step)
         if recording:
-            begin, output = recording.begin, type(recording).output.fget
+            begin, acted = recording.begin, recording.acted
 
-            def noting_output(recording):
-                self.learning.append(output(recording))
+            def noting_acted(*arguments):
+                self.learning.append(acted(*arguments))
                 return self.learning[-1]
 
             monkeypatch.setattr(recording, "begin", lambda: noting(begin()))
-            monkeypatch.setattr(type(recording), "output", property(noting_output))
+            monkeypatch.setattr(recording, "acted", noting_acted)
 
 
 def random_segment(config: Config, observation_size: int = 3, ends: float = 0.2, seed: int = 0) -> Segment:

@@ -81,6 +81,7 @@ class AnyTorso:
     def begin(self) -> None:
         """The torso's own parameters are used."""
 
+    @torch.no_grad()
     def step(self, t: int, observation: Tensor) -> None:
         """As `RecordedTorso.step`."""
         self.seen[t] = observation

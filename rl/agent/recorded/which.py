@@ -1,5 +1,7 @@
 """Which agents have a fast path."""
 
+from collections import Counter
+
 from torch import nn
 
 from rl.agent.agent import Agent
@@ -66,14 +68,15 @@ def are_plain(owner: nn.Module, *modules: nn.Module) -> bool:
     """Whether modules have no hooks and no forward of their own, and torch's own parameters: all learnt, none shared.
 
     Args:
-        owner: with whose other parameters none may be shared.
-        modules: what is looked at.
+        owner: none of the parameters may be shared with another module of it.
+        modules: the modules that are checked.
     """
-    everyone = [parameter for _, parameter in owner.named_parameters(remove_duplicate=False)]
+    uses = Counter(id(parameter) for _, parameter in owner.named_parameters(remove_duplicate=False))
     inner = [one for module in modules for one in module.modules()]
     named = [pair for module in modules for pair in module.named_parameters(remove_duplicate=False)]
-    return (
-        not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or "forward" in vars(m) for m in inner)
-        and all(name.rpartition(".")[2] in NAMES and p.requires_grad and not p._backward_hooks for name, p in named)
-        and len(set(everyone)) == len(everyone)
+    return not any(
+        m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or "forward" in vars(m) for m in inner
+    ) and all(
+        name.rpartition(".")[2] in NAMES and p.requires_grad and not p._backward_hooks and uses[id(p)] == 1
+        for name, p in named
     )

@@ -24,7 +24,7 @@ class ReplayActorCritic(ReplayExperience):
         returns, advantages = vtrace_returns(rewards, discounts, output.values[first:], log_ratios, trace_lambda)
         errors = returns - steps.values
         if config.normalise_advantages:
-            advantages = normalised(advantages, self.workers.sum_over_workers(moments(advantages)))
+            advantages = normalised(advantages, self.learner.sum_over_workers(moments(advantages)))
         return *actor_critic_gradient(steps, distribution, actions, returns, advantages, config), errors
 
     def final_values(self, window: Window, cut: Tensor) -> Tensor:

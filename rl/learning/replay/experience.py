@@ -14,7 +14,7 @@ from rl.agent.flat import FlatAgent
 from rl.agent.recorded.which import make_unrolled
 from rl.agent.unrolled import Unrolled
 from rl.config import Config
-from rl.learning.experience import Workers
+from rl.learning.experience import LearnerView
 from rl.learning.replay.buffer import SequenceBuffer, Window
 from rl.learning.replay.episodes import EpisodeReader
 from rl.learning.returns import discounts_of
@@ -34,7 +34,7 @@ class ReplayExperience:
         config: Config,
         flat: FlatAgent,
         unrolled: Unrolled,
-        workers: Workers,
+        learner: LearnerView,
         space: gymnasium.spaces.Box,
         training_key: int,
     ) -> None:
@@ -44,11 +44,11 @@ class ReplayExperience:
             config: sizes of the buffer and of what is drawn.
             flat: the worker's agent.
             unrolled: of the segment just acted, which is not learnt from here.
-            workers: the workers that update together.
+            learner: knows the workers that update together.
             space: of the observations.
             training_key: of the random numbers.
         """
-        self.config, self.flat, self.workers, self.agent = config, flat, workers, flat.agent
+        self.config, self.flat, self.learner, self.agent = config, flat, learner, flat.agent
         batch = config.replay_batch
         self.buffer = SequenceBuffer(
             config.replay_rows,
@@ -58,7 +58,7 @@ class ReplayExperience:
             self.agent.actions,
             self.agent.initial_state(config.envs_per_worker),
             self.agent.dtype,
-            generator(config.seed, training_key, "replay", workers.rank),
+            generator(config.seed, training_key, "replay", learner.rank),
             config.priority_exponent,
             config.importance_exponent,
         )
@@ -73,11 +73,11 @@ class ReplayExperience:
     def add(self, segment: Segment) -> int:
         """Write a segment to the buffer; updates are due once it is warm, `replay_ratio` steps for each that came."""
         config, buffer = self.config, self.buffer
-        buffer.add(segment, self.workers.pulled_version)
+        buffer.add(segment, self.learner.pulled_version)
         warm = buffer.seen * config.total_environments >= config.replay_warm_up
         if not warm or not buffer.can_draw(config.sequence_span):
             return 0
-        if self.reads_episodes and not self.workers.all_ready(len(buffer.openings()) > 0):
+        if self.reads_episodes and not self.learner.all_ready(len(buffer.openings()) > 0):
             return 0
         self.due += config.replay_ratio * segment.env_steps / (config.replay_batch * config.trained_rows)
         updates, self.due = divmod(self.due, 1.0)
@@ -96,7 +96,7 @@ class ReplayExperience:
         self.buffer.set_priorities(window.slots, sequence_priorities(errors))
         if self.reads_episodes:
             self.state_read = self.state_after_trained(self.unrolled)
-        ages = self.workers.pulled_version - window.versions
+        ages = self.learner.pulled_version - window.versions
         return losses | {"state_age": ages.double().mean().item()}
 
     def gradient(self, window: Window, output: AgentOutput) -> tuple[AgentOutput, dict[str, float], Tensor]:

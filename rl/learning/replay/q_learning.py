@@ -65,7 +65,7 @@ class ReplayQLearning(ReplayExperience):
 
     def renew_target(self) -> None:
         """Copy the parameters into the target network, where another interval of updates has begun."""
-        number = self.workers.pulled_version // self.config.target_interval
+        number = self.learner.pulled_version // self.config.target_interval
         if number != self.target_copy:
             self.target.load(self.flat.parameters)
             self.target_copy = number

@@ -25,7 +25,7 @@ from experiments.speed.benchmark.spread import spread
 from experiments.speed.benchmark.timers import TimedLock
 from experiments.speed.benchmark.worker_parts import PARTS
 from experiments.speed.memory import resident_bytes
-from rl.agent.build import make_agent
+from tests.support.rl_small import make_agent
 from rl.config import Config
 from rl.presets import SPEED
 from rl.shared.processes import SPAWN
