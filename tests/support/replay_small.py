@@ -93,8 +93,10 @@ class Replay:
                 )
         return self.experience.add(segment)
 
-    def use_target(self, seed: int = 9) -> Agent:
-        """Give the target network parameters of its own, which stay until the next copy is due."""
+    def use_target(self, seed: int = 9) -> Agent | None:
+        """Give the target network, if there is one, parameters of its own, which stay until the next copy is due."""
+        if not self.config.has_q_values:
+            return None
         target = self.experience.target
         other = lively_agent(replace(self.config, seed=seed), self.collector.observation.shape[1])
         target.load(FlatAgent(other).parameters)

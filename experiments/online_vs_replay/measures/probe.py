@@ -89,7 +89,7 @@ def r_squared_of_agent(agent: Agent) -> tuple[float, float]:
     """Return R² from the core state, or from the core's output if it has no state."""
     seen, is_first, velocities = movement()
     state, rows = agent.initial_state(EPISODES), []
-    for observation, first in zip(seen.to(agent.policy_head.weight.dtype), is_first, strict=True):
-        output, state = agent.core.step(agent.torso(observation), state, first)
+    for observation, first in zip(seen, is_first, strict=True):
+        output, state = agent.core.step(agent.features(observation), state, first)
         rows.append(torch.cat([part[-1] for part in state], -1) if state else output)
     return r_squared(torch.stack(rows).double().numpy(), velocities)

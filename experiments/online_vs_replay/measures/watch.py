@@ -39,7 +39,7 @@ class Watched:
         """Add a segment to the experience, and measure if a moment has come."""
         updates = self.experience.add(segment)
         if not isinstance(self.experience, ReplayExperience):
-            self.segments.append(segment._replace(recording=None))
+            self.segments.append(segment)
             self.versions.append(self.experience.learner.pulled_version)
         self.env_steps += segment.env_steps * self.config.workers
         if self.moments and self.env_steps >= self.moments[0]:

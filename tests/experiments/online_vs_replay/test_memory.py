@@ -15,8 +15,8 @@ from experiments.online_vs_replay.measures.short_memory import return_with_memor
 from experiments.online_vs_replay.measures.watch import memory_measures
 from rl.acting.evaluate import evaluate
 from rl.agent.agent import AgentOutput
-from rl.agent.build import make_agent
 from rl.config import Config
+from tests.support.rl_small import make_agent
 
 
 def test_r_squared_is_1_for_features_that_hold_the_velocities_and_near_0_for_noise():
