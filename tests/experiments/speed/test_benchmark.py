@@ -25,10 +25,10 @@ from experiments.speed.benchmark.spread import spread
 from experiments.speed.benchmark.timers import TimedLock
 from experiments.speed.benchmark.worker_parts import PARTS
 from experiments.speed.memory import resident_bytes
-from tests.support.rl_small import make_agent
 from rl.config import Config
 from rl.presets import SPEED
 from rl.shared.processes import SPAWN
+from tests.support.rl_small import make_agent
 
 ROOT = Path(__file__).parents[3]
 SMALL = {"torso_size": 4, "hidden_size": 5}
