@@ -22,6 +22,7 @@ from rl.acting.randomness import ActionNoise
 from rl.agent.actions import Categorical
 from rl.agent.agent import Agent
 from rl.agent.cores import CellCore
+from rl.agent.recorded.which import make_unrolled
 from rl.agent.twin import TwinCore, TwinTorso
 from rl.config import Config
 from tests.support.rl_small import differentiate, make_agent
@@ -72,9 +73,10 @@ def collector(segment_length, lengths=(10,), limit=1000, agent=None, carry_state
     environments = SyncVectorEnv(
         [lambda length=length: CountingEnv(length, limit) for length in lengths], autoreset_mode=AutoresetMode.SAME_STEP
     )
-    batch = len(lengths)
+    agent, batch = agent or counting_agent(), len(lengths)
+    unrolled = make_unrolled(agent, segment_length + 1, batch, record)
     noise = ActionNoise(0, 0, range(batch))
-    return Collector(environments, agent or counting_agent(), noise, range(batch), segment_length, carry_state, record)
+    return Collector(environments, agent, noise, range(batch), segment_length, carry_state, unrolled)
 
 
 @torch.no_grad()
@@ -154,7 +156,7 @@ def test_learning_bootstrapping_and_evaluating_do_not_advance_the_carried_state(
 def test_two_segments_of_four_are_one_segment_of_eight(core, record, options):
     """State zeroed at every training sequence is the commonest fault of this kind (ray-project/ray#2898)."""
     config = Config(core=core, dtype="float64", hidden_size=8, **options)
-    agent = make_agent(config, observation_size=1, actions=Categorical(2))
+    agent = make_agent(config, observation_size=1, num_actions=2)
     by_four, by_eight = (collector(n, lengths=[3, 7, 1000], agent=agent, record=record) for n in (4, 8))
     halves, whole = [by_four.collect(), by_four.collect()], by_eight.collect()
     values = [unrolled_values(agent, segment) for segment in halves]
@@ -171,11 +173,11 @@ def test_two_segments_of_four_are_one_segment_of_eight(core, record, options):
 def test_values_cross_segments_and_gradients_do_not(core, record, twice):
     """Otherwise every update would reach back to the first one, and memory would grow without end. A critic of its own
     has a state of its own."""
-    agent = make_agent(Config(core=core, separate_critic=twice), observation_size=1, actions=Categorical(2))
+    agent = make_agent(Config(core=core, separate_critic=twice), observation_size=1, num_actions=2)
     four_steps = collector(segment_length=4, agent=agent, record=record)
     for _ in range(3):
         segment = four_steps.collect()
-        differentiate(agent, segment, Config())
+        differentiate(four_steps, segment, Config())
         assert all(part.grad_fn is None and not part.requires_grad for part in segment.core_state)
         assert len(segment.core_state) == {"mlp": 0, "rnn": 1, "gru": 1, "lstm": 2}[core] * (1 + twice)
 

@@ -45,7 +45,7 @@ CARTPOLE = {
 FAULTY = {**ENDLESS, "mode": "sync"}
 LATE = 15  # seconds from when a fault is known until the record says it: 1 to 3 where nothing else runs
 REPLAY = {
-    **ALGORITHMS["q_replay"],
+    **ALGORITHMS["q_replay"].defaults,
     **CARTPOLE,
     "algorithm": "q_replay",
     "replay_capacity": 2_000,

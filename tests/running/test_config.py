@@ -16,7 +16,7 @@ import pytest
 from experiments import train
 from experiments.lab.command_line import parse
 from experiments.train import main
-from rl.algorithms import ALGORITHMS, READ_BY
+from rl.algorithms import ALGORITHMS, read_by
 from rl.config import Config
 from rl.config_rules import option
 from rl.presets import PRESETS
@@ -403,14 +403,14 @@ def test_a_preset_gives_the_defaults(monkeypatch, name):
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_an_algorithm_gives_its_defaults_and_a_preset_and_options_beside_it_override_them(monkeypatch, preset, name):
-    own = {**ALGORITHMS[name], "algorithm": name}
+    own = {**ALGORITHMS[name].defaults, "algorithm": name}
     monkeypatch.setitem(PRESETS, NAME, {"workers": 5, "learning_rate": 0.25})
     for words in (["--algorithm", name], [f"--algorithm={name}"]):
         assert parsed(monkeypatch, *words).config == Config(**own)
         beside = {**own, "workers": 5, "learning_rate": 0.5}
         assert parsed(monkeypatch, *words, "--preset", NAME, "--learning-rate", "0.5").config == Config(**beside)
         assert parsed(monkeypatch, "--preset", NAME, "--learning-rate", "0.5", *words).config == Config(**beside)
-    assert set(ALGORITHMS) == {"a2c", "a2c_replay", "q_online", "q_replay"} and not ALGORITHMS["a2c"]
+    assert set(ALGORITHMS) == {"a2c", "a2c_replay", "q_online", "q_replay"} and not ALGORITHMS["a2c"].defaults
 
 
 @pytest.mark.parametrize(
@@ -449,7 +449,7 @@ def test_what_an_algorithm_sets_is_read_by_it(monkeypatch):
     for name in ALGORITHMS:
         config = parsed(monkeypatch, "--algorithm", name).config
         train.refuse_unread(config, config)
-        assert all(name in READ_BY.get(field, (name,)) for field in ALGORITHMS[name])
+        assert all(name in read_by(field) for field in ALGORITHMS[name].defaults)
 
 
 @pytest.mark.parametrize(
