@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from rl.config import Config, option
+from rl.config import Config
+from rl.config_rules import option
 
 
 def at_least(least: int, **values: int) -> None:

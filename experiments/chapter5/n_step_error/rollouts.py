@@ -12,7 +12,6 @@ from experiments.chapter5.n_step_error.measured import LENGTHS, MEASURED
 from experiments.lab.rows import Row
 from rl.acting.player import Player
 from rl.acting.randomness import ActionNoise, environment_seeds, evaluation_key
-from rl.agent.actions import sample_actions
 from rl.agent.agent import Agent
 from rl.config import Config
 from rl.learning.returns import n_step_returns
@@ -102,7 +101,7 @@ def roll_out(
     copies, dtype = environments.num_envs, getattr(torch, config.dtype)
     rewards, discounts = torch.zeros(2, HORIZON, copies, dtype=torch.float64)
     values = torch.zeros(HORIZON + 1, copies, dtype=torch.float64)
-    gumbel = torch.from_numpy(noise.draw(HORIZON, int(environments.single_action_space.n))).to(dtype)
+    gumbel = torch.from_numpy(noise.draw(HORIZON, agent.actions)).to(dtype)
     observation, _ = environments.reset(seed=[seed] * copies)
     ended, fallen = np.ones(copies, dtype=bool), np.zeros(copies, dtype=bool)
     core_state = agent.initial_state(copies)
@@ -114,7 +113,7 @@ def roll_out(
             values[t] = output.values.double() / config.reward_scale
         if t == HORIZON or fallen.all():
             break
-        actions = sample_actions(output.logits, gumbel[t]).numpy() if t >= 0 else np.full(copies, prefix[t])
+        actions = agent.actions.sample(output.logits, gumbel[t]).numpy() if t >= 0 else np.full(copies, prefix[t])
         observation, reward, terminated, truncated, _ = environments.step(actions)
         ended = terminated | truncated
         if t < 0 and (ended.any() or (observation != observation[0]).any()):

@@ -7,7 +7,7 @@ from pathlib import Path
 from experiments.chapter5.ways_to_distribute.ways import ENV_STEPS, QUICK, WAYS, Way
 from experiments.lab.options import listed
 from experiments.lab.study import StudyCommand
-from rl.config import option
+from rl.config_rules import option
 
 LEAST_ENV_STEPS = 5_000  # of a learning run: five points of its curve
 
