@@ -1,34 +1,220 @@
-"""The README says nothing that the repository does not have."""
+"""What the README.md of every room names is there, and what it shows runs."""
 
+import ast
+import importlib
+import json
 import re
+import shlex
+import subprocess
+import sys
+import typing
 from pathlib import Path
 
 import pytest
+import tyro
+from torch.distributed.run import get_args_parser as torchrun_parser
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-BUGS = (ROOT / "tests" / "README.md").read_text()
-GUARDS = re.findall(r"^\|[^|]+\| \[[^]]+#\d+\]\(https:.+\) \| \[(test_\w+)\]\(([\w/]+\.py)\) \|$", BUGS, re.MULTILINE)
+from rl.config import Config
+from rl.config_rules import option
+from rl.loop import Overrides
+from rl.parameters.learner import Learner
+from tests.support.readme import Page, lines, pages
+from tests.support.runs import ROOT, train
+
+PAGES = {page.name: page for page in pages()}
+FRONT, WALKED, TESTS = PAGES["README.md"], PAGES["rl/README.md"], PAGES["tests/README.md"]
+COMMANDS = sorted({command for page in PAGES.values() for command in page.commands})
+MAKEFILE = (ROOT / "Makefile").read_text()
+STEPS = re.findall(r"^\| \d+ \| \[[^]]+\]\((\S+)\) \|.*\| (.+) \|$", WALKED.section("The walk"), re.MULTILINE)
+WALK = {(f"rl/{file}", name) for file, cell in STEPS for name in re.findall(r"`([\w.]+)`", cell)}
+SMALL = "--mode serial --workers 1 --total-env-steps 1000 --eval-episodes 4"
 
 
-def test_every_bug_of_the_table_has_a_test_of_that_name():
-    assert len(GUARDS) >= 33
-    for test, file in GUARDS:
-        assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text(), f"tests/{file} has no {test}"
+def each(what: str):
+    """A test of every page that has any of this."""
+    chosen = [page for page in PAGES.values() if getattr(page, what)]
+    return pytest.mark.parametrize("page", chosen, ids=lambda page: page.name)
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)\)", README))))
-def test_every_file_it_links_is_there(link):
-    assert (ROOT / link).exists()
+def test_the_front_page_has_at_most_200_lines():
+    assert 100 < len(FRONT.text.splitlines()) <= 200
 
 
-def test_every_experiment_and_make_target_it_names_is_there():
-    experiments = set(re.findall(r"-m experiments\.([\w.]+\w)", README))
-    assert experiments >= {"train", "compare_cores", "compare_runs", "carry_ablation", "evaluate", "online_vs_replay"}
-    for name in experiments:
-        path = ROOT / "experiments" / name.replace(".", "/")
-        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
-    targets = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))
-    assert targets >= {"demo", "test"}
-    makefile = (ROOT / "Makefile").read_text()
-    assert [t for t in targets if not re.search(rf"^{t}:", makefile, re.MULTILINE)] == []
+def test_every_room_and_file_on_the_first_floor_of_rl_is_in_its_tables():
+    floor = [path for path in (ROOT / "rl").iterdir() if not path.name.startswith("_") and path.suffix in ("", ".py")]
+    assert len(floor) > 10
+    for path in floor:
+        assert f"`{path.name}`" in WALKED.text or f"]({path.name}" in WALKED.text, f"rl/README.md misses {path.name}"
+        assert path.is_file() or f"rl/{path.name}" in FRONT.text, f"README.md misses rl/{path.name}"
+
+
+@each("links")
+def test_every_link_leads_to_a_file_and_to_a_heading_of_it(page: Page):
+    for link in page.links:
+        path, _, anchor = link.partition("#")
+        target = (page.folder / path).resolve() if path else page.path
+        assert target.exists(), link
+        assert not anchor or anchor in Page(target).anchors, link
+
+
+@each("files")
+def test_every_file_that_it_names_is_there(page: Page):
+    written = {f"{name}.py" for one in PAGES.values() for name in re.findall(r"^# (\w+)\.py", one.text, re.MULTILINE)}
+    for name in page.files:
+        assert name in written or any((folder / name).exists() for folder in (ROOT, page.folder)), name
+
+
+@each("targets")
+def test_every_make_target_is_in_the_makefile(page: Page):
+    assert [name for name in page.targets if not re.search(rf"^{name}:", MAKEFILE, re.MULTILINE)] == []
+
+
+@each("options")
+def test_every_option_exists_and_takes_the_value(page: Page):
+    fields = typing.get_type_hints(Config)
+    sources = "".join(path.read_text() for path in (ROOT / "experiments").rglob("*.py"))
+    known = set(map(option, [*fields, *re.findall(r"^ +(\w+): ", sources, re.MULTILINE)])) | {"--help"}
+    known |= {name.replace("--", "--no-") for name in known} | set(torchrun_parser()._option_string_actions)
+    for name, value in page.options:
+        assert name in known, name
+        kind = fields.get(name[2:].replace("-", "_"))
+        choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+        assert not choices or not value.islower() or value in choices, f"{name} {value}"
+
+
+class Parsed(BaseException):
+    """The command line was right."""
+
+
+def parse(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run an experiment until it has parsed its command line; a wrong option ends it with SystemExit."""
+    cli = tyro.cli
+
+    def cli_alone(*arguments, **options):
+        cli(*arguments, **options)
+        raise Parsed
+
+    is_package = (ROOT / words[0].replace(".", "/")).is_dir()
+    program = importlib.import_module(f"{words[0]}.__main__" if is_package else words[0])
+    monkeypatch.setattr(tyro, "cli", cli_alone)
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(Parsed):
+        program.main()
+
+
+def made() -> set[str]:
+    """The commands that make runs, as one types them."""
+    typed = {"$(PYTHON)": "python3", "$(BIN)/python -m pip": "$(BIN)/pip", "$(BIN)": "$(VENV)/bin", "$(VENV)": ".venv"}
+    text = MAKEFILE.replace(" --quiet --disable-pip-version-check", "")
+    for theirs, ours in typed.items():
+        text = text.replace(theirs, ours)
+    return set(re.findall(r"^\t(.+)$", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_program_that_takes_its_options(command: str, monkeypatch: pytest.MonkeyPatch):
+    match shlex.split(re.sub(r" K\b", " 1", command)):
+        case _ if command in made() or command == "source .venv/bin/activate":
+            pass
+        case ["python", "-m", *words]:
+            parse(words, monkeypatch)
+        case ["torchrun", *words]:
+            chosen = torchrun_parser().parse_args(words)
+            assert chosen.module
+            parse([chosen.training_script, *chosen.training_script_args], monkeypatch)
+        case ["wandb", name, *_]:
+            from wandb.cli.cli import cli
+
+            assert name in cli.commands
+        case ["export", name]:
+            assert name.startswith("GLOO_SOCKET_IFNAME=")
+        case _:
+            pytest.fail(f"no test says how to look at {command}")
+
+
+@pytest.mark.parametrize(
+    "options", [SMALL, pytest.param("", marks=pytest.mark.slow)], ids=["in a few steps", "as they stand"]
+)
+@each("snippets")
+def test_snippets_run_with_the_commands_that_use_them(page: Page, options: str, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    files, programs = [], 0
+    for language, text in page.blocks:
+        if language == "bash":
+            for command in lines(text):
+                if any(f" {file}:" in command for file in files):
+                    words = shlex.split(f"{command} {options}")[1:]
+                    subprocess.run([sys.executable, *words], check=True, capture_output=True, timeout=240)
+                    programs += 1
+        elif name := re.match(r"# (\w+)\.py", text):
+            Path(f"{name[1]}.py").write_text(text)
+            files.append(name[1])
+        else:
+            exec(compile(text, page.name, "exec"), {"__name__": "__main__"})
+    runs = [json.loads(path.read_text()) for path in Path("runs").glob("*/summary.json")]
+    assert len(runs) == programs > 0 or not files
+    assert options or all(run["solved"] for run in runs)
+
+
+def test_the_front_page_shows_an_environment_a_core_and_a_script():
+    environment, core, script = (len(list(ast.walk(ast.parse(text)))) and code(text) for text in FRONT.snippets)
+    assert environment <= 15 and core <= 12 and script <= 9
+
+
+def code(text: str) -> int:
+    """Lines that are neither empty nor a comment."""
+    return sum(bool(line.strip()) and not line.startswith("#") for line in text.splitlines())
+
+
+def test_every_bug_of_the_table_has_its_test():
+    rows = re.findall(r"^\| .+ \|$", TESTS.section("Bugs that tests keep out"), re.MULTILINE)[1:]
+    bugs = [re.fullmatch(r"\| .+ \| \[\S+#\d+\]\(https://\S+\) \| \[(\w+)\]\((\S+)\) \|", row) for row in rows]
+    assert len(bugs) >= 33 and all(bugs)
+    for bug in bugs:
+        assert f"\ndef {bug[1]}(" in (TESTS.folder / bug[2]).read_text(), f"{bug[2]} has no {bug[1]}"
+
+
+def test_the_walk_opens_10_files_and_25_functions_at_most():
+    files = {f"rl/{file}" for file, _ in STEPS}
+    assert 5 < len(files) <= 10 and 10 < len(WALK) <= 25
+    assert sum(len((ROOT / file).read_text().splitlines()) for file in files) <= 1400
+
+
+def test_an_update_runs_every_function_of_the_walk_and_passes_only_files_that_the_page_names(tmp_path: Path):
+    ran = functions_of_an_update(tmp_path / "run")
+    assert WALK - ran == set()
+    named = [(WALKED.folder / link).resolve() for link in re.findall(r"\]\((\S+)\)", WALKED.section("The walk"))]
+    places = [place.parent if place.name == "README.md" else place for place in named]
+    for file in {file for file, _ in ran if file.startswith(("rl/", "envs/"))}:
+        assert any((ROOT / file).is_relative_to(place) for place in places), file
+
+
+def functions_of_an_update(folder: Path) -> set[tuple[str, str]]:
+    """File and name of all that a worker runs from `run_segments` on, but for what the parent does between segments."""
+    ran, inside = set(), [False]
+
+    def look(frame, event: str, _argument) -> None:
+        code = frame.f_code
+        if event not in ("call", "return") or not code.co_filename.startswith(str(ROOT)):
+            return
+        file = code.co_filename.removeprefix(f"{ROOT}/")
+        starts, parent = code.co_qualname == "run_segments", file.startswith("rl/running/")
+        if event == "return":
+            if starts or parent:
+                inside.pop()
+            return
+        if starts or parent:
+            inside.append(starts)
+        if inside[-1]:
+            ran.add((file, code.co_qualname))
+
+    options = {"core_layers": 2, "env": "tests.support.rl_small:Dice-v0", "total_env_steps": 100}
+    sys.setprofile(look)
+    try:
+        train(folder, Overrides(make_learner=Learner), **options)
+    finally:
+        sys.setprofile(None)
+    return ran
