@@ -20,7 +20,7 @@ import numpy as np
 
 from experiments.lab.arms import COLOURS
 from experiments.lab.digest import digest
-from experiments.lab.figures import STYLE, write_figure
+from experiments.lab.figures import STYLE, pdf_too, write_figure
 from experiments.lab.options import counts, refuse
 from experiments.lab.records import read_record
 from experiments.lab.rows import Row
@@ -192,7 +192,7 @@ def tables(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def carry_figure(rows: list[Row], file: Path, pdf: bool = False) -> None:
+def carry_figure(rows: list[Row], file: Path) -> None:
     """Draw final return against segment length, state carried and zeroed, in a panel for each task and delay.
 
     Circles are seeds, lines their means; the dotted line is `zeroed_score`.
@@ -225,7 +225,7 @@ def carry_figure(rows: list[Row], file: Path, pdf: bool = False) -> None:
         axes[0][0].set_ylabel("return at the end of training")
         handles, labels = axes[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
-        write_figure(figure, file, pdf)
+        write_figure(figure, file)
 
 
 def main() -> None:
@@ -236,7 +236,8 @@ def main() -> None:
         command = parse(Command, __doc__)
         study = command.study()
         rows = study.complete()
-        carry_figure(rows, study.out / "carry_ablation.png", command.pdf)
+        with pdf_too(command.pdf):
+            carry_figure(rows, study.out / "carry_ablation.png")
         publish(study.out, "carry_ablation", tables(rows))
 
     experiment(run)

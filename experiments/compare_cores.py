@@ -11,6 +11,7 @@ Complete runs are not trained again, so an interrupted comparison continues wher
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from experiments.lab.figures import pdf_too
 from experiments.lab.options import at_least, listed, refuse
 from experiments.lab.runs import train_missing
 from rl.config import Config
@@ -73,7 +74,8 @@ def main() -> None:
 
         command = parse(Command, __doc__)
         folders = train_missing(command.configs())
-        compare(folders, folder_of(command.out, command.runs_dir), pdf=command.pdf)
+        with pdf_too(command.pdf):
+            compare(folders, folder_of(command.out, command.runs_dir))
 
     experiment(run)
 

@@ -18,6 +18,7 @@ import tyro
 
 from experiments.lab.arms import arms_of
 from experiments.lab.comparison import HEADER, ArmSummary, arm_summary, cells, footnotes, improvements
+from experiments.lab.figures import pdf_too
 from experiments.lab.options import at_least
 from experiments.lab.records import read_records, runs_among
 from experiments.lab.statistics import RESAMPLES
@@ -40,11 +41,7 @@ class Command:
 
 
 def compare(
-    runs: Sequence[Path | str],
-    out_dir: Path | str,
-    resamples: int = RESAMPLES,
-    bootstrap_seed: int = 0,
-    pdf: bool = False,
+    runs: Sequence[Path | str], out_dir: Path | str, resamples: int = RESAMPLES, bootstrap_seed: int = 0
 ) -> list[ArmSummary]:
     """Read the runs, print their tables and write comparison.md, comparison.csv and comparison.png to `out_dir`.
 
@@ -69,7 +66,7 @@ def compare(
         writer = csv.DictWriter(file, summaries[0])
         writer.writeheader()
         writer.writerows(summaries)
-    learning_curves(arms, out_dir / "comparison.png", pdf)
+    learning_curves(arms, out_dir / "comparison.png")
     blocks = [block for env, body in tables.items() for block in (f"**{env}**", _markdown_table(body))]
     blocks += [*notes, "![Learning curves](comparison.png)", f"*{CAPTION}*"]
     (out_dir / "comparison.md").write_text("\n\n".join(blocks) + "\n")
@@ -115,7 +112,8 @@ def main() -> None:
         chosen, left_out = runs_among(command.runs)
         if left_out:
             print(f"Left out, not complete run folders: {', '.join(map(str, left_out))}")
-        compare(chosen, command.out, command.resamples, command.bootstrap_seed, command.pdf)
+        with pdf_too(command.pdf):
+            compare(chosen, command.out, command.resamples, command.bootstrap_seed)
 
 
 if __name__ == "__main__":

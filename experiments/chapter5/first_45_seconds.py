@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from experiments.chapter5.length_results import curves_of, length_result
-from experiments.chapter5.length_study import COLUMNS, FOOTNOTE
+from experiments.chapter5.length_study import COLUMNS, FOOTNOTE, LengthCommand
 from experiments.lab.arms import CORES
-from experiments.lab.figures import STYLE, write_figure
+from experiments.lab.figures import STYLE, pdf_too, write_figure
 from experiments.lab.learning_curves import LENGTH, mean_curve, smoothed
 from experiments.lab.records import Record
-from experiments.lab.study import Arm, Study, StudyCommand
+from experiments.lab.study import Arm, Study
 from experiments.lab.tables import Column, publish, study_table
 from rl.config import Config
 from rl.presets import PRESETS
@@ -62,7 +62,7 @@ def arms(seconds: float) -> dict[str, Arm]:
 
 
 @dataclass(frozen=True)
-class Command(StudyCommand):
+class Command(LengthCommand):
     """What the command line says."""
 
     seconds: float = SECONDS
@@ -80,7 +80,8 @@ def main() -> None:
         study = Study("chapter5-first-45-seconds", arms(command.seconds), command, length_result)
         rows = study.complete()
         curves = curves_of(study)
-        draw(curves, study.out / "first_45_seconds.png", command.pdf)
+        with pdf_too(command.pdf):
+            draw(curves, study.out / "first_45_seconds.png")
         table = study_table([row | beside_the_book(row, curves) for row in rows], (*COLUMNS, *EXTRA))
         publish(study.out, "first_45_seconds", f"{table}\n\n{FOOTNOTE}{EXPLAINED}")
 
@@ -101,7 +102,7 @@ def beside_the_book(row: dict, curves: dict[str, list[Record]]) -> dict[str, flo
     return found
 
 
-def draw(curves: dict[str, list[Record]], file: Path, pdf: bool = False) -> None:
+def draw(curves: dict[str, list[Record]], file: Path) -> None:
     """Draw a panel for Monte Carlo and one for N-step, with runs, their mean, and the end of the chapter's curve."""
     import matplotlib
 
@@ -130,7 +131,7 @@ def draw(curves: dict[str, list[Record]], file: Path, pdf: bool = False) -> None
         panels[0].set_ylabel("mean episode length")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
-        write_figure(figure, file, pdf)
+        write_figure(figure, file)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,7 @@ from experiments.lab.statistics import with_interval
 
 
 def length_figure(
-    curves: Mapping[str, list[Record]],
-    rows: list[Row],
-    file: Path,
-    seconds: bool,
-    ordered: bool = False,
-    pdf: bool = False,
+    curves: Mapping[str, list[Record]], rows: list[Row], file: Path, seconds: bool, ordered: bool = False
 ) -> None:
     """Draw interquartile means of the curves over seeds, and what each seed came to at the end.
 
@@ -30,7 +25,6 @@ def length_figure(
         file: the PNG.
         seconds: draw a panel over seconds, too; for studies whose runs had the machine to themselves.
         ordered: arms are values of one quantity, and get colours from dark to light.
-        pdf: write a PDF, too.
     """
     import matplotlib
 
@@ -56,7 +50,7 @@ def length_figure(
             panel.sharey(panels[0])
         panels[0].set_ylabel("mean episode length")
         _draw_ends(panels[-1], rows, colours)
-        write_figure(figure, file, pdf)
+        write_figure(figure, file)
 
 
 def _draw_curves(panel, curves: Mapping[str, list[Record]], x_key: str, colours: dict) -> None:

@@ -1,8 +1,10 @@
 """Studies of episode lengths: arms by seeds, a table and a figure; three experiments are nothing else."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from experiments.chapter5.length_results import curves_of, length_result
+from experiments.lab.figures import pdf_too
 from experiments.lab.rows import Row
 from experiments.lab.study import Arm, Study, StudyCommand
 from experiments.lab.tables import Column, publish, study_table
@@ -26,6 +28,14 @@ FIGURE = (
 )
 
 
+@dataclass(frozen=True)
+class LengthCommand(StudyCommand):
+    """What the command line says."""
+
+    pdf: bool = False
+    """Write the figure as a PDF file, too."""
+
+
 def nothing(_rows: list[Row]) -> str:
     """Nothing to add to a page."""
     return ""
@@ -34,7 +44,7 @@ def nothing(_rows: list[Row]) -> str:
 def run_study(
     name: str,
     arms: Mapping[str, Arm],
-    command: StudyCommand,
+    command: LengthCommand,
     columns: Sequence[Column] = COLUMNS,
     more: Callable[[list[Row]], str] = nothing,
     **drawn: bool,
@@ -53,5 +63,6 @@ def run_study(
     rows = study.complete()
     from experiments.chapter5.length_figure import length_figure
 
-    length_figure(curves_of(study), rows, study.out / f"{name}.png", pdf=command.pdf, **drawn)
+    with pdf_too(command.pdf):
+        length_figure(curves_of(study), rows, study.out / f"{name}.png", **drawn)
     publish(study.out, name, f"{study_table(rows, columns)}\n\n{FOOTNOTE}{FIGURE}{more(rows)}")

@@ -12,8 +12,8 @@ Monte Carlo, which is the whole episode. A segment also ends where its episode e
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.chapter5.length_study import COLUMNS, run_study
-from experiments.lab.study import Arm, StudyCommand
+from experiments.chapter5.length_study import COLUMNS, LengthCommand, run_study
+from experiments.lab.study import Arm
 from rl.config import Config
 from rl.presets import PRESETS
 
@@ -24,7 +24,7 @@ ARMS["Monte Carlo"] = Arm(Config(**{**ALONE, "segment_length": 0}))
 
 
 @dataclass(frozen=True)
-class Command(StudyCommand):
+class Command(LengthCommand):
     """What the command line says."""
 
     runs_dir: Path = Path("runs/chapter5/n_steps")

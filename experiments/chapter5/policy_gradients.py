@@ -13,8 +13,8 @@ learn in one process with one environment, the last two in 7 asynchronous worker
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.chapter5.length_study import run_study
-from experiments.lab.study import Arm, StudyCommand
+from experiments.chapter5.length_study import LengthCommand, run_study
+from experiments.lab.study import Arm
 from rl.config import Config
 from rl.presets import PRESETS
 
@@ -23,7 +23,7 @@ ARMS = {name: Arm(Config(**PRESETS[name])) for name in SYSTEMS}
 
 
 @dataclass(frozen=True)
-class Command(StudyCommand):
+class Command(LengthCommand):
     """What the command line says."""
 
     env_steps: int = 40_000

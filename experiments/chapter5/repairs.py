@@ -22,10 +22,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from experiments.chapter5.length_results import final_lengths
-from experiments.chapter5.length_study import run_study
+from experiments.chapter5.length_study import LengthCommand, run_study
 from experiments.lab.rows import Row
 from experiments.lab.statistics import compared, with_interval
-from experiments.lab.study import Arm, StudyCommand
+from experiments.lab.study import Arm
 from rl.config import Config
 from rl.presets import PRESETS
 
@@ -48,7 +48,7 @@ def arms() -> dict[str, Arm]:
 
 
 @dataclass(frozen=True)
-class Command(StudyCommand):
+class Command(LengthCommand):
     """What the command line says."""
 
     seeds: int = 2

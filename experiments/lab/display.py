@@ -26,7 +26,7 @@ class TrainingDisplay:
 
     def notify(self, line: str) -> None:
         """Show a line above the bars."""
-        self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        show_line(self.progress, line)
 
 
 class StudyDisplay:
@@ -46,6 +46,10 @@ class StudyDisplay:
         finally:
             self.progress.remove_task(display.task)
 
+    def notify(self, line: str) -> None:
+        """Show a line above the bars."""
+        show_line(self.progress, line)
+
     def end(self) -> None:
         """Count one more complete run."""
         self.complete += 1
@@ -53,6 +57,11 @@ class StudyDisplay:
 
     def _show(self, more: str) -> None:
         self.progress.update(self.task, completed=self.complete, numbers=f"{self.complete} of {self.runs} runs{more}")
+
+
+def show_line(progress: Progress, line: str) -> None:
+    """Show a line above the bars, as it is."""
+    progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

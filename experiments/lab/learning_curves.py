@@ -28,7 +28,7 @@ SMOOTHED = 5  # log intervals: one alone holds some twenty episodes once they ar
 CURVE_RESAMPLES = 2_000  # at each of the points
 
 
-def learning_curves(arms: Arms, file: Path, pdf: bool = False) -> None:
+def learning_curves(arms: Arms, file: Path) -> None:
     """Draw two panels for each environment: returns against env steps, and against seconds."""
     import matplotlib
 
@@ -54,7 +54,7 @@ def learning_curves(arms: Arms, file: Path, pdf: bool = False) -> None:
         columns = max(1, CHARACTERS // (8 + max(map(len, colours))))
         names = [fill(name, CHARACTERS - 10) for name in colours]
         figure.legend(lines, names, loc="outside upper center", ncols=columns, frameon=False)
-        write_figure(figure, file, pdf)
+        write_figure(figure, file)
 
 
 def smoothed(run: Record, x_key: str, y_key: str = RETURN) -> tuple[np.ndarray, np.ndarray]:  # [row] each

@@ -63,6 +63,7 @@ def train_missing(
         in_turn = [config for config in missing if config not in at_once]
         with training_progress() as progress:
             display = StudyDisplay(progress, len(configs), len(configs) - len(missing))
+            display.notify(f"Training {len(missing)} of {len(configs)} runs in {Path(configs[0].run_dir).parent}")
             if at_once:
                 train_at_once(at_once, display, processes, overrides, finished)
             train_in_turn(in_turn, display, overrides, finished)

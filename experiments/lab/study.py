@@ -45,8 +45,6 @@ class StudyCommand:
     """Folder of the run folders."""
     out: Path | None = None
     """Folder of rows, table and figure; a run that has its row there is not trained again. None: --runs-dir."""
-    pdf: bool = False
-    """Write figures as PDF files, too."""
     wandb: Literal["auto", "online", "offline", "disabled"] = "offline"
     """W&B mirror of each run, in the experiment's own group."""
 

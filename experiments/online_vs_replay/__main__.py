@@ -45,6 +45,8 @@ class Command(StudyCommand):
     """Runs of each arm on each task, from --first-seed on."""
     runs_dir: Path = Path("runs/online_vs_replay")
     """Folder of the run folders."""
+    pdf: bool = False
+    """Write the figures as PDF files, too."""
     html: bool = False
     """Write report.html too, one file that holds the report with its figures."""
 
@@ -62,14 +64,15 @@ def run(command: Command) -> None:
     Raises:
         ValueError: an option cannot work; nothing was trained.
     """
+    from experiments.lab.figures import pdf_too
     from experiments.lab.study import folder_of
     from experiments.online_vs_replay.plan import chosen, shortened
     from experiments.online_vs_replay.report.report import write_report
     from experiments.online_vs_replay.run_rows import TABLES, run_result
 
     out = folder_of(command.out, command.runs_dir)
-    report_only = Command(part="report", out=command.out, runs_dir=command.runs_dir, html=command.html)
-    if command.part == "report" and command != report_only:
+    written = {name: getattr(command, name) for name in ("out", "runs_dir", "pdf", "html")}
+    if command.part == "report" and command != Command(part="report", **written):
         raise ValueError("--part report: it is of all rows in --out, give nothing else with it")
     if command.first_seed <= TUNING_SEED < command.first_seed + command.seeds:
         raise ValueError(
@@ -83,7 +86,8 @@ def run(command: Command) -> None:
         folders = {"out": out / command.part, "runs_dir": command.runs_dir / command.part}
         study = replace(command, arms="all", env_steps=0, **folders)
         Study("online-vs-replay", planned, study, run_result, TABLES).complete()
-    write_report(out, command.html)
+    with pdf_too(command.pdf):
+        write_report(out, command.html)
 
 
 def quick(command: Command) -> Command:

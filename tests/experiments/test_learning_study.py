@@ -684,7 +684,7 @@ def test_a_study_is_drawn_as_mean_curves_of_lengths_and_the_ends_of_its_seeds(mo
     ]
     drawn = {}
 
-    def keep(figure, _file, _pdf):
+    def keep(figure, _file):
         drawn.update({panel.get_xlabel(): [line.get_xydata() for line in panel.lines] for panel in figure.axes})
         drawn["labels"] = figure.axes[0].get_ylabel(), [label.get_text() for label in figure.axes[-1].get_yticklabels()]
 

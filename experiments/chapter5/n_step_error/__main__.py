@@ -28,6 +28,7 @@ from typing import Literal
 
 from experiments.chapter5.n_step_error.measured import LENGTHS, MEASURED
 from experiments.lab.digest import digest
+from experiments.lab.figures import pdf_too
 from experiments.lab.options import at_least
 from experiments.lab.rows import FinishedRuns, Row, append_csv, write_csv
 from experiments.lab.runs import held
@@ -164,7 +165,8 @@ def main() -> None:
         rows = complete(command, out)
         from experiments.chapter5.n_step_error.figure import error_figure
 
-        error_figure(rows, out / "n_step_error.png", command.pdf)
+        with pdf_too(command.pdf):
+            error_figure(rows, out / "n_step_error.png")
         publish(out, "n_step_error", page(rows, command))
 
     experiment(run)

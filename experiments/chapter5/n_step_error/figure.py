@@ -11,7 +11,7 @@ from experiments.lab.rows import Row
 ERRORS = (("squared bias", COLOURS["mlp"]), ("variance", COLOURS["lstm"]), ("sum", COLOURS["gru zeroed"]))
 
 
-def error_figure(rows: list[Row], file: Path, pdf: bool = False) -> None:
+def error_figure(rows: list[Row], file: Path) -> None:
     """Draw squared bias, variance and their sum against N, in a panel for each training stage.
 
     Circles are seeds, lines their means. The axis of errors is linear, so one sees that the two parts add up.
@@ -19,7 +19,6 @@ def error_figure(rows: list[Row], file: Path, pdf: bool = False) -> None:
     Args:
         rows: env_steps, N (text; MC, the last, is the whole episode), squared_bias and variance.
         file: the PNG.
-        pdf: write a PDF, too.
     """
     import matplotlib
 
@@ -54,4 +53,4 @@ def error_figure(rows: list[Row], file: Path, pdf: bool = False) -> None:
         panels[0][0].set_ylabel("squared error of the return")
         handles, labels = panels[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
-        write_figure(figure, file, pdf)
+        write_figure(figure, file)

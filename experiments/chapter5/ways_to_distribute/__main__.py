@@ -34,6 +34,7 @@ from experiments.chapter5.ways_to_distribute.ways import (
     WAYS,
     expensive_name,
 )
+from experiments.lab.figures import pdf_too
 from experiments.lab.study import Arm, Study
 from experiments.lab.tables import publish
 from rl.presets import PRESETS
@@ -86,16 +87,12 @@ def main() -> None:
 
         out = planned[0].out
         curves = {arm: runs for study in planned for arm, runs in curves_of(study).items()}
-        ways_figure(
-            {(way.kind, way.workers): curves[way.name] for way in command.ways()},
-            {
-                (WAYS[arm].kind, WAYS[arm].workers, cost): sps
-                for (arm, cost), sps in median_of(speed_rows, "sps").items()
-            },
-            out / "ways_to_distribute.png",
-            command.length,
-            command.pdf,
-        )
+        drawn = {(way.kind, way.workers): curves[way.name] for way in command.ways()}
+        speed_of = {
+            (WAYS[arm].kind, WAYS[arm].workers, cost): sps for (arm, cost), sps in median_of(speed_rows, "sps").items()
+        }
+        with pdf_too(command.pdf):
+            ways_figure(drawn, speed_of, out / "ways_to_distribute.png", command.length)
         publish(out, "ways_to_distribute", page(command, rows, curves, speed_rows))
 
     experiment(run)

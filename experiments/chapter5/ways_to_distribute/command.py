@@ -4,16 +4,16 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.chapter5.length_study import LengthCommand
 from experiments.chapter5.ways_to_distribute.ways import ENV_STEPS, QUICK, WAYS, Way
 from experiments.lab.options import listed
-from experiments.lab.study import StudyCommand
 from rl.config_rules import option
 
 LEAST_ENV_STEPS = 5_000  # of a learning run: five points of its curve
 
 
 @dataclass(frozen=True)
-class Command(StudyCommand):
+class Command(LengthCommand):
     """What the command line says."""
 
     arms: str = "quick"

@@ -17,11 +17,7 @@ STRENGTHS = {1: 0.4, 2: 0.6, 4: 0.8}  # the more workers, the fuller the colour
 
 
 def ways_figure(
-    curves: Mapping[System, list[Record]],
-    speeds: Mapping[tuple[str, int, float], float],
-    file: Path,
-    length: float,
-    pdf: bool = False,
+    curves: Mapping[System, list[Record]], speeds: Mapping[tuple[str, int, float], float], file: Path, length: float
 ) -> None:
     """Draw learning curves over env steps and over seconds, and speed over workers at each cost.
 
@@ -30,7 +26,6 @@ def ways_figure(
         speeds: env steps a second by (async, sync or one process; workers; milliseconds of an environment's step).
         file: the PNG.
         length: mean episode length that is marked.
-        pdf: write a PDF, too.
     """
     import matplotlib
 
@@ -51,7 +46,7 @@ def ways_figure(
         lines, names = _legend(curves)
         columns = (len(names) + 1) // 2
         figure.legend(lines, names, loc="outside upper center", ncols=columns, frameon=False, handlelength=3.2)
-        write_figure(figure, file, pdf)
+        write_figure(figure, file)
 
 
 def _look(kind: str, workers: int) -> dict[str, Any]:

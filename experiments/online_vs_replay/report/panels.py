@@ -78,7 +78,6 @@ def panels(file: Path, titles: Sequence[str], columns: int = COLUMNS, size: tupl
                 handlelength=2.8,
             )
         write_figure(figure, file)
-        plt.close(figure)
 
 
 def look(arm: str, **more) -> dict:

@@ -94,11 +94,13 @@ def run(command: Command) -> None:
     Raises:
         ValueError: an option cannot work; nothing was measured.
     """
+    from experiments.lab.figures import pdf_too
     from experiments.speed.benchmark.results import read, write
 
     command.chosen(), command.axes()  # finds a wrong option before any folder is made
     results = read(command.out) if command.redraw else measured(command)
-    write(results, command.out, command.pdf)
+    with pdf_too(command.pdf):
+        write(results, command.out)
     print((command.out / "benchmark.md").read_text())
     files = ["benchmark.json", "benchmark.md", *(["benchmark.png"] if "run" in results else [])]
     print(f"Written to {command.out}: {', '.join(files)}.")

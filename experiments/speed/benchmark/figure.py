@@ -7,7 +7,7 @@ from experiments.lab.figures import STYLE, thousands, write_figure
 BLUE = "#0072B2"
 
 
-def benchmark_figure(results: dict, file: Path, pdf: bool = False) -> None:
+def benchmark_figure(results: dict, file: Path) -> None:
     """Draw env steps a second: a bar for each configuration, a line for each numeric axis that was scaled over.
 
     Bars and points are medians, whiskers reach from smallest to largest, percentages are fractions of the roofline.
@@ -35,9 +35,6 @@ def benchmark_figure(results: dict, file: Path, pdf: bool = False) -> None:
             draw_scaling(panels[axis], {value: runs[name] for value, name in scaling[axis]})
             panels[axis].set_xlabel(axis.replace("envs_per", "environments per").replace("_", " "))
         write_figure(figure, file)
-        if pdf:
-            figure.savefig(file.with_suffix(".pdf"))
-        plt.close(figure)
 
 
 def draw_bars(panel, runs: dict[str, dict]) -> None:

@@ -59,7 +59,7 @@ def read(out: Path) -> dict[str, Any]:
     return json.loads(file.read_text())
 
 
-def write(results: dict[str, Any], out: Path, pdf: bool = False) -> None:
+def write(results: dict[str, Any], out: Path) -> None:
     """Write numbers, tables and, if throughput was measured, the figure."""
     from experiments.speed.benchmark.figure import benchmark_figure
     from rl.record.files import write_json
@@ -68,4 +68,4 @@ def write(results: dict[str, Any], out: Path, pdf: bool = False) -> None:
     write_json(out / "benchmark.json", results)
     (out / "benchmark.md").write_text(page(results))
     if "run" in results:
-        benchmark_figure(results, out / "benchmark.png", pdf)
+        benchmark_figure(results, out / "benchmark.png")

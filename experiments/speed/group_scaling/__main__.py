@@ -49,6 +49,7 @@ def group_scaling(command: Command) -> None:
     Raises:
         ValueError: an option cannot work.
     """
+    from experiments.lab.figures import pdf_too
     from experiments.lab.options import counts
     from experiments.speed.group_scaling.figure import draw
     from experiments.speed.group_scaling.medians import medians
@@ -67,7 +68,8 @@ def group_scaling(command: Command) -> None:
             and int(row["parameters"]) in parameters
         ]
         table, machines = medians(rows), list(dict.fromkeys(row["machine"] for row in rows))
-        draw(table, command.out / "group_scaling.png", command.pdf)
+        with pdf_too(command.pdf):
+            draw(table, command.out / "group_scaling.png")
         publish(command.out, "group_scaling", page(table, machines))
 
 

@@ -7,7 +7,7 @@ from experiments.speed.group_scaling.group import WAYS
 from experiments.speed.group_scaling.page import count
 
 
-def draw(table: list[Row], file: Path, pdf: bool = False) -> None:
+def draw(table: list[Row], file: Path) -> None:
     """Draw milliseconds and megabytes of an update over workers, a line for each number of parameters."""
     import matplotlib
     import numpy as np
@@ -53,6 +53,3 @@ def draw(table: list[Row], file: Path, pdf: bool = False) -> None:
         names = [*(f"{count(one)} parameters" for one in many), *WAYS]
         figure.legend(lines, names, loc="outside upper center", ncols=4, frameon=False, handlelength=2.4)
         write_figure(figure, file)
-        if pdf:
-            figure.savefig(file.with_suffix(".pdf"))
-        plt.close(figure)
