@@ -11,9 +11,9 @@ from torch import Tensor
 from rl.acting.policies import Policy, Softmax
 from rl.acting.randomness import ActionNoise
 from rl.acting.segment import Segment, first_steps, joined
-from rl.agent.agent import Agent
+from rl.agent.agent import Agent, PlainUnrolled
 from rl.agent.cores import CoreState
-from rl.agent.unrolled import PlainUnrolled, Unrolled
+from rl.agent.unrolled import Unrolled
 
 Episode = tuple[float, int]  # episode_return (undiscounted), episode_length
 PIECE = 64  # steps at a time where the length of a segment is not known

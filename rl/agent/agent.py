@@ -1,5 +1,6 @@
-"""The two-headed network: torso -> core -> policy head and value head."""
+"""The two-headed network, torso -> core -> policy head and value head, and the plain way over a segment and back."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,9 @@ class AgentOutput(NamedTuple):
 
     logits: Tensor  # [..., head] what the distribution over actions is made of
     values: Tensor  # [...] expected return
+
+
+Step = Callable[[Tensor, CoreState, Tensor], tuple[AgentOutput, CoreState]]  # observation, core_state, is_first
 
 
 class Agent(nn.Module):
@@ -76,3 +80,52 @@ class Agent(nn.Module):
         if self.detach_critic:
             critic_input = critic_input.detach()
         return AgentOutput(self.policy_head(policy_input), self.value_head(critic_input).squeeze(-1))
+
+
+class PlainUnrolled:
+    """By `Agent.unroll` and autograd, for any agent."""
+
+    def __init__(self, agent: Agent, first: int = 0) -> None:
+        """Unroll an agent.
+
+        Args:
+            agent: gets the gradients.
+            first: the first row that learns; the rows before it only bring the state up to date.
+        """
+        self.agent, self.first = agent, first
+
+    def begin(self) -> Step:
+        """The agent's own step: nothing is kept."""
+        return self.agent.step
+
+    def unroll(self, observations: Tensor, core_state: CoreState, is_first: Tensor) -> AgentOutput:
+        """As `Unrolled.unroll`; `live` are the outputs from row `first` on, with their graph."""
+        self._rows, self._states = (observations, core_state, is_first), None
+        first, said = min(self.first, len(observations)), []
+        if first:
+            with torch.no_grad():
+                output, core_state = self.agent.unroll(observations[:first], core_state, is_first[:first])
+            said.append(output)
+        if first < len(observations):
+            with torch.enable_grad():
+                self.live, _ = self.agent.unroll(observations[first:], core_state, is_first[first:])
+            said.append(AgentOutput(*(part.detach() for part in self.live)))
+        return AgentOutput(*map(torch.cat, zip(*said, strict=True)))
+
+    acted = unroll
+
+    @torch.no_grad()
+    def state_after(self, row: int) -> CoreState:
+        """The state is computed again, for all rows when the first one is asked for."""
+        if self._states is None:
+            observations, core_state, is_first = self._rows
+            self._states = []
+            for observation, opens in zip(observations, is_first, strict=True):
+                _, core_state = self.agent.step(observation, core_state, opens)
+                self._states.append(core_state)
+        return self._states[row]
+
+    def backward(self, gradient: AgentOutput) -> None:
+        """As `Unrolled.backward`."""
+        self.agent.zero_grad(set_to_none=False)  # in place: gradients are views of one flat vector
+        torch.autograd.backward([part[: len(gradient.values)] for part in self.live], list(gradient))

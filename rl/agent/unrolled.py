@@ -1,19 +1,16 @@
 """An agent over consecutive rows: what it says at each of them, and the gradient's way back into its parameters.
 
-There are two forms. The plain one, here, defines both by `Agent.unroll` and autograd. The recorded one
+There are two forms. `rl.agent.agent.PlainUnrolled` defines both by `Agent.unroll` and autograd. The recorded form
 (`rl.agent.recorded`) keeps the activations of acting and writes the backward pass out; it equals the plain one.
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from rl.agent.agent import Agent, AgentOutput
+from rl.agent.agent import Agent, AgentOutput, Step
 from rl.agent.cores import CoreState
-
-Step = Callable[[Tensor, CoreState, Tensor], tuple[AgentOutput, CoreState]]  # as `Agent.step`
 
 
 class Unrolled(Protocol):
@@ -46,55 +43,6 @@ class Unrolled(Protocol):
         Args:
             gradient: ∂L/∂logits [time, batch, head] and ∂L/∂values [time, batch], from the first row that learns on.
         """
-
-
-class PlainUnrolled:
-    """By `Agent.unroll` and autograd, for any agent."""
-
-    def __init__(self, agent: Agent, first: int = 0) -> None:
-        """Unroll an agent.
-
-        Args:
-            agent: gets the gradients.
-            first: the first row that learns; the rows before it only bring the state up to date.
-        """
-        self.agent, self.first = agent, first
-
-    def begin(self) -> Step:
-        """The agent's own step: nothing is kept."""
-        return self.agent.step
-
-    def unroll(self, observations: Tensor, core_state: CoreState, is_first: Tensor) -> AgentOutput:
-        """As `Unrolled.unroll`; `live` are the outputs from row `first` on, with their graph."""
-        self._rows, self._states = (observations, core_state, is_first), None
-        first, said = min(self.first, len(observations)), []
-        if first:
-            with torch.no_grad():
-                output, core_state = self.agent.unroll(observations[:first], core_state, is_first[:first])
-            said.append(output)
-        if first < len(observations):
-            with torch.enable_grad():
-                self.live, _ = self.agent.unroll(observations[first:], core_state, is_first[first:])
-            said.append(AgentOutput(*(part.detach() for part in self.live)))
-        return AgentOutput(*map(torch.cat, zip(*said, strict=True)))
-
-    acted = unroll
-
-    @torch.no_grad()
-    def state_after(self, row: int) -> CoreState:
-        """The state is computed again, for all rows when the first one is asked for."""
-        if self._states is None:
-            observations, core_state, is_first = self._rows
-            self._states = []
-            for observation, opens in zip(observations, is_first, strict=True):
-                _, core_state = self.agent.step(observation, core_state, opens)
-                self._states.append(core_state)
-        return self._states[row]
-
-    def backward(self, gradient: AgentOutput) -> None:
-        """As `Unrolled.backward`."""
-        self.agent.zero_grad(set_to_none=False)  # in place: gradients are views of one flat vector
-        torch.autograd.backward([part[: len(gradient.values)] for part in self.live], list(gradient))
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from experiments.chapter5.n_step_error.rollouts import Rollouts, measure, return
 from experiments.chapter5.n_step_error.tables import error_table, least_errors
 from experiments.lab import study
 from rl.acting.randomness import TRAINING, ActionNoise
+from rl.agent.actions import Categorical
 from rl.agent.agent import AgentOutput
 from rl.record.saved_agent import load_agent
 from tests.support.rl_small import lively_agent, small_config
@@ -62,6 +63,8 @@ CONFIG = small_config(env="Coins-v0", core="mlp", discount=0.5, reward_scale=0.2
 
 class Hand(torch.nn.Module):
     """An agent that prefers action 1 by `preference` and whose critic is a function of the observation."""
+
+    actions = Categorical(2)
 
     def __init__(self, preference: float, critic):
         super().__init__()

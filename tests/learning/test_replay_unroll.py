@@ -13,10 +13,10 @@ from gymnasium.spaces import Box
 from rl.acting.policies import q_values
 from rl.acting.randomness import generator
 from rl.agent.actions import Categorical
-from rl.agent.agent import AgentOutput
+from rl.agent.agent import AgentOutput, PlainUnrolled
 from rl.agent.recorded.recording import Recording
 from rl.agent.recorded.which import make_unrolled
-from rl.agent.unrolled import PlainUnrolled, values_of_final_observations
+from rl.agent.unrolled import values_of_final_observations
 from rl.learning.replay.buffer import SequenceBuffer
 from tests.support.replay_small import Replay, own_copy, plain_q, replay_config
 from tests.support.rl_small import Probe, lively_agent, small_config

@@ -15,10 +15,9 @@ from rl.acting.policies import acting_policy
 from rl.acting.randomness import TRAINING, ActionNoise, environment_seeds
 from rl.acting.segment import Segment
 from rl.agent import build
-from rl.agent.agent import Agent, AgentOutput
+from rl.agent.agent import Agent, AgentOutput, PlainUnrolled
 from rl.agent.recorded.recording import Recording
 from rl.agent.recorded.which import make_unrolled
-from rl.agent.unrolled import PlainUnrolled
 from rl.config import Config
 from rl.learning.actor_critic import actor_critic_loss, moments, normalised
 from rl.learning.returns import targets

@@ -26,11 +26,10 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from rl.agent.agent import Agent, AgentOutput
+from rl.agent.agent import Agent, AgentOutput, Step
 from rl.agent.cores import CoreState
 from rl.agent.recorded.buffers import ROWS, arrays, rows, set_gradient, set_or_copy, with_ones
 from rl.agent.recorded.torso import AnyTorso, LinearTorso
-from rl.agent.unrolled import Step
 
 
 class Recording:

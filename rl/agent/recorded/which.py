@@ -4,13 +4,13 @@ from collections import Counter
 
 from torch import nn
 
-from rl.agent.agent import Agent
+from rl.agent.agent import Agent, PlainUnrolled
 from rl.agent.cores import GRUCore, LSTMCore, RNNCore
 from rl.agent.recorded.gru import GRURecording
 from rl.agent.recorded.lstm import LSTMRecording
 from rl.agent.recorded.rnn import RNNRecording
 from rl.agent.torsos import MLPTorso
-from rl.agent.unrolled import PlainUnrolled, Unrolled
+from rl.agent.unrolled import Unrolled
 
 RECORDINGS = {LSTMCore: LSTMRecording, GRUCore: GRURecording, RNNCore: RNNRecording}
 CELLS = {LSTMCore: nn.LSTMCell, GRUCore: nn.GRUCell, RNNCore: nn.RNNCell}
