@@ -24,8 +24,7 @@ def make_agent(config: Config, observation_space: gymnasium.spaces.Box, action_s
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        torso = make_torso(config, observation_space)
-        features = features_of(torso, observation_space)
+        torso, features = checked_torso(config, observation_space)
         core = make_core(config, features)
         if config.separate_critic:
             torso = TwinTorso(torso, make_torso(config, observation_space))
@@ -46,6 +45,22 @@ def make_torso(config: Config, space: gymnasium.spaces.Box) -> nn.Module:
     if config.torso == "mlp":
         options = {"layers": config.torso_layers, "activation": ACTIVATIONS[config.activation]}
     return load(config.torso, TORSOS)(space, config.torso_size, **options)
+
+
+def checked_torso(config: Config, space: gymnasium.spaces.Box) -> tuple[nn.Module, int]:
+    """A torso, and the numbers that it makes of one observation.
+
+    Raises:
+        ValueError: it cannot see such observations; one line that names the option.
+    """
+    try:
+        torso = make_torso(config, space)
+        return torso, features_of(torso, space)
+    except Exception as error:  # a torso of a user may raise anything
+        if config.torso in TORSOS:
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"--torso {config.torso}: it cannot see observations {space} ({reason})") from error
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ import torch
 from rl.acting.evaluate import MakeEnvironments, evaluate
 from rl.acting.randomness import training_key
 from rl.agent.build import agent_for
+from rl.agent.check import check_own_parts
 from rl.agent.flat import FlatAgent
 from rl.config import Config
 from rl.loop import NO_OVERRIDES, Overrides, build_worker, run_segments
@@ -100,6 +101,7 @@ class Run:
         probe = probe_environment(config, make_environments)  # a bad env ends here, in one line
         self.reward_threshold = probe.spec.reward_threshold if probe.spec else None
         require_room(config, probe.spec.max_episode_steps if probe.spec else None)
+        check_own_parts(config)
         self.agent = FlatAgent(agent_for(config, probe))
         probe.close()
         self.memory = LearnerMemory(config, len(self.agent))
