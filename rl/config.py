@@ -30,7 +30,7 @@ class Config:
     """a2c: actor-critic from segments as they come. q_replay: double, duelling Q-learning from a replay buffer. The two
     between: a2c_replay, actor-critic from a buffer (V-trace); q_online, Q-learning from segments as they come."""
     core: str = "lstm"
-    """The memory between torso and heads: rnn, gru or lstm; mlp has none; module:Class is a core of yours."""
+    """The memory between torso and heads: rnn, gru or lstm; mlp has none; module:Class names a core of yours."""
     hidden_size: int = 64
     """Units of each core layer."""
     core_layers: int = 1
@@ -38,24 +38,24 @@ class Config:
     torso: str = "mlp"
     """What stands before the core: mlp, or module:Class for a torso of yours."""
     torso_size: int = 64
-    """Units of each layer before the core."""
+    """Units of each layer of the torso."""
     torso_layers: int = 1
-    """Layers before the core; 0 feeds observations straight to the core."""
+    """Layers of the torso named mlp; 0 feeds observations straight to the core."""
     activation: Literal["tanh", "relu"] = "tanh"
-    """Of the torso, of the mlp core and of the value head's hidden layer."""
+    """Activation of the torso, of the mlp core and of the value head's hidden layer."""
     initialisation: Literal["orthogonal", "torch"] = "orthogonal"
-    """Of the weights: orthogonal matrices and zero biases (the LSTM's forget gate 1), or torch's own defaults."""
+    """First weights: orthogonal matrices and zero biases (the LSTM's forget gate 1), or torch's own defaults."""
     value_hidden_size: int = 0
     """Units of a hidden layer in the value head; 0: none."""
     bounded_values: bool = False
     """Pass values through tanh, so that they lie between -1 and 1."""
     separate_critic: bool = False
-    """Give the critic a torso and a core of its own, with a state of its own, instead of sharing the policy's."""
+    """Give the critic its own torso, core and core state, instead of sharing the policy's."""
     detach_critic: bool = False
     """Keep the critic's loss from moving torso and core: the value head reads a detached core output."""
     unroll: Literal["recorded", "again"] = "recorded"
-    """Learn from the activations of acting where there is a fast path (one rnn, gru or lstm layer behind tanh, plain
-    heads, segments of N steps), or unroll again."""
+    """recorded: learn from the activations of acting where there is a fast path (one rnn, gru or lstm layer, plain heads,
+    segments of N steps). again: unroll the network again and learn by autograd, which defines the gradient."""
     carry_state: bool = True
     """Carry the core state across segments; --no-carry-state zeroes it at every segment (an ablation)."""
 
@@ -76,13 +76,13 @@ class Config:
     total_env_steps: int = 1_500_000
     """Environment transitions to train on, over all workers."""
     max_seconds: float = 0.0
-    """Seconds of training at most, if that comes before --total-env-steps; 0: no limit. The learning rate is
-    annealed over env steps."""
+    """Most seconds of training, if they pass before --total-env-steps; 0: no limit. The learning rate is annealed over
+    env steps."""
     max_cpu_seconds: float = 0.0
-    """The same for the seconds that the workers kept a core busy, added up."""
+    """Most CPU seconds of all workers together, if they pass before --total-env-steps; 0: no limit."""
     stop_when_solved: bool = False
-    """End the run once the environment's reward threshold is reached and confirmed by fresh episodes (--eval-episodes);
-    the parameters of that crossing are the ones kept."""
+    """End the run once the environment's reward threshold is reached and fresh episodes (--eval-episodes) confirm it; the
+    run keeps the parameters of that moment."""
     seed: int = 1
     """Seeds parameters, environments and action noise; every environment has its own random numbers."""
 
@@ -93,8 +93,8 @@ class Config:
     gae_lambda: float = 0.95
     """λ of --returns gae: 0 is one-step, 1 is N-step."""
     bootstrap: bool = True
-    """Go on with the critic's value where a segment or a time limit cuts an episode; --no-bootstrap: with 0, as
-    REINFORCE does, which has no critic to ask (needs --returns n_step)."""
+    """Continue returns with the critic's value where a segment or a time limit cuts an episode; --no-bootstrap continues
+    them with 0, as REINFORCE does, which has no critic to ask (needs --returns n_step)."""
     baseline: Literal["value", "none"] = "value"
     """What the returns of the policy term are compared with: the critic's value, or nothing (where advantages are
     normalised: their own mean)."""
@@ -103,7 +103,7 @@ class Config:
     normalise_advantages: bool = True
     """Give the policy term advantages of mean 0 and standard deviation 1, over all workers in sync mode."""
     loss_reduction: Literal["mean", "sum"] = "mean"
-    """Of the loss over the steps of a segment."""
+    """Mean or sum of the loss over the steps of a segment."""
     value_coefficient: float = 0.5
     """Weight of the value loss."""
     entropy_coefficient: float = 0.0
@@ -119,7 +119,7 @@ class Config:
     adam_epsilon: float = 1e-5
     """Adam's guard against division by zero."""
     max_gradient_norm: float = 1.0
-    """Gradients longer than this are shortened to it."""
+    """Longest gradient; longer ones are shortened to this length."""
     dtype: Literal["float32", "float64"] = "float32"
     """Precision of the network; float64 is for checking equalities."""
 
@@ -145,7 +145,7 @@ class Config:
     """Steps of a sequence that are trained on; transitions have 1. Sequences start where segments do: with fewer than
     --segment-length some steps are never learnt from."""
     burn_in: int = 8
-    """Steps before them that only bring the core state up to date, in the ways with burn-in."""
+    """Steps before a sequence that only bring the core state up to date, in the ways with burn-in."""
     target_steps: int = 5
     """n of the n-step targets of q_replay."""
     target_interval: int = 100
@@ -155,13 +155,13 @@ class Config:
     priority_exponent: float = 0.0
     """How much more often sequences with large errors are drawn: p ~ error^exponent; 0: all alike."""
     importance_exponent: float = 0.0
-    """How much their weight in the loss is lowered for that: w ~ p^-exponent; 1 undoes the bias, 0 leaves it."""
+    """How much the loss weighs such sequences down: w ~ p^-exponent; 1 undoes the bias, 0 leaves it."""
 
     worker_timeout: float = 300.0
-    """Seconds without a step of its environments after which a worker counts as hung, and is ended. In a group that
-    torchrun started the others wait for it as long: it has to get through a whole segment in that time."""
+    """Seconds without a step of its environments after which a worker counts as hung and is ended. In a group that
+    torchrun started, a worker must complete a whole segment in that time."""
     restart_workers: int = 0
-    """How many workers that died, failed or hung are replaced before the run ends for one; needs --mode async."""
+    """How many workers that died, failed or hung are replaced before such a worker ends the run; needs --mode async."""
 
     log_interval: int = 10_000
     """Env steps a row of the record covers."""
@@ -172,7 +172,7 @@ class Config:
     eval_interval: int = 0
     """Env steps between two evaluations in training, greedy and sampled, on the same episodes each time; 0: none."""
     interval_episodes: int = 20
-    """Episodes of each of them."""
+    """Episodes of each evaluation in training."""
     run_dir: str = ""
     """Folder of the record; empty: runs/<core>-<env>-s<seed>, with a number behind it where that is taken."""
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
@@ -248,12 +248,12 @@ class Config:
 
     @property
     def burn_in_rows(self) -> int:
-        """Steps before them that bring the state up to date."""
+        """Steps before a sequence that bring the state up to date."""
         return self.burn_in if self.replay_way in ("zero_burn_in", "stored_burn_in") else 0
 
     @property
     def following_rows(self) -> int:
-        """Observations behind them that their targets need."""
+        """Observations behind a sequence that its targets need."""
         return self.target_steps if "target_steps" in self.algorithm_record.options else 1
 
     @property

@@ -1,4 +1,4 @@
-"""Presets: named sets of the fields of a Config that differ from the default, and what algorithms have as defaults."""
+"""Presets: named sets of the fields of a Config that differ from the default."""
 
 from typing import Any
 

@@ -197,7 +197,7 @@ class Collector:
         return values
 
     def _close_episodes(self, ended: np.ndarray) -> None:
-        """Note return and length of the episodes that ended. Counted here, since wrappers miscount."""
+        """Note return and length of the episodes that ended; the Collector counts, since wrappers miscount."""
         returns, lengths = self._episode_returns[ended], self._episode_lengths[ended]
         self._finished.extend(zip(returns.tolist(), lengths.tolist(), strict=True))
         self._episode_returns[ended] = 0.0

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def denormals_as_zeros() -> Iterator[None]:
-    """Within it, denormal numbers that this thread reads or computes are zeros, those of NumPy too.
+    """Within it, denormal numbers that this thread reads or computes are zeros, in NumPy too.
 
-    It is set back at the end: the caller may need them elsewhere. Where the processor cannot do it, nothing changes.
+    The end restores the mode that the caller had. A processor without this mode changes nothing.
     """
     import torch  # here, since rl.loop must not import it before it watches its parent
 

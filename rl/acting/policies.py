@@ -1,4 +1,4 @@
-"""How the two heads are read: as policy and critic, or as action values, and how each of them acts."""
+"""Policies: how the two heads are read, as policy and critic or as action values, and how they act."""
 
 from typing import Protocol
 
@@ -25,12 +25,12 @@ class Softmax:
 
     @classmethod
     def in_training(cls, config: Config, environments: range) -> "Softmax":
-        """The same for every environment."""
+        """Every environment has the same policy."""
         return cls()
 
     @classmethod
     def in_evaluation(cls, config: Config, episodes: int) -> "Softmax":
-        """The same as in training."""
+        """Evaluation samples as training does."""
         return cls()
 
     def scores(self, logits: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Random numbers keyed by run seed and global environment index; draws from replay buffers alone by worker.
+"""Random numbers, keyed by run seed and global environment index; only draws from replay buffers are keyed by worker.
 
-So the same run split over other numbers of workers sees the same episodes and the same noise, and no two environments
-of a run, training or evaluation, ever share a stream.
+So a run that is split over another number of workers sees the same episodes and the same noise. No two environments of
+a run share a stream, in training or evaluation.
 """
 
 from typing import TYPE_CHECKING, Any, Literal

@@ -12,7 +12,7 @@ from rl.agent.twin import TwinCore
 
 
 class AgentOutput(NamedTuple):
-    """What the two heads say; leading axes as the input's."""
+    """What the two heads say, with the leading axes of their input."""
 
     logits: Tensor  # [..., head] what the distribution over actions is made of
     values: Tensor  # [...] expected return
@@ -83,7 +83,7 @@ class Agent(nn.Module):
 
 
 class PlainUnrolled:
-    """By `Agent.unroll` and autograd, for any agent."""
+    """An `Unrolled` by `Agent.unroll` and autograd, for any agent."""
 
     def __init__(self, agent: Agent, first: int = 0) -> None:
         """Unroll an agent.
@@ -99,7 +99,7 @@ class PlainUnrolled:
         return self.agent.step
 
     def unroll(self, observations: Tensor, core_state: CoreState, is_first: Tensor) -> AgentOutput:
-        """As `Unrolled.unroll`; `live` are the outputs from row `first` on, with their graph."""
+        """Outputs of all rows without a gradient; `live` are those from row `first` on, with their graph."""
         self._rows, self._states = (observations, core_state, is_first), None
         first, said = min(self.first, len(observations)), []
         if first:
@@ -126,6 +126,6 @@ class PlainUnrolled:
         return self._states[row]
 
     def backward(self, gradient: AgentOutput) -> None:
-        """As `Unrolled.backward`."""
+        """Leave the gradient of rows from `first` on in the agent's parameters, by autograd."""
         self.agent.zero_grad(set_to_none=False)  # in place: gradients are views of one flat vector
         torch.autograd.backward([part[: len(gradient.values)] for part in self.live], list(gradient))

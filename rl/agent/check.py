@@ -49,9 +49,7 @@ def check_own_parts(config: Config) -> None:
 
 def _check(core: Core, name: str) -> None:
     if not isinstance(core, nn.Module) or getattr(core, "hidden_size", None) != HIDDEN:
-        raise ValueError(
-            f"{name} must be a torch.nn.Module whose hidden_size is the number of its outputs, {HIDDEN} here"
-        )
+        raise ValueError(f"{name} must be a torch.nn.Module whose hidden_size is its number of outputs, {HIDDEN} here")
     core = core.double()
     with torch.no_grad():
         for parameter in core.parameters():

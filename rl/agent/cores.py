@@ -58,7 +58,7 @@ class CellCore(nn.Module):
         raise TypeError(f"{type(self).__name__} must define make_cell")
 
     def advance(self, cell: nn.Module, inputs: Tensor, state: CoreState) -> CoreState:
-        """Step one layer: inputs [batch, feature], state of that layer [batch, hidden] each -> its next state."""
+        """Step one layer: inputs [batch, feature] and the layer's state, [batch, hidden] each -> the layer's next state."""
         raise TypeError(f"{type(self).__name__} must define advance")
 
     def initial_state(self, batch_size: int) -> CoreState:
@@ -170,7 +170,7 @@ class MLPCore(CellCore):
         return nn.Sequential(orthogonal_linear(input_size, hidden_size, gain=2**0.5), self.activation())
 
     def step(self, inputs: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[Tensor, CoreState]:
-        """Outputs [..., hidden] of inputs [..., feature]; nothing to reset, nothing to hand on."""
+        """Outputs [..., hidden] of inputs [..., feature]; there is no state to reset or to carry."""
         for cell in self.cells:
             inputs = cell(inputs)
         return inputs, ()

@@ -18,8 +18,8 @@ Targets = Callable[[Segment, Tensor, Config], Tensor]  # as `rl.learning.returns
 class LearnerView(Protocol):
     """What an experience may ask of the Learner."""
 
-    rank: int  # of this worker
-    pulled_version: int  # of the parameters
+    rank: int  # this worker's
+    pulled_version: int  # version of the parameters that were pulled last
 
     def sum_over_workers(self, values: Tensor) -> Tensor:
         """The sum of three numbers over the workers that update together."""
@@ -64,11 +64,11 @@ class OnlineExperience:
         Args:
             config: coefficients and options of the loss.
             flat: the worker's agent.
-            unrolled: of that agent, over the segment just acted.
+            unrolled: the agent over the segment just acted.
             learner: knows the workers that update together.
-            space: of the observations; a buffer needs it.
-            training_key: of the random numbers; a buffer needs it.
-            targets: rl's own, or an experiment's.
+            space: observation space, which a buffer needs.
+            training_key: key of random numbers, which a buffer needs.
+            targets: rl's own targets, or an experiment's.
         """
         self.config, self.flat, self.unrolled, self.learner, self.targets = config, flat, unrolled, learner, targets
 

@@ -16,7 +16,7 @@ class QLearning(OnlineExperience):
     """Learns action values from segments as they come (asynchronous N-step Q-learning, Mnih et al. 2016, §4)."""
 
     def differentiate(self) -> dict[str, float]:
-        """Leave the gradient of the segment's loss; its targets go on with max Q.
+        """Leave the gradient of the segment's loss, whose targets continue with max Q.
 
         Raises:
             FloatingPointError: the loss is not finite.
@@ -44,7 +44,7 @@ def q_gradient(
         actions: [time, batch].
         returns: [time, batch] G.
         weights: w, [time, batch] or [batch].
-        config: says whether the loss is a mean or a sum.
+        config: whether the loss is a mean or a sum.
 
     Raises:
         FloatingPointError: the loss is not finite.

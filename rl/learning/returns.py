@@ -82,7 +82,7 @@ def gae_returns(rewards: Tensor, discounts: Tensor, values: Tensor, gae_lambda: 
 
 
 def fixed_n_step_returns(rewards: Tensor, discounts: Tensor, values: Tensor, steps: int) -> Tensor:
-    """Sum n discounted rewards, then the value of what follows: the same n for every step, or up to its episode's end.
+    """Sum n discounted rewards of every step, or fewer up to its episode's end, then the value of what follows.
 
     G⁰ₜ = Vₜ,   Gᵏₜ = rₜ + γₜ Gᵏ⁻¹ₜ₊₁   (Sutton & Barto 2018, eq. 7.1).
 

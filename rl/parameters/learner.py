@@ -63,18 +63,18 @@ class Learner:
             yield
 
     def cpu_seconds(self) -> float:
-        """Seconds that this worker kept a core busy since the last pull."""
+        """CPU seconds of this worker since the last pull."""
         return time.thread_time() - self.busy_since
 
     def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
         """Apply one worker's gradient and enter what came with it.
 
         Args:
-            gradient: [parameter], of the loss of `env_steps` steps, computed with the parameters of the last pull; None
-                where these steps only went into a replay buffer.
-            env_steps: transitions that are new.
+            gradient: [parameter], computed with the parameters of the last pull; None where the steps only went into a
+                replay buffer.
+            env_steps: new transitions.
             losses: logged numbers of the loss.
-            episodes: that ended in the segment.
+            episodes: episodes that ended in the segment.
 
         Raises:
             FloatingPointError: the gradient is not finite; nothing was applied.
@@ -115,24 +115,24 @@ class Learner:
         return int(self.sum_over_workers(torch.tensor([not ready, 0, 0]).double())[0]) == 0
 
     def publish(self) -> None:
-        """Let all workers have the same vectors and ledger, before the first segment: in shared memory they do."""
+        """Give all workers the same vectors and ledger before the first segment: shared memory does."""
 
     def wait_for_parent(self) -> None:
-        """Wait while the parent confirms, evaluates or saves, so that the run repeats; async workers go on."""
+        """Wait while the parent confirms, evaluates or saves, so that the run repeats; async workers never have to."""
         with self.memory.signs.waits(self.rank):
             while self.ledger.waiting:
                 time.sleep(0.001)
 
-    def gather(self, standing: bytes) -> dict[int, bytes]:
-        """By rank, where the workers stand that the parent hears of through this one: its own."""
-        return {self.rank: standing}
+    def gather(self, worker_state: bytes) -> dict[int, bytes]:
+        """The worker states, by rank, that the parent gets through this worker: its own."""
+        return {self.rank: worker_state}
 
     def state(self) -> dict[str, Tensor]:
-        """Copies of what makes the learner go on: parameters, Adam's moments and its step count."""
+        """Copies of parameters, Adam's moments and its step count."""
         return {name: vector.clone() for name, vector in self.vectors.items()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Go on from `state()`."""
+        """Continue from `state()`."""
         for name, vector in self.vectors.items():
             vector.copy_(state[name])
 
@@ -144,7 +144,7 @@ def adam_step(
 
     m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²,   θ ← θ − α / (1 − β₁ᵗ) · m / (√(v / (1 − β₂ᵗ)) + ε)
 
-    Written out because the vectors are shared memory, and because building torch's optimiser imports its compiler,
+    It is written out because the vectors are shared memory, and because torch's optimiser imports torch's compiler,
     which takes a worker as long to start as torch itself.
     """
     torch.add(old["step"], 1, out=new["step"])
@@ -162,7 +162,7 @@ def clip(gradient: Tensor, max_norm: float) -> float:
     """Shorten a flat gradient in place to at most `max_norm`; return its length before (Pascanu et al. 2013, §3.2).
 
     Raises:
-        FloatingPointError: it is not finite.
+        FloatingPointError: the gradient is not finite.
     """
     norm = float(gradient.norm())
     if not np.isfinite(norm):

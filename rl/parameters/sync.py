@@ -18,19 +18,19 @@ LOOKS = 2_000  # at a gate: some 2 ms, where measured waits were 0.3 to 0.7 ms o
 
 
 class SyncLearner(Learner):
-    """Workers update together: one step with the gradient averaged over all of them, the same in every repetition.
+    """Workers update together, by one step with the gradient over all of them; every repetition takes the same steps.
 
-    Rank 0 gathers in rank order, so the sum is always the same; gradients of mean losses are weighted by the steps
-    behind them, those of summed losses added up, and clipped afterwards, so W workers of B environments are one worker
-    of W·B, to rounding.
+    Rank 0 adds up in rank order, so the sum is always the same. Gradients of mean losses are weighted by their steps,
+    gradients of summed losses are added up. Clipping comes afterwards. So W workers of B environments equal one worker
+    of W·B to rounding.
     """
 
     def __init__(self, config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> None:
         super().__init__(config, memory, ledger, rank)
-        self.looks = LOOKS if config.workers <= available_cpus() else 0  # else another worker needs the core
+        self.looks = LOOKS if config.workers <= available_cpus() else 0  # else another worker needs the CPU
 
     def together(self, action: Callable[[], None]) -> None:
-        """Wait for all workers, run `action` in rank 0 alone, and go on together."""
+        """Wait for all workers, run `action` in rank 0 alone, then release the workers."""
         memory = self.memory
         if self.rank != 0:
             memory.arrive.release()
@@ -48,7 +48,7 @@ class SyncLearner(Learner):
         """The sum of three numbers over all workers, added in rank order.
 
         Raises:
-            FloatingPointError: this worker's are not finite.
+            FloatingPointError: this worker's numbers are not finite.
         """
         self.check(values)
         sums = self.memory.slots.sums
@@ -61,7 +61,7 @@ class SyncLearner(Learner):
         return torch.from_numpy(sums[self.rank].copy())
 
     def check(self, values: Tensor) -> None:
-        """Find values that are not finite in the worker that has them, or every one would fail and none be the one."""
+        """Raise an error in the worker whose values are not finite: their sum would fail in every worker."""
         if not values.isfinite().all():
             raise FloatingPointError(
                 "the advantages are not finite: look for nan or inf in observations and rewards, "
@@ -71,7 +71,7 @@ class SyncLearner(Learner):
     def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
         """Apply the gradient over all workers' steps: g = Σᵢ nᵢ gᵢ / Σᵢ nᵢ, or Σᵢ gᵢ of summed losses; then clip it.
 
-        Where nothing is new (updates from replay buffers after the first) every worker's weighs the same.
+        Every worker's gradient weighs the same where no step is new: in updates from replay buffers after the first.
         """
         self.fill(gradient, env_steps, losses, episodes)
         self.together(lambda: self.update(gradient is not None, losses))
@@ -89,7 +89,7 @@ class SyncLearner(Learner):
             slots.ended[rank, : len(episodes)] = episodes
 
     def update(self, learns: bool, names: Iterable[str]) -> None:
-        """Rank 0: one step with what all have written, if there are gradients, and one entry."""
+        """In rank 0: one step with what all have written, if there are gradients, and one entry in the ledger."""
         slots = self.memory.slots
         total = int(slots.env_steps.sum())
         weights = slots.env_steps / total if total else np.full(len(slots.env_steps), 1 / len(slots.env_steps))
@@ -103,14 +103,14 @@ class SyncLearner(Learner):
             self._apply(combined, norm, total, means, ended, float(slots.cpu_seconds.sum()))
 
     def combined(self, weights: np.ndarray) -> Tensor:
-        """The gradient over all workers: with these weights where losses are means, else added up."""
+        """The gradient over all workers, weighted where losses are means, else added up."""
         mean = self.config.loss_reduction == "mean"
         shares = torch.from_numpy(weights if mean else np.ones_like(weights))
         return sum_weighted(torch.from_numpy(self.memory.slots.gradients), shares)
 
 
 def pass_gate(gate: Any, looks: int) -> None:
-    """Acquire a permit; look so many times before sleeping, since a core that has gone to sleep is slow to wake."""
+    """Acquire a permit; look so many times before sleeping, since a CPU that has gone to sleep is slow to wake."""
     if not any(gate.acquire(False) for _ in range(looks)):
         gate.acquire()
 

@@ -48,7 +48,6 @@ class LinearTorso:
         self.weights = [torch.cat([layer.weight.T, layer.bias[None]]) for layer in self.layers]
 
     def step(self, t: int, observation: Tensor) -> None:
-        """As `RecordedTorso.step`."""
         self.observed_rows[t][:] = observation.numpy()
         for (below, above), weight in zip(self.layer_rows[t], self.weights, strict=True):
             torch.mm(below, weight, out=above).tanh_()
@@ -83,7 +82,6 @@ class AnyTorso:
 
     @torch.no_grad()
     def step(self, t: int, observation: Tensor) -> None:
-        """As `RecordedTorso.step`."""
         self.seen[t] = observation
         self.features[t] = self.agent.features(observation)
 

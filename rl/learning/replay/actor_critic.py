@@ -14,7 +14,7 @@ class ReplayActorCritic(ReplayExperience):
     """The online loss, with V-trace's returns and advantages (Espeholt et al. 2018, §4)."""
 
     def gradient(self, window: Window, output: AgentOutput) -> tuple[AgentOutput, dict[str, float], Tensor]:
-        """As `ReplayExperience.gradient`; the errors are v − V."""
+        """Gradient, logged numbers, and errors v − V."""
         config, first, distribution = self.config, self.config.burn_in_rows, self.agent.actions
         rewards, discounts = self.continued(window)
         steps = AgentOutput(output.logits[first:-1], output.values[first:-1])

@@ -115,8 +115,8 @@ class SequenceBuffer:
         """Write a segment over the oldest one.
 
         Args:
-            segment: of N steps, with its final observations and the actor's log-probabilities.
-            version: of the parameters that acted.
+            segment: N steps, with final observations and the actor's log-probabilities.
+            version: version of the parameters that acted.
         """
         start = self.seen % self.rows
         here = slice(start, start + self.segment_length)
@@ -236,5 +236,5 @@ class SequenceBuffer:
 
 
 def numpy_dtype(dtype: torch.dtype) -> np.dtype:
-    """The same type of number, in NumPy."""
+    """NumPy's name of a type of number."""
     return np.dtype(str(dtype).removeprefix("torch."))

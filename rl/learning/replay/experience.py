@@ -43,10 +43,10 @@ class ReplayExperience:
         Args:
             config: sizes of the buffer and of what is drawn.
             flat: the worker's agent.
-            unrolled: of the segment just acted, which is not learnt from here.
+            unrolled: the agent over the segment just acted; this experience does not learn from it.
             learner: knows the workers that update together.
-            space: of the observations.
-            training_key: of the random numbers.
+            space: observation space.
+            training_key: key of the random numbers.
         """
         self.config, self.flat, self.learner, self.agent = config, flat, learner, flat.agent
         batch = config.replay_batch

@@ -23,7 +23,7 @@ class ReplayQLearning(ReplayExperience):
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        """As a ReplayExperience, with a target network."""
+        """Add a target network to a ReplayExperience."""
         super().__init__(*arguments, **options)
         config = self.config
         self.target = FlatAgent(copy.deepcopy(self.agent))
@@ -33,7 +33,7 @@ class ReplayQLearning(ReplayExperience):
         self.target_state_read = self.agent.initial_state(config.replay_batch)
 
     def gradient(self, window: Window, output: AgentOutput) -> tuple[AgentOutput, dict[str, float], Tensor]:
-        """As `ReplayExperience.gradient`; the errors are Q(a) − G."""
+        """Gradient, logged numbers, and errors Q(a) − G."""
         config = self.config
         self.renew_target()
         target_output = self.unroll(self.target_unrolled, window, self.target_state_read)
@@ -71,7 +71,7 @@ class ReplayQLearning(ReplayExperience):
             self.target_copy = number
 
     def state(self) -> dict[str, Any]:
-        """What the base class keeps, and the target network with its state."""
+        """The base class's state, and the target network with its core state."""
         own = {"target": self.target.parameters.clone(), "target_copy": self.target_copy}
         return super().state() | own | {"target_state_read": [part.clone() for part in self.target_state_read]}
 
