@@ -54,8 +54,8 @@ class Config:
     detach_critic: bool = False
     """Keep the critic's loss from moving torso and core: the value head reads a detached core output."""
     unroll: Literal["recorded", "again"] = "recorded"
-    """recorded: learn from the activations of acting where there is a fast path (one rnn, gru or lstm layer, plain heads,
-    segments of N steps). again: unroll the network again and learn by autograd, which defines the gradient."""
+    """recorded: learn from the activations of acting where there is a fast path (one rnn, gru or lstm layer, plain
+    heads, segments of N steps). again: unroll the network again and learn by autograd, which defines the gradient."""
     carry_state: bool = True
     """Carry the core state across segments; --no-carry-state zeroes it at every segment (an ablation)."""
 
@@ -81,8 +81,8 @@ class Config:
     max_cpu_seconds: float = 0.0
     """Most CPU seconds of all workers together, if they pass before --total-env-steps; 0: no limit."""
     stop_when_solved: bool = False
-    """End the run once the environment's reward threshold is reached and fresh episodes (--eval-episodes) confirm it; the
-    run keeps the parameters of that moment."""
+    """End the run once the environment's reward threshold is reached and fresh episodes (--eval-episodes) confirm it;
+    the run keeps the parameters of that moment."""
     seed: int = 1
     """Seeds parameters, environments and action noise; every environment has its own random numbers."""
 
@@ -93,8 +93,8 @@ class Config:
     gae_lambda: float = 0.95
     """λ of --returns gae: 0 is one-step, 1 is N-step."""
     bootstrap: bool = True
-    """Continue returns with the critic's value where a segment or a time limit cuts an episode; --no-bootstrap continues
-    them with 0, as REINFORCE does, which has no critic to ask (needs --returns n_step)."""
+    """Continue returns with the critic's value where a segment or a time limit cuts an episode; --no-bootstrap
+    continues them with 0, as REINFORCE does, which has no critic to ask (needs --returns n_step)."""
     baseline: Literal["value", "none"] = "value"
     """What the returns of the policy term are compared with: the critic's value, or nothing (where advantages are
     normalised: their own mean)."""

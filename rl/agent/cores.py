@@ -58,7 +58,7 @@ class CellCore(nn.Module):
         raise TypeError(f"{type(self).__name__} must define make_cell")
 
     def advance(self, cell: nn.Module, inputs: Tensor, state: CoreState) -> CoreState:
-        """Step one layer: inputs [batch, feature] and the layer's state, [batch, hidden] each -> the layer's next state."""
+        """Step one layer: inputs [batch, feature], its state [batch, hidden] each -> its next state."""
         raise TypeError(f"{type(self).__name__} must define advance")
 
     def initial_state(self, batch_size: int) -> CoreState:
