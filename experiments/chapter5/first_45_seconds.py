@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments.chapter5.length_results import curves_of, length_result
 from experiments.chapter5.length_study import COLUMNS, FOOTNOTE, LengthCommand
-from experiments.lab.arms import CORES
+from experiments.lab.arms import COLOURS
 from experiments.lab.figures import STYLE, pdf_too, write_figure
 from experiments.lab.learning_curves import LENGTH, mean_curve, smoothed
 from experiments.lab.records import Record
@@ -109,7 +109,7 @@ def draw(curves: dict[str, list[Record]], file: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    colours = {"as printed": CORES["mlp"], "repaired": CORES["lstm"]}
+    colours = {"as printed": COLOURS["mlp"], "repaired": COLOURS["lstm"]}
     with plt.rc_context(STYLE):
         figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
         for panel, system in zip(panels, BOOK, strict=True):

@@ -5,11 +5,19 @@ import re
 from collections.abc import Iterable
 
 from experiments.lab.records import Record
+from rl.names import CORES
 
-# The cores in the order of tables and figures, and their colours. The colours of the cores and of the other arms that
-# keep theirs are Okabe and Ito's palette without its yellow, which colour-blind readers can tell apart.
-CORES = {"mlp": "#D55E00", "rnn": "#56B4E9", "gru": "#009E73", "lstm": "#0072B2"}
-COLOURS = CORES | {"mlp 2 frames": "#E69F00", "gru zeroed": "#000000", "lstm zeroed": "#CC79A7"}
+# These arms keep their colour in every figure. It is Okabe and Ito's palette without its yellow, which colour-blind
+# readers can tell apart.
+COLOURS = {
+    "mlp": "#D55E00",
+    "rnn": "#56B4E9",
+    "gru": "#009E73",
+    "lstm": "#0072B2",
+    "mlp 2 frames": "#E69F00",
+    "gru zeroed": "#000000",
+    "lstm zeroed": "#CC79A7",
+}
 SPARE_COLOURS = ("#56B4E9", "#8C6D46", "#7F7F7F")
 
 # Options in which runs of one arm may differ: the grouping itself tells those of the first line apart, and the others
@@ -26,9 +34,10 @@ Arms = dict[tuple[str, str], list[Record]]  # (environment with its arguments, n
 def arms_of(runs: Iterable[Record]) -> Arms:
     """Groups runs by environment and arm, whose name is the core's and what differs.
 
-    `mlp 2 frames` stacks frames, `lstm zeroed` does not carry its state, `lstm q_replay stored` learns by another
-    algorithm than a2c, with its way of replay. Where runs of one name differ in any other option, the name gets that
-    option, so different experiments are never averaged. Arms are in the order of cores and of numbers: 8 before 16.
+    The class names a core of `module:Class`. `mlp 2 frames` stacks frames, `lstm zeroed` does not carry its state, and
+    `lstm q_replay stored` learns by another algorithm than a2c, with its way of replay. Where runs of one name differ
+    in any other option, the name gets that option, so different experiments are never averaged. Arms are in the order
+    of cores and of numbers: 8 before 16.
 
     Raises:
         ValueError: one arm has a seed twice, which would make its interval too short.
@@ -56,7 +65,7 @@ def _base_name(config: dict) -> str:
     algorithm, way = config.get("algorithm", "a2c"), config.get("replay_way", "").replace("_", " ")
     return " ".join(
         [
-            config["core"],
+            config["core"].rpartition(":")[2],
             *([f"{frames} frames"] if frames > 1 else []),
             *(["zeroed"] if zeroed else []),
             *([algorithm] if algorithm != "a2c" else []),

@@ -434,6 +434,7 @@ OTHER = {
     "env_arg": ("a=1",),
     "observation_scale": "l2",
     "core": "gru",
+    "torso": "a_module:ATorso",
     "activation": "relu",
     "initialisation": "torch",
     "unroll": "again",

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.lab.arms import CORES
+from experiments.lab.arms import COLOURS
 from experiments.lab.figures import STYLE, thousands, write_figure
 from experiments.lab.learning_curves import LENGTH, X_AXES, mean_curve
 from experiments.lab.records import Record
 
 System = tuple[str, int]  # async, sync or one process; workers
-KIND_COLOURS = {"one process": "#000000", "async": CORES["lstm"], "sync": CORES["mlp"]}
+KIND_COLOURS = {"one process": "#000000", "async": COLOURS["lstm"], "sync": COLOURS["mlp"]}
 MARKERS = {"async": "o", "sync": "s"}
 DASHES: dict[int, Any] = {1: (0, (1, 1.2)), 2: (0, (3, 1.2)), 4: (0, (7, 1.5))}  # workers; others: solid
 STRENGTHS = {1: 0.4, 2: 0.6, 4: 0.8}  # the more workers, the fuller the colour
