@@ -3,8 +3,10 @@
 from typing import Protocol
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
+from rl.agent.actions import ONE_MORE
 from rl.agent.agent import AgentOutput
 from rl.config import Config
 from rl.names import load
@@ -47,7 +49,7 @@ class EpsilonGreedy:
 
     def __init__(self, epsilons: Tensor) -> None:
         """Take ε of every row, [batch]."""
-        self.epsilons = epsilons.unsqueeze(-1)  # [batch, 1]
+        self.epsilons = rearrange(epsilons, "batch -> batch 1")
 
     @classmethod
     def in_training(cls, config: Config, environments: range) -> "EpsilonGreedy":
@@ -81,7 +83,7 @@ class EpsilonGreedy:
 
 def q_values(output: AgentOutput) -> Tensor:
     """Action values [..., action] of the two heads: Q = V + A − mean A (duelling; Wang et al. 2016, eq. 9)."""
-    return output.values.unsqueeze(-1) + output.logits - output.logits.mean(-1, keepdim=True)
+    return rearrange(output.values, ONE_MORE) + output.logits - output.logits.mean(-1, keepdim=True)
 
 
 def through_q_values(d_q: Tensor) -> AgentOutput:

@@ -10,8 +10,10 @@ from typing import NamedTuple, Protocol
 import gymnasium
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
+ONE_MORE, ONE_LESS = "... -> ... 1", "... 1 -> ..."
 Backward = Callable[[Tensor, float | None], Tensor]
 
 
@@ -80,7 +82,8 @@ class Categorical:
 
     def log_probs(self, head: Tensor, actions: Tensor) -> Tensor:
         """log π(a) = logit of a − log Σ exp logits."""
-        return head.log_softmax(-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+        chosen = rearrange(actions, ONE_MORE)
+        return rearrange(head.log_softmax(-1).gather(-1, chosen), ONE_LESS)
 
     def entropies(self, head: Tensor) -> Tensor:
         """H = −Σ π log π."""
@@ -89,18 +92,18 @@ class Categorical:
 
     def taken(self, head: Tensor, actions: Tensor) -> Taken:
         """Written out: with d = ∂L/∂log π(a) and e = ∂L/∂H,   ∂L/∂logits = d (1ₐ − π) − e π (log π + H)."""
-        log_probs, chosen = head.log_softmax(-1), actions.unsqueeze(-1)
+        log_probs, chosen = head.log_softmax(-1), rearrange(actions, ONE_MORE)
         probs = log_probs.exp()
         entropies = -(probs * log_probs).sum(-1)
 
         def backward(d_log_probs: Tensor, d_entropy: float | None) -> Tensor:
-            wide = d_log_probs.unsqueeze(-1)
+            wide = rearrange(d_log_probs, ONE_MORE)
             d_logits = (probs * -wide).scatter_add_(-1, chosen, wide)
             if d_entropy:
-                d_logits += -d_entropy * probs * (log_probs + entropies.unsqueeze(-1))
+                d_logits += -d_entropy * probs * (log_probs + rearrange(entropies, ONE_MORE))
             return d_logits
 
-        return Taken(log_probs.gather(-1, chosen).squeeze(-1), entropies, backward)
+        return Taken(rearrange(log_probs.gather(-1, chosen), ONE_LESS), entropies, backward)
 
 
 def by_autograd(distribution: Actions, head: Tensor, actions: Tensor) -> Taken:

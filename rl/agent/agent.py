@@ -79,7 +79,7 @@ class Agent(nn.Module):
         )
         if self.detach_critic:
             critic_input = critic_input.detach()
-        return AgentOutput(self.policy_head(policy_input), self.value_head(critic_input).squeeze(-1))
+        return AgentOutput(self.policy_head(policy_input), self.value_head(critic_input).squeeze(-1))  # ... 1 -> ...
 
 
 class PlainUnrolled:

@@ -24,7 +24,8 @@ def reset_where(is_first: Tensor, core_state: CoreState) -> CoreState:
     """
     if not is_first.any():
         return core_state
-    return tuple(torch.where(is_first[None, :, None], torch.zeros_like(part), part) for part in core_state)
+    opens = is_first[None, :, None]  # batch -> 1 batch 1
+    return tuple(torch.where(opens, torch.zeros_like(part), part) for part in core_state)
 
 
 class Core(Protocol):

@@ -1,6 +1,7 @@
 """An agent whose parameters and gradients are flat vectors."""
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from rl.agent.agent import Agent
@@ -13,7 +14,7 @@ class FlatAgent:
         """Move the agent's parameters into one vector, in the order of `agent.parameters()`."""
         parameters = list(agent.parameters())
         self.agent = agent
-        self.parameters = torch.cat([parameter.detach().flatten() for parameter in parameters])
+        self.parameters = torch.cat([rearrange(parameter.detach(), "... -> (...)") for parameter in parameters])
         self.gradient = torch.zeros_like(self.parameters)
         offset = 0
         for parameter in parameters:

@@ -3,9 +3,11 @@
 import math
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from rl.acting.policies import q_values, through_q_values
+from rl.agent.actions import ONE_LESS, ONE_MORE
 from rl.agent.agent import AgentOutput
 from rl.config import Config
 from rl.learning.actor_critic import explained_variance, without_bootstrap
@@ -49,8 +51,8 @@ def q_gradient(
     Raises:
         FloatingPointError: the loss is not finite.
     """
-    chosen, q = actions.unsqueeze(-1), q_values(output)
-    values = q.gather(-1, chosen).squeeze(-1)
+    chosen, q = rearrange(actions, ONE_MORE), q_values(output)
+    values = rearrange(q.gather(-1, chosen), ONE_LESS)
     errors = values - returns
     weighted = weights * errors
     loss = 0.5 * (weighted * errors).mean().item()
@@ -61,5 +63,5 @@ def q_gradient(
     losses = {"td_loss": loss, "q_values": values.mean().item()}
     losses["explained_variance"] = explained_variance(returns, errors)
     n = errors.numel() if config.loss_reduction == "mean" else 1
-    d_q = torch.zeros_like(q).scatter_(-1, chosen, (weighted / n).unsqueeze(-1))
+    d_q = torch.zeros_like(q).scatter_(-1, chosen, rearrange(weighted / n, ONE_MORE))
     return through_q_values(d_q), losses, errors

@@ -26,6 +26,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from rl.agent.actions import ONE_MORE
 from rl.agent.agent import Agent, AgentOutput, Step
 from rl.agent.cores import CoreState
 from rl.agent.recorded.buffers import ROWS, arrays, rows, set_gradient, set_or_copy, with_ones
@@ -180,7 +181,7 @@ class Recording:
         With y = W [x, 1]:   dW = Σ dy [x, 1]ᵀ,   dx = dy Wᵀ (without W's last row);   of tanh:   dp = dy (1 − y²).
         """
         agent, n = self.agent, slice(self.first, self.first + len(gradient.values))
-        d_heads = rearrange(torch.cat([gradient.logits, gradient.values.unsqueeze(-1)], dim=-1), ROWS)
+        d_heads = rearrange(torch.cat([gradient.logits, rearrange(gradient.values, ONE_MORE)], dim=-1), ROWS)
         d_weight = rearrange(self.outputs[n], ROWS).T @ d_heads
         set_gradient(agent.policy_head, d_weight[:, :-1])
         set_gradient(agent.value_head, d_weight[:, -1:])

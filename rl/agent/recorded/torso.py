@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from rl.agent.agent import Agent
-from rl.agent.recorded.buffers import ROWS, rows, set_gradient, tanh_backward, with_ones
+from rl.agent.recorded.buffers import OF_ROWS, ROWS, rows, set_gradient, tanh_backward, with_ones
 
 
 class RecordedTorso(Protocol):
@@ -67,7 +67,7 @@ class LinearTorso:
             dp = rearrange(d_layer[n], ROWS)
             set_gradient(layer, rearrange(below[n], ROWS).T @ dp)
             if layer is not self.layers[0]:
-                d_above = (dp @ weight[:-1].T).view(*d_features.shape[:2], -1)
+                d_above = rearrange(dp @ weight[:-1].T, OF_ROWS, time=len(d_features))
 
 
 class AnyTorso:

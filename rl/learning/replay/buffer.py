@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from rl.acting.segment import Segment
@@ -200,10 +201,12 @@ class SequenceBuffer:
             name: torch.from_numpy(getattr(self, name)[steps])
             for name in ("actions", "rewards", "terminated", "truncated", "final_observations", "log_probs")
         }
-        state = (torch.from_numpy(part[segment, :, column]).transpose(0, 1).contiguous() for part in self.core_states)
+        state = (
+            rearrange(part[segment, :, column], "batch layer hidden -> layer batch hidden") for part in self.core_states
+        )
         return Window(
             **values,
-            core_state=tuple(state),
+            core_state=tuple(torch.from_numpy(part.copy()) for part in states),
             versions=torch.from_numpy(self.versions[segment]),
             slots=np.stack([at[0][0], column]),
             weights=torch.from_numpy(weights).to(values["rewards"].dtype),

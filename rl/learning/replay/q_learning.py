@@ -3,9 +3,11 @@
 import copy
 from typing import Any
 
+from einops import rearrange
 from torch import Tensor
 
 from rl.acting.policies import q_values
+from rl.agent.actions import ONE_LESS
 from rl.agent.agent import AgentOutput
 from rl.agent.flat import FlatAgent
 from rl.agent.recorded.which import make_unrolled
@@ -52,7 +54,7 @@ class ReplayQLearning(ReplayExperience):
         q_target = q_values(target_output)
         if not self.config.double_q:
             return q_target.amax(-1)
-        return q_target.gather(-1, output.logits.argmax(-1, keepdim=True)).squeeze(-1)
+        return rearrange(q_target.gather(-1, output.logits.argmax(-1, keepdim=True)), ONE_LESS)
 
     def final_values(self, window: Window, cut: Tensor) -> Tensor:
         """Q⁻(final observation, best action)."""
