@@ -26,16 +26,15 @@ def return_with_memory_of(agent: Agent, config: Config, length: int) -> float:
     episodes = range(FIRST_EPISODE, FIRST_EPISODE + EPISODES)
     seeds = environment_seeds(config.seed, evaluation_key(), episodes)
     observation, _ = environments.reset(seed=seeds)
-    dtype = agent.policy_head.weight.dtype
     rows: list[tuple[Tensor, Tensor]] = []
     first, running = (np.ones(EPISODES, bool) for _ in range(2))
     returns = np.zeros(EPISODES)
     for _ in range(MOST_STEPS):
-        rows = [*rows, (torch.tensor(observation, dtype=dtype), torch.from_numpy(first.copy()))][-length:]
+        rows = [*rows, (torch.tensor(observation), torch.from_numpy(first.copy()))][-length:]
         state = agent.initial_state(EPISODES)
         for seen, is_first in rows:
             output, state = agent.step(seen, state, is_first)
-        actions = output.logits.argmax(-1).numpy()
+        actions = agent.actions.mode(output.logits).numpy()
         observation, rewards, terminated, truncated, _ = environments.step(actions)
         returns += rewards * running
         first = terminated | truncated

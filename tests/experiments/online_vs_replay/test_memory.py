@@ -1,7 +1,6 @@
 """What the probe and the play with a short memory see."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from experiments.online_vs_replay.measures.probe import r_squared, r_squared_of_
 from experiments.online_vs_replay.measures.short_memory import return_with_memory_of
 from experiments.online_vs_replay.measures.watch import memory_measures
 from rl.acting.evaluate import evaluate
+from rl.agent.actions import Categorical
 from rl.agent.agent import AgentOutput
 from rl.config import Config
 from tests.support.rl_small import make_agent
@@ -102,11 +102,10 @@ def test_a_memory_longer_than_the_episode_is_complete_and_one_of_a_single_step_i
 
 
 class Summing:
-    """An agent whose state is the sum of what it saw since its episode opened, and whose logits are linear in it."""
+    """An agent whose state is the sum of what it saw in its episode; its logits are linear in the state."""
 
     def __init__(self, weights):
-        self.weights = torch.tensor(weights)
-        self.policy_head = SimpleNamespace(weight=self.weights)
+        self.weights, self.actions = torch.tensor(weights), Categorical(2)
 
     def initial_state(self, batch):
         return (torch.zeros(1, batch, len(self.weights)),)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 
 import envs
 from experiments.online_vs_replay.arms import ARMS, config_of
@@ -18,6 +19,7 @@ from experiments.online_vs_replay.measures.staleness import of_buffer
 from experiments.online_vs_replay.measures.watch import Watched, watch
 from experiments.online_vs_replay.tasks import TASKS
 from rl.acting.segment import Segment
+from rl.agent.actions import Categorical
 from rl.agent.agent import AgentOutput
 from rl.config import Config
 from rl.learning.replay.buffer import SequenceBuffer
@@ -176,7 +178,6 @@ def two_rows(state):
         zeros.bool(),
         zeros,
         (torch.full((1, 1, 1), state),),
-        None,
         torch.zeros(2, 1, 1),
         zeros,
     )
@@ -199,7 +200,8 @@ def replayed(states, version, **options):
             **options,
         }
     )
-    buffer = SequenceBuffer(12, 1, 2, 1, agent.initial_state(1), torch.float32, np.random.default_rng(0))
+    space, state = Box(-1, 1, (1,)), agent.initial_state(1)
+    buffer = SequenceBuffer(12, 1, 2, space, Categorical(2), state, torch.float32, np.random.default_rng(0))
     for number, state in enumerate(states):
         buffer.add(two_rows(state), number)
     return SimpleNamespace(config=config, buffer=buffer, agent=agent, learner=SimpleNamespace(pulled_version=version))
@@ -257,7 +259,7 @@ def test_in_episodes_the_carried_state_is_compared_where_the_next_piece_begins(m
 def test_the_first_worker_measures_at_30_60_and_90_percent_of_all_workers_steps_off_the_clock(monkeypatch):
     """Two workers' segments of 10 steps each are 20 at a time, of 100: the second, third and fifth. Each measure takes
     3 CPU seconds, by which the update counts as begun later."""
-    clock, segment = iter([5.0, 8.0] * 3), two_rows(0.0)._replace(actions=torch.zeros(5, 2))
+    clock, segment = iter([5.0, 8.0] * 3), two_rows(0.0)._replace(rewards=torch.zeros(5, 2))
     monkeypatch.setattr(watching, "time", SimpleNamespace(thread_time=lambda: next(clock)))
     for rank, moments, busy_since in ((0, [40, 60, 100], 10.0), (1, [], 1.0)):
         learner = SimpleNamespace(pulled_version=0, busy_since=1.0)
