@@ -222,7 +222,7 @@ def _run(steps, returns, solved) -> Record:
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 def test_a_curve_is_the_mean_of_five_log_intervals_and_of_fewer_at_its_start():

@@ -256,7 +256,7 @@ for name in sys.argv[1:]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     return dict(zip(STUDIES, re.split(r"^exit 0 \[\]$", done.stdout, flags=re.M), strict=False))
 

@@ -297,7 +297,7 @@ def test_the_chapters_example_has_the_chapters_numbers():
 
 def test_help_opens_at_once_and_explains_the_options():
     command = [sys.executable, "-X", "importtime", "-m", "experiments.chapter5.n_step_error", "--help"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and "--rollouts" in done.stdout and "0.95^200 = 3.5e-5" in done.stdout
     assert not any(module in done.stderr for module in ("matplotlib", "torch", "wandb"))
 

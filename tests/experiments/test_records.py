@@ -134,7 +134,7 @@ def test_an_offline_wandb_run_equals_what_was_logged(tmp_path):
     rows = [*ROWS, {"global_step": 4000, "losses/value_loss": math.nan, "losses/grad_norm": math.inf}]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
     command = [sys.executable, "-c", LOG_OFFLINE, json.dumps([CONFIG, rows, SUMMARY])]
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=60)
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=300)
     path = next((tmp_path / "wandb").glob("offline-run-*"))
     run = read_record(path)
     assert (run.path, run.config, run.summary, run.reward_threshold) == (path, CONFIG, SUMMARY, None)

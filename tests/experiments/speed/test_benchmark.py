@@ -373,4 +373,4 @@ def test_a_wrong_number_of_workers_is_one_line(monkeypatch, capsys):
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
