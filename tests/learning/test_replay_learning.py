@@ -1,7 +1,6 @@
 """Learning from the buffer: targets by hand and by a slow loop, gradients by autograd, nothing else looked at."""
 
 import itertools
-import json
 import threading
 from dataclasses import replace
 
@@ -30,10 +29,10 @@ from tests.support.replay_small import (
     windows_of,
 )
 from tests.support.rl_small import differentiate, small_config
+from tests.support.runs import SERIAL, assert_bit_equal, read_rows, train
 
 every_core = pytest.mark.parametrize("core", ["mlp", "rnn", "gru", "lstm"])
 again_or_recorded = pytest.mark.parametrize("unroll", ["again", "recorded"])
-TIMES = ("time/seconds", "time/cpu_seconds", "eval/cpu_seconds", "charts/SPS")
 
 
 def priority(errors):
@@ -583,17 +582,10 @@ def test_a_loss_that_is_not_finite_is_an_error_that_says_where_to_look():
 
 
 CARTPOLE = {
+    **SERIAL,
     "env": "MaskedVelocityCartPole-v1",
-    "mode": "serial",
-    "workers": 1,
-    "envs_per_worker": 4,
-    "segment_length": 8,
-    "hidden_size": 8,
-    "torso_size": 8,
     "total_env_steps": 1600,
     "log_interval": 160,
-    "eval_episodes": 2,
-    "wandb": "disabled",
     "replay_capacity": 2048,
     "replay_warm_up": 320,
     "replay_batch": 8,
@@ -604,51 +596,38 @@ CARTPOLE = {
     "learning_rate": 1e-2,
     "reward_scale": 0.1,
 }
-ALL = [
-    *(("q_replay", way) for way in ("transitions", *SEQUENCES, "episodes")),
-    *(("a2c_replay", way) for way in (*SEQUENCES, "episodes")),
-    ("q_online", "stored"),
+WAYS = [  # those that have no other like them, and the rest
+    *(("q_replay", "stored_burn_in"), ("a2c_replay", "episodes"), ("q_online", "stored")),
+    *(
+        pytest.param(algorithm, way, marks=pytest.mark.slow)
+        for algorithm, way in [
+            *(("q_replay", way) for way in ("transitions", "zero", "zero_burn_in", "stored", "episodes")),
+            *(("a2c_replay", way) for way in SEQUENCES),
+        ]
+    ),
 ]
 
 
-def rows_of(folder):
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key not in TIMES} for line in lines]
-
-
-def train(folder, **options):
-    """A run to its end: its learner's vectors, its summary, its rows without what tells the time."""
-    run = new_run(Config(**{**CARTPOLE, **options, "run_dir": str(folder)}), envs.make_vector)
-    summary = run.execute(print)
-    assert summary["exit_code"] == 0, summary
-    return run.learner.state(), summary, rows_of(folder)
-
-
-def assert_bit_equal(first, second):
-    for name in first:
-        assert torch.equal(first[name], second[name]), name
-
-
-@pytest.mark.parametrize(("algorithm", "way"), ALL)
+@pytest.mark.parametrize(("algorithm", "way"), WAYS)
 def test_the_same_seed_is_the_same_run_bit_for_bit_and_its_agent_can_be_loaded_and_played(tmp_path, algorithm, way):
     """ray-project/ray#18245: same seed, other result. 50 segments of 32 env steps."""
     options = {"algorithm": algorithm, "replay_way": way}
-    first, again = (train(tmp_path / name, **options) for name in ("first", "again"))
-    assert_bit_equal(first[0], again[0])
-    assert first[2] == again[2] and len(first[2]) == 10
-    assert first[1]["eval_sampled"] == again[1]["eval_sampled"] and first[1]["eval_greedy"] >= 1
+    first, again = (train(tmp_path / name, small=CARTPOLE, **options) for name in ("first", "again"))
+    assert_bit_equal(first.learnt, again.learnt)
+    assert first.rows == again.rows and len(first.rows) == 10
+    assert first.summary["eval_sampled"] == again.summary["eval_sampled"] and first.summary["eval_greedy"] >= 1
     agent, config, env_steps = load_agent(tmp_path / "first", envs.make_vector)
     assert (config.algorithm, config.replay_way, env_steps) == (algorithm, way, 1600)
     loaded = torch.cat([parameter.detach().flatten() for parameter in agent.parameters()])
-    assert torch.equal(loaded, first[0]["parameters"])
+    assert torch.equal(loaded, first.learnt["parameters"])
     start = Run(config, envs.make_vector, tmp_path).learner.parameters
-    assert not torch.equal(start, first[0]["parameters"])  # it learnt
+    assert not torch.equal(start, first.learnt["parameters"])  # it learnt
 
 
 def test_steps_of_the_warm_up_are_in_the_record_without_updates_and_losses(tmp_path):
     """Warm at 320 of 1600 env steps, which is the 10th of 50 segments; 32 env steps are one update from there on, 41
     in all, and each is one step of Adam."""
-    state, summary, rows = train(tmp_path / "run", algorithm="q_replay", replay_ratio=2.0)
+    run, summary, rows, _ = train(tmp_path / "run", small=CARTPOLE, algorithm="q_replay", replay_ratio=2.0)
     assert [row["global_step"] for row in rows] == list(range(160, 1601, 160))
     assert [row["losses/updates"] for row in rows] == [0, 1, *[5] * 8]
     loss_keys = {
@@ -662,24 +641,24 @@ def test_steps_of_the_warm_up_are_in_the_record_without_updates_and_losses(tmp_p
     }
     assert not loss_keys & rows[0].keys() and all(loss_keys < row.keys() for row in rows[1:])
     assert "charts/episodes" in rows[0] and "losses/policy_loss" not in rows[1]
-    assert summary["updates"] == sum(row["losses/updates"] for row in rows) == 41 == state["step"].item()
+    assert summary["updates"] == sum(row["losses/updates"] for row in rows) == 41 == run.learner.vectors["step"].item()
     assert summary["staleness"] == [41] and summary["env_steps"] == 1600
 
 
 def test_every_update_is_in_a_row_where_a_segment_makes_several(tmp_path):
     """At a ratio of 8 a segment makes 4; a run ends with the update that completes its env steps."""
-    _, summary, rows = train(tmp_path / "run", algorithm="q_replay", replay_ratio=8.0)
+    _, summary, rows, _ = train(tmp_path / "run", small=CARTPOLE, algorithm="q_replay", replay_ratio=8.0)
     assert summary["updates"] == sum(row["losses/updates"] for row in rows) == 40 * 4 + 1
     assert summary["env_steps"] == 1600 == rows[-1]["global_step"]
 
 
-@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("mode", ["async", pytest.param("sync", marks=pytest.mark.slow)])
 def test_with_one_worker_every_mode_is_the_serial_run_bit_for_bit(tmp_path, mode):
     options = {"algorithm": "q_replay", "priority_exponent": 0.9, "importance_exponent": 0.6, "replay_ratio": 3.0}
-    serial, other = train(tmp_path / "serial", **options), train(tmp_path / mode, mode=mode, **options)
-    assert_bit_equal(serial[0], other[0])
-    assert serial[2] == other[2] and serial[1]["eval_sampled"] == other[1]["eval_sampled"]
-    assert serial[1]["updates"] == other[1]["updates"] > 50
+    serial, other = (train(tmp_path / name, small=CARTPOLE, mode=name, **options) for name in ("serial", mode))
+    assert_bit_equal(serial.learnt, other.learnt)
+    assert serial.rows == other.rows and serial.summary["eval_sampled"] == other.summary["eval_sampled"]
+    assert serial.summary["updates"] == other.summary["updates"] > 50
 
 
 def trained_by_threads(**options):
@@ -691,20 +670,29 @@ def trained_by_threads(**options):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert not any(thread.is_alive() for thread in threads) and run.ledger.env_steps == 1600
     return run, workers
 
 
-@pytest.mark.parametrize(
+SOME_WAYS = pytest.mark.parametrize(
     ("algorithm", "way"),
-    [("q_replay", "stored_burn_in"), ("q_replay", "episodes"), ("a2c_replay", "stored"), ("q_online", "stored")],
+    [
+        ("q_replay", "episodes"),
+        *(
+            pytest.param(*names, marks=pytest.mark.slow)
+            for names in (("q_replay", "stored_burn_in"), ("a2c_replay", "stored"), ("q_online", "stored"))
+        ),
+    ],
 )
+
+
+@SOME_WAYS
 def test_two_workers_that_update_together_repeat_themselves(algorithm, way):
     """Each learns from its own environments, so that they draw differently."""
     options = {"algorithm": algorithm, "replay_way": way, "replay_ratio": 3.0}
     (first, workers), (again, _) = trained_by_threads(**options), trained_by_threads(**options)
-    assert_bit_equal(first.learner.state(), again.learner.state())
+    assert_bit_equal(first.learner.vectors, again.learner.vectors)
     assert first.ledger.updates == again.ledger.updates > 20
     if algorithm != "q_online":
         one, other = (experience.buffer for _, _, experience in workers)
@@ -715,9 +703,11 @@ def test_two_workers_that_update_together_repeat_themselves(algorithm, way):
 def test_two_workers_that_update_together_do_so_in_processes_too(tmp_path):
     """At a ratio of 3 a segment makes 1 or 2 updates, the second of them without new env steps."""
     options = {"algorithm": "q_replay", "replay_way": "episodes", "replay_ratio": 3.0}
-    state, summary, rows = train(tmp_path / "run", mode="sync", workers=2, envs_per_worker=2, **options)
+    processes = {"mode": "sync", "workers": 2, "envs_per_worker": 2}
+    trained = train(tmp_path / "run", small=CARTPOLE, **processes, **options)
+    summary, rows = trained.summary, trained.rows
     run, _ = trained_by_threads(**options)
-    assert_bit_equal(state, run.learner.state())
+    assert_bit_equal(trained.learnt, run.learner.vectors)
     assert summary["updates"] == run.ledger.updates == sum(row["losses/updates"] for row in rows)
 
 
@@ -754,16 +744,13 @@ def test_workers_that_update_together_wait_until_each_has_a_whole_episode_to_rea
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     due = [[segment for segment, count in enumerate(mine) if count] for mine in updates]
     assert due[0] == due[1] and due[0][0] == 24
     assert run.ledger.updates == sum(updates[0]) == sum(updates[1])
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "way"),
-    [("q_replay", "stored_burn_in"), ("q_replay", "episodes"), ("a2c_replay", "stored"), ("q_online", "stored")],
-)
+@SOME_WAYS
 def test_a_checkpoint_of_before_there_were_workers_goes_on_with_an_empty_buffer(tmp_path, algorithm, way):
     """Stopped at 800 of 1600 env steps, without the buffer: updates pause until it holds 320 env steps again."""
     folder = tmp_path / "run"
@@ -780,14 +767,14 @@ def test_a_checkpoint_of_before_there_were_workers_goes_on_with_an_empty_buffer(
         del state["ledger"]["arrays"][name]
     save_checkpoint(folder / "checkpoint.pt", config, state)
     again, said = resumed_run(folder, envs.make_vector), []
-    assert_bit_equal(again.learner.state(), run.learner.state())
+    assert_bit_equal(again.learner.vectors, run.learner.vectors)
     summary = again.execute(said.append)
     empty = "" if algorithm == "q_online" else "; the buffer of worker 0 is empty"
     assert said == [
         f"going on from {state['env_steps']} env steps, not bit by bit: environments of worker 0 begin "
         f"their next episodes{empty}"
     ]
-    rows = rows_of(folder)
+    rows = read_rows(folder)
     assert summary["exit_code"] == 0 and summary["env_steps"] == 1600
     assert summary["updates"] == sum(row["losses/updates"] for row in rows) > stopped["updates"]
     updates = {row["global_step"]: row["losses/updates"] for row in rows}
@@ -796,7 +783,7 @@ def test_a_checkpoint_of_before_there_were_workers_goes_on_with_an_empty_buffer(
 
 def test_a_checkpoint_of_before_there_were_cpu_seconds_goes_on(tmp_path):
     folder = tmp_path / "run"
-    train(folder, algorithm="q_online", total_env_steps=320)
+    train(folder, small=CARTPOLE, algorithm="q_online", total_env_steps=320)
     _, state = load_checkpoint(folder / "checkpoint.pt")
     del state["ledger"]["arrays"]["cpu_seconds"], state["config"], state["format"]
     longer = Config(**{**CARTPOLE, "algorithm": "q_online", "total_env_steps": 640, "run_dir": str(folder)})
