@@ -201,9 +201,8 @@ class SequenceBuffer:
             name: torch.from_numpy(getattr(self, name)[steps])
             for name in ("actions", "rewards", "terminated", "truncated", "final_observations", "log_probs")
         }
-        state = (
-            rearrange(part[segment, :, column], "batch layer hidden -> layer batch hidden") for part in self.core_states
-        )
+        parts = (part[segment, :, column] for part in self.core_states)
+        states = [rearrange(part, "batch layer hidden -> layer batch hidden") for part in parts]
         return Window(
             **values,
             core_state=tuple(torch.from_numpy(part.copy()) for part in states),
