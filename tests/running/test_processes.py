@@ -43,15 +43,20 @@ from tests.support.runs import ROOT, read_rows
     [
         ("killed", "sync", "worker 1 was killed by SIGKILL", []),
         ("raises", "async", "worker 1 failed: RuntimeError: the pole fell on my foot", ["raise RuntimeError("]),
-        ("exits", "sync", "worker 1 failed: SystemExit: bye", ['sys.exit("bye")']),
-        ("leaves", "sync", "worker 1 ended early: exit code 0", []),
-        ("nan_reward", "sync", "worker 1 failed: FloatingPointError: the advantages are not finite", ["loss.py"]),
-        ("nan_observation", "async", "worker 1 failed: FloatingPointError: the loss is nan", ["loss.py"]),
+        pytest.param(
+            *("exits", "sync", "worker 1 failed: SystemExit: bye", ['sys.exit("bye")']), marks=pytest.mark.slow
+        ),
+        pytest.param(*("leaves", "sync", "worker 1 ended early: exit code 0", []), marks=pytest.mark.slow),
+        ("nan_reward", "sync", "worker 1 failed: FloatingPointError: the advantages are not finite", ["FloatingPointError("]),
+        pytest.param(
+            *("nan_observation", "async", "worker 1 failed: FloatingPointError: the loss is nan", ["FloatingPointError("]),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_fault_of_one_worker_ends_the_run_within_5_seconds_and_is_named(tmp_path, fault, mode, reason, words):
     """alex-petrenko/sample-factory#285, ray-project/ray#4358: one worker dies, the rest wait and no cause is shown."""
-    env_arg = arguments(fault=fault, at=5000, folder=tmp_path)
+    env_arg = arguments(fault=fault, at=1200, folder=tmp_path)
     summary, said, ended = execute(tmp_path / "run", *env_arg, mode=mode)
     assert ended - float((tmp_path / "fault").read_text()) < soon(5)
     assert summary["exit_code"] == 1 and summary["exit_reason"].startswith(reason)
@@ -64,7 +69,7 @@ def test_a_worker_that_fails_while_a_crossing_is_confirmed_ends_the_run_within_5
     """The evaluation would take 10 · 80 · 0.05 = 40 s; the only worker, already gone, must not be taken for done."""
     env_arg = arguments(
         fault="raises",
-        at=20_000,
+        at=12_000,
         process="worker 0",
         folder=tmp_path,
         length=80,
@@ -89,7 +94,7 @@ HANGS = {"worker_timeout": 2.0, "total_env_steps": 10_000_000}
     ("fault", "mode", "where"),
     [
         ("hangs", "sync", ', at File ".*faulty_envs.py", line \\d+ in step'),
-        ("stopped", "async", ", and cannot tell where"),
+        pytest.param("stopped", "async", ", and cannot tell where", marks=pytest.mark.slow),
     ],
 )
 def test_a_worker_without_progress_for_2_seconds_is_a_fault_and_the_message_says_where_it_stood(
@@ -97,7 +102,7 @@ def test_a_worker_without_progress_for_2_seconds_is_a_fault_and_the_message_says
 ):
     """The first sleeps in a step of its environment, the second is stopped there as by SIGSTOP. 2 s, then it is asked
     where it stands, and the others have their second to end."""
-    env_arg = arguments(fault=fault, at=5000, folder=tmp_path)
+    env_arg = arguments(fault=fault, at=1200, folder=tmp_path)
     summary, said, ended = execute(tmp_path / "run", *env_arg, mode=mode, **HANGS)
     assert 2 < ended - float((tmp_path / "fault").read_text()) < 2 + soon(5)
     assert summary["exit_code"] == 1 and summary["env_steps"] > 1000
@@ -105,7 +110,7 @@ def test_a_worker_without_progress_for_2_seconds_is_a_fault_and_the_message_says
     assert summary["exit_reason"] == said
 
 
-@pytest.mark.parametrize("mode", ["async", "sync"])
+@pytest.mark.parametrize("mode", ["async", pytest.param("sync", marks=pytest.mark.slow)])
 def test_a_worker_stopped_while_it_waits_for_the_others_is_found_too(tmp_path, mode):
     """Worker 0 takes 4 · 8 · 0.02 = 0.64 s for a segment, worker 1 none: in sync it waits at the gate most of the time
     and is stopped there, in async it waits for the lock, which a thread here holds for a moment."""
@@ -188,7 +193,7 @@ def test_time_in_which_the_parent_was_stopped_itself_is_nobodys_fault(tmp_path):
     ("watch", "cause"),
     [
         (dying.killed, "was killed by SIGKILL"),
-        (dying.stopped, "made no progress for 2 s (--worker-timeout), and cannot"),
+        pytest.param(dying.stopped, "made no progress for 2 s (--worker-timeout), and cannot", marks=pytest.mark.slow),
     ],
 )
 def test_the_others_go_on_when_a_worker_ends_within_an_update_and_another_takes_its_place(tmp_path, watch, cause):
@@ -214,7 +219,7 @@ def test_the_others_go_on_when_a_worker_ends_within_an_update_and_another_takes_
     assert counted == sorted(counted) and {counted[0], counted[-1]} == {0, 1}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_worker_is_replaced_as_often_as_that_is_allowed_and_then_the_run_ends(tmp_path, workers):
     """Each that begins anew fails at its own step 400: twice another one takes its place, the third is a fault. The run
     that goes on has its two again, and counts on. A checkpoint is due at every push, so also when one fails."""
@@ -307,13 +312,11 @@ def test_many_runs_in_one_process_leave_no_descriptor_and_no_thread_behind(tmp_p
         gc.collect()
         return len(os.listdir("/proc/self/fd")), threading.active_count()
 
-    execute(tmp_path / "first", mode="sync", total_env_steps=64)  # starts what Python itself keeps
+    execute(tmp_path / "first", mode="sync", workers=1, total_env_steps=64)  # starts what Python itself keeps
     before = held()
-    for number in range(3):
-        execute(tmp_path / f"sync {number}", mode="sync", total_env_steps=64)
-        execute(
-            tmp_path / f"async {number}", *arguments(fault="raises", at=40), total_env_steps=64_000, restart_workers=1
-        )
+    execute(tmp_path / "sync", mode="sync", total_env_steps=64)
+    failing = arguments(fault="raises", at=40)
+    execute(tmp_path / "async", *failing, total_env_steps=64_000, restart_workers=1)
     for number in range(20):
         new_run(Config(**{**ENDLESS, "run_dir": str(tmp_path / f"never {number}")}), envs.make_vector)
     assert held() == before

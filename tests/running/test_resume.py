@@ -1,7 +1,6 @@
 """Going on: a run that was stopped ends as the one that never was, bit for bit but for its times."""
 
 import io
-import json
 import multiprocessing
 import os
 import re
@@ -9,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,57 +16,22 @@ import envs
 from rl.config import Config
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.running.run import new_run, resumed_run
+from tests.support.runs import ROOT, SERIAL, assert_bit_equal, untimed
 
-ROOT = Path(__file__).parents[2]
-SMALL = {
-    "mode": "serial",
-    "workers": 1,
-    "envs_per_worker": 4,
-    "segment_length": 8,
-    "hidden_size": 4,
-    "torso_size": 4,
-    "total_env_steps": 960,
-    "log_interval": 96,
-    "eval_episodes": 2,
-    "wandb": "disabled",
-}
-TIMES = ("time/seconds", "time/cpu_seconds", "eval/cpu_seconds", "charts/SPS")
+SMALL = {**SERIAL, "hidden_size": 4, "torso_size": 4, "total_env_steps": 960, "log_interval": 96}
 SECONDS = ("seconds", "cpu_seconds")  # of the summary's and the ledger's names
 
 
-def rows(folder):
-    """The record of a run without what tells the time."""
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key not in TIMES} for line in lines]
-
-
-def without_times(ledger):
+def timeless(ledger):
     arrays = {name: values for name, values in ledger["arrays"].items() if name not in SECONDS}
     arrays["opened"], arrays["crossing"] = arrays["opened"][:1], arrays["crossing"][::2]
     return {**{name: value for name, value in ledger.items() if name not in SECONDS}, "arrays": arrays}
 
 
-def assert_equal(one, other, path=""):
-    """Equal in every bit: tensors, plain Python, and all that is in it."""
-    assert type(one) is type(other), path
-    if isinstance(one, torch.Tensor):
-        assert one.dtype == other.dtype and torch.equal(one, other), path
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys(), path
-        for name in one:
-            assert_equal(one[name], other[name], f"{path}/{name}")
-    elif isinstance(one, (list, tuple)):
-        assert len(one) == len(other), path
-        for number, pair in enumerate(zip(one, other, strict=True)):
-            assert_equal(*pair, f"{path}/{number}")
-    else:
-        assert one == other, path
-
-
 def saved(folder):
     """Everything in a checkpoint but its times, workers opened."""
     state = load_checkpoint(folder / "checkpoint.pt")[1]
-    state["ledger"] = without_times(state["ledger"])
+    state["ledger"] = timeless(state["ledger"])
     state["attempts"] = [{**attempt, "seconds": None} for attempt in state["attempts"]]
     state["workers"] = [opened(worker) for worker in state["workers"]]
     del state["config"]["run_dir"]
@@ -106,11 +69,11 @@ class Runs:
 
     def assert_equal(self, summary):
         """The resumed run ended as the other."""
-        assert_equal(rows(self.folder / "whole"), rows(self.folder / "parts"))
-        assert_equal(saved(self.folder / "whole"), saved(self.folder / "parts"))
+        assert_bit_equal(untimed(self.folder / "whole"), untimed(self.folder / "parts"))
+        assert_bit_equal(saved(self.folder / "whole"), saved(self.folder / "parts"))
         for name in ("env_steps", "updates", "mean_return", "eval_greedy", "eval_sampled", "staleness", "exit_reason"):
             assert summary[name] == self.whole[name], name
-        steps = [row["global_step"] for row in rows(self.folder / "parts")]
+        steps = [row["global_step"] for row in untimed(self.folder / "parts")]
         assert steps == sorted(set(steps)) and steps[-1] == self.whole["env_steps"]
 
 
@@ -141,8 +104,17 @@ ENVIRONMENTS = {
 }
 
 
-@pytest.mark.parametrize("core", ["mlp", "gru", "lstm"])
-@pytest.mark.parametrize("env", ENVIRONMENTS)
+CORES = {"CartPole-v1": "mlp", "FlickeringCartPole-v1": "gru", "RepeatPrevious-v0": "gru"}  # lstm elsewhere
+
+
+@pytest.mark.parametrize(
+    ("env", "core"),
+    [
+        pytest.param(env, core, marks=[] if core == CORES.get(env, "lstm") else pytest.mark.slow)
+        for env in ENVIRONMENTS
+        for core in ("mlp", "gru", "lstm")
+    ],
+)
 def test_a_serial_run_that_was_stopped_three_times_is_the_one_that_never_was(tmp_path, env, core):
     """30 updates of 32 env steps: stopped within rows 1, 4 and 5, in the middle of episodes."""
     runs = Runs(tmp_path, env=env, core=core, **ENVIRONMENTS[env])
@@ -155,12 +127,12 @@ def test_a_serial_run_that_was_stopped_three_times_is_the_one_that_never_was(tmp
     [
         {"core": "rnn"},
         {"core": "gru", "unroll": "again"},
-        {"core": "lstm", "carry_state": False},
+        pytest.param({"core": "lstm", "carry_state": False}, marks=pytest.mark.slow),
         {"core": "lstm", "separate_critic": True},
         {"segment_length": 0, "envs_per_worker": 1},
         {"stop_at_episode_end": True, "envs_per_worker": 1},
         {"algorithm": "q_online"},
-        {"dtype": "float64"},
+        pytest.param({"dtype": "float64"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -181,7 +153,13 @@ REPLAY = {
 }
 
 
-@pytest.mark.parametrize("way", ["transitions", "zero", "zero_burn_in", "stored", "stored_burn_in", "episodes"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        *("transitions", "stored_burn_in", "episodes"),
+        *(pytest.param(way, marks=pytest.mark.slow) for way in ("zero", "zero_burn_in", "stored")),
+    ],
+)
 def test_a_buffer_goes_on_too(tmp_path, way):
     """A ratio of 5.3 makes 2 or 3 updates of a segment, of a transition more: it is stopped between them, before the
     first of all, and after the buffer has begun to forget."""
@@ -194,9 +172,9 @@ def test_a_buffer_goes_on_too(tmp_path, way):
     "options",
     [
         {"priority_exponent": 0.9, "importance_exponent": 0.6, "reward_scale": 20.0},
-        {"algorithm": "a2c_replay"},
+        pytest.param({"algorithm": "a2c_replay"}, marks=pytest.mark.slow),
         {"algorithm": "a2c_replay", "replay_way": "episodes", "core": "gru"},
-        {"core": "mlp", "replay_way": "transitions"},
+        pytest.param({"core": "mlp", "replay_way": "transitions"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -223,7 +201,12 @@ SYNC = {"mode": "sync", "workers": 2, "envs_per_worker": 2}
 
 
 @pytest.mark.parametrize(
-    ("core", "env"), [("mlp", "FlickeringCartPole-v1"), ("gru", "NoisyPositionCartPole-v1"), ("lstm", "RecallCue-v0")]
+    ("core", "env"),
+    [
+        pytest.param("mlp", "FlickeringCartPole-v1", marks=pytest.mark.slow),
+        ("gru", "NoisyPositionCartPole-v1"),
+        pytest.param("lstm", "RecallCue-v0", marks=pytest.mark.slow),
+    ],
 )
 def test_a_sync_run_that_was_stopped_is_the_one_that_never_was(tmp_path, core, env):
     runs = Runs(tmp_path, **SYNC, env=env, core=core, **ENVIRONMENTS[env])
@@ -231,7 +214,11 @@ def test_a_sync_run_that_was_stopped_is_the_one_that_never_was(tmp_path, core, e
     assert goes_on_bit_by_bit(runs)
 
 
-@pytest.mark.parametrize("options", [{"core": "lstm"}, {**REPLAY, "replay_ratio": 20.0}])
+@pytest.mark.parametrize(
+    "options",
+    [{"core": "lstm"}, pytest.param({**REPLAY, "replay_ratio": 20.0}, id="replay", marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_a_sync_run_whose_worker_was_killed_repeats_from_its_last_checkpoint_what_was_lost(tmp_path, options):
     """Nobody can ask it where it stood: its environments began new episodes, so the run was another one from there."""
     runs = Runs(tmp_path, **{**SYNC, **options, "checkpoint_interval": 320})
@@ -245,42 +232,44 @@ def test_a_sync_run_whose_worker_was_killed_repeats_from_its_last_checkpoint_wha
     summary = run.execute(runs.said.append, kill)
     assert summary["exit_reason"] == "worker 1 was killed by SIGKILL" and summary["env_steps"] >= 480
     at_last = saved(tmp_path / "parts")["env_steps"]
-    assert at_last in (320, 640) and summary["env_steps"] == rows(tmp_path / "parts")[-1]["global_step"] > at_last
+    assert at_last in (320, 640) and summary["env_steps"] == untimed(tmp_path / "parts")[-1]["global_step"] > at_last
     words = f"the checkpoint of {at_last} env steps stays: --resume repeats from there, bit by bit"
     assert runs.said == [summary["exit_reason"], words]
     runs.assert_equal(runs.execute(resumed_run(tmp_path / "parts", envs.make_vector)))
     assert goes_on_bit_by_bit(runs)
 
 
+@pytest.mark.parametrize(
+    ("fault", "interval"),
+    [("raises", 64), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("leaves", 64), ("killed", 10_000)))],
+)
 def test_where_a_worker_failed_by_itself_or_nothing_was_saved_before_its_environments_begin_their_next_episodes(
-    tmp_path,
+    tmp_path, fault, interval
 ):
     """From where it stood it would fail again, and no run would ever get past that. The fault is 50 steps of worker
     1's environments into the run, so in its 7th segment of 8: 6 updates, of 2 · 2 · 8 env steps, are 192 env steps."""
-    for fault, interval in (("raises", 64), ("leaves", 64), ("killed", 10_000)):
-        folder = tmp_path / fault
-        folder.mkdir()
-        given = ("tests.support.faulty_envs:Faulty-v0", f"fault={fault}", "at=97", f"folder={folder}", "once=True")
-        options = {
-            **SMALL,
-            **SYNC,
-            "env": given[0],
-            "env_arg": given[1:],
-            "log_interval": 32,
-            "checkpoint_interval": interval,
-            "run_dir": str(folder / "run"),
-        }
-        said = []
-        summary = new_run(Config(**options), envs.make_vector).execute(said.append)
-        assert summary["exit_code"] == 1 and summary["env_steps"] == 192
-        assert load_checkpoint(folder / "run" / "checkpoint.pt")[1]["env_steps"] == 192
-        assert not any("stays" in line for line in said)
-        summary = resumed_run(folder / "run", envs.make_vector).execute(said.append)
-        assert summary["exit_code"] == 0 and summary["env_steps"] == 960
-        words = "going on from 192 env steps, not bit by bit: environments of worker 0, 1 begin their next episodes"
-        assert said[-1] == words
+    given = ("tests.support.faulty_envs:Faulty-v0", f"fault={fault}", "at=97", f"folder={tmp_path}", "once=True")
+    options = {
+        **SMALL,
+        **SYNC,
+        "env": given[0],
+        "env_arg": given[1:],
+        "log_interval": 32,
+        "checkpoint_interval": interval,
+        "run_dir": str(tmp_path / "run"),
+    }
+    said = []
+    summary = new_run(Config(**options), envs.make_vector).execute(said.append)
+    assert summary["exit_code"] == 1 and summary["env_steps"] == 192
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")[1]["env_steps"] == 192
+    assert not any("stays" in line for line in said)
+    summary = resumed_run(tmp_path / "run", envs.make_vector).execute(said.append)
+    assert summary["exit_code"] == 0 and summary["env_steps"] == 960
+    words = "going on from 192 env steps, not bit by bit: environments of worker 0, 1 begin their next episodes"
+    assert said[-1] == words
 
 
+@pytest.mark.slow
 def test_two_workers_with_buffers_go_on_between_the_updates_of_one_segment(tmp_path):
     runs = Runs(tmp_path, **{**REPLAY, **SYNC, "replay_ratio": 20.0, "checkpoint_interval": 200})
     runs.assert_equal(runs.stopped(at(480)))
@@ -295,7 +284,7 @@ def test_where_one_of_two_synchronous_workers_is_lost_both_begin_with_empty_buff
     state["workers"][1] = None
     save_checkpoint(path, config, state)
     summary, at_first = runs.execute(resumed_run(path.parent, envs.make_vector)), state["env_steps"]
-    updates = {row["global_step"] - at_first: row["losses/updates"] for row in rows(path.parent)}
+    updates = {row["global_step"] - at_first: row["losses/updates"] for row in untimed(path.parent)}
     assert summary["exit_code"] == 0 and [updates[32 * number] for number in range(1, 5)] == [0, 0, 0, 0]
     assert sum(updates[step] for step in updates if step > 0) > 0
     assert runs.said == [
@@ -332,7 +321,7 @@ def during_evaluations(number, kind):
 EVALUATED = {"eval_interval": 192, "interval_episodes": 2, "total_env_steps": 4800, "env_arg": ("max_episode_steps=8",)}
 
 
-@pytest.mark.parametrize("mode", ["serial", "sync"])
+@pytest.mark.parametrize("mode", ["serial", pytest.param("sync", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["evaluate", "evaluate_now"])
 def test_what_a_signal_cuts_short_is_played_by_the_run_that_goes_on(tmp_path, mode, kind):
     """Stopped in the second of the run's evaluations, and in the first of the run that goes on, which is the same."""
@@ -346,7 +335,7 @@ def test_what_a_signal_cuts_short_is_played_by_the_run_that_goes_on(tmp_path, mo
         assert {**attempt, "seconds": 0} == {**other, "seconds": 0}
 
 
-@pytest.mark.parametrize("mode", ["serial", "sync"])
+@pytest.mark.parametrize("mode", ["serial", pytest.param("sync", marks=pytest.mark.slow)])
 def test_a_run_that_ends_when_it_is_solved_and_was_stopped_before_the_verdict_ends_there_too(tmp_path, mode):
     def confirmed(run):
         run.ledger.reward_threshold = run.reward_threshold = 5.0  # every episode is worth 8
@@ -416,6 +405,7 @@ import sys
 import envs
 from rl.config import Config
 from rl.running.run import new_run, resumed_run
+from tests.support.runs import ROOT, SERIAL, assert_bit_equal, untimed
 
 if __name__ == "__main__":
     folder, options = sys.argv[1:]
@@ -450,7 +440,7 @@ BUFFERS = {**REPLAY, **SYNC, "replay_ratio": 5.3, "priority_exponent": 0.9}
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param({}, id="serial"),
+        pytest.param({}, id="serial", marks=pytest.mark.slow),
         pytest.param(SYNC, id="sync"),
         pytest.param(BUFFERS, id="sync with buffers", marks=pytest.mark.slow),
     ],
@@ -489,7 +479,7 @@ def test_rows_that_were_not_written_when_the_run_was_saved_are_in_the_record_onc
     run.ledger.record = checkpoint_due_at_480(run)
     with pytest.raises(KeyboardInterrupt):
         run.execute(runs.said.append)
-    assert [row["global_step"] for row in rows(tmp_path / "parts")] == [96, 192, 288, 384, 480, 576, 672]
+    assert [row["global_step"] for row in untimed(tmp_path / "parts")] == [96, 192, 288, 384, 480, 576, 672]
     (tmp_path / "parts" / "checkpoint.pt").write_bytes(kept[0])
     again = resumed_run(tmp_path / "parts", envs.make_vector)
     assert [row.env_steps for row in again.ledger.rows(0)] == [288, 384, 480]
@@ -530,10 +520,10 @@ def test_environments_that_cannot_tell_where_they_stand_begin_their_next_episode
     assert [line for line in runs.said if line.startswith("going on")] == [
         "going on from 512 env steps, not bit by bit: environments of worker 0 begin their next episodes"
     ]
-    steps = [row["global_step"] for row in rows(tmp_path / "parts")]
-    assert steps == [row["global_step"] for row in rows(tmp_path / "whole")]
+    steps = [row["global_step"] for row in untimed(tmp_path / "parts")]
+    assert steps == [row["global_step"] for row in untimed(tmp_path / "whole")]
     assert summary["updates"] == runs.whole["updates"]
-    assert rows(tmp_path / "parts")[:5] == rows(tmp_path / "whole")[:5] != rows(tmp_path / "parts")[5:]
+    assert untimed(tmp_path / "parts")[:5] == untimed(tmp_path / "whole")[:5] != untimed(tmp_path / "parts")[5:]
 
 
 class Unreadable:
@@ -570,7 +560,7 @@ def test_an_async_run_goes_on_with_nothing_lost_and_says_that_it_does_not_repeat
     said = [line for line in runs.said if line.startswith("going on")]
     assert len(said) == 2 and all("asynchronous workers do not repeat" in line for line in said)
     assert not any("next episodes" in line for line in said)
-    parts = rows(tmp_path / "parts")
+    parts = untimed(tmp_path / "parts")
     steps = [row["global_step"] for row in parts]
     assert steps == sorted(set(steps)) and steps[-1] == summary["env_steps"] >= 3200
     assert sum(row["losses/updates"] for row in parts) == summary["updates"] == sum(summary["staleness"])
