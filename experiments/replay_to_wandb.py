@@ -44,7 +44,8 @@ def replay(command: Command) -> None:
 
     from experiments.lab.records import read_record
     from rl.config import Config
-    from rl.record.wandb_mirror import STEP, WandbMirror
+    from rl.record.keys import STEP
+    from rl.record.wandb_mirror import WandbMirror
 
     found = read_record(command.run)
     if not (command.run / "config.json").is_file():

@@ -151,14 +151,16 @@ def run_of(command: Command, workers: int) -> "Run":
         ValueError: it cannot work.
     """
     import envs
+    from rl.group.rank_0 import WORKERS_OF_GROUP
     from rl.running.run import new_run, resumed_run
+    from rl.running.worker import SPAWNED
 
-    folder, config = command.resume, command.config
+    folder, config, come_from = command.resume, command.config, WORKERS_OF_GROUP if workers else SPAWNED
     began = restarts() and (Path(config.run_dir) / "checkpoint.pt").exists()
     if not folder and not began:
-        return new_run(config, envs.make_vector, in_group=workers > 0)
-    run = resumed_run(folder or config.run_dir, envs.make_vector, in_group=workers > 0)
-    was = run.config
+        return new_run(config, envs.make_vector, workers=come_from)
+    run = resumed_run(folder or config.run_dir, envs.make_vector, workers=come_from)
+    was = run.setup.config
     differing = [name for name, value in vars(was).items() if value != getattr(config, name) and name != "run_dir"]
     if differing and not folder:
         name = differing[0]
@@ -182,22 +184,23 @@ def main() -> None:
     with errors_in_one_line():
         with one_speaks():
             chosen, workers = command(), group_size()
-        from rl.record.wandb_mirror import exit_process
+        from rl.record.exit_process import exit_process
 
         if workers:
             import envs
-            from rl.group.members import end_with_torchrun, run_member
+            from rl.group.other_rank import end_with_torchrun, run_other_rank
 
             end_with_torchrun()
             if os.environ["RANK"] != "0":
-                exit_process(run_member(envs.make_vector))
+                exit_process(run_other_rank(envs.make_vector))
         run = run_of(chosen, workers)
         with training_progress() as progress:
-            display = TrainingDisplay(progress, run.config.total_env_steps, f"{run.config.core} on {run.config.env}")
-            if workers > MOST_ORDERED and run.config.reduce == "all_reduce":
+            config = run.setup.config
+            display = TrainingDisplay(progress, config.total_env_steps, f"{config.core} on {config.env}")
+            if workers > MOST_ORDERED and config.reduce == "all_reduce":
                 display.notify(f"--reduce all_reduce: more than {MOST_ORDERED} workers, equal to rounding")
             summary = run.execute(display.notify, display.row)
-        show_summary(run.run_dir, summary)
+        show_summary(run.folder.path, summary)
     exit_process(summary["exit_code"])
 
 

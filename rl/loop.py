@@ -12,7 +12,6 @@ from rl.config import Config
 from rl.names import load
 from rl.record.worker_state import load_worker_state, worker_state
 from rl.shared.learner_memory import LearnerMemory
-from rl.shared.ledger import Ledger
 
 if TYPE_CHECKING:
     import gymnasium
@@ -38,7 +37,6 @@ def build_worker(
     config: Config,
     make_environments: Callable[..., "gymnasium.vector.VectorEnv"],
     memory: LearnerMemory,
-    ledger: Ledger,
     training_key: int,
     overrides: Overrides = NO_OVERRIDES,
 ) -> tuple["Learner", "Collector", "Experience"]:
@@ -69,7 +67,7 @@ def build_worker(
         for_replay=config.replays,
         progress=memory.signs.progress[rank : rank + 1],
     )
-    learner = (overrides.make_learner or make_learner)(config, memory, ledger, rank)
+    learner = (overrides.make_learner or make_learner)(config, memory, rank)
     make_experience, space = load(config.algorithm_record.experience), environments.single_observation_space
     options = {"targets": overrides.targets} if overrides.targets else {}
     experience = make_experience(config, flat, unrolled, learner, space, training_key, **options)
@@ -135,8 +133,8 @@ def run_work(
 
     def between(updates_left: int) -> None:
         nonlocal told
-        number = learner.ledger.checkpoint_number
-        if learner.ledger.checkpoint_due and told != number:
+        number = learner.ledger.dues.checkpoint_number
+        if learner.ledger.dues.checkpoint and told != number:
             told = number
             tell_state(updates_left)
         learner.wait_for_parent()

@@ -44,7 +44,7 @@ def train(path, **options) -> tuple[dict, Agent]:
     run = new_run(config, envs.make_vector)
     summary = run.execute()
     assert summary["exit_code"] == 0
-    return summary, run.agent.agent
+    return summary, run.setup.agent.agent
 
 
 # Cue and question lie 4 steps apart, so segments of 4 never hold both: only the carried state knows the cue.

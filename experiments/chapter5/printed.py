@@ -24,7 +24,6 @@ from rl.learning.returns import n_step_returns
 from rl.loop import Overrides
 from rl.parameters.learner import Learner
 from rl.shared.learner_memory import LearnerMemory
-from rl.shared.ledger import Ledger
 
 
 def listed_returns(
@@ -59,8 +58,8 @@ def listed_returns(
 class OwnAdamLearner(Learner):
     """Workers share parameters, but each worker's Adam has its own moments and step count."""
 
-    def __init__(self, config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> None:
-        super().__init__(config, memory, ledger, rank)
+    def __init__(self, config: Config, memory: LearnerMemory, rank: int = 0) -> None:
+        super().__init__(config, memory, rank)
         own = {name: torch.zeros_like(self.vectors[name]) for name in ("moment1", "moment2", "step")}
         self.pages = [{**page, **own} for page in self.pages]
 

@@ -110,6 +110,6 @@ def experiment(run: Callable[[], None]) -> None:
         except RunFailed as failure:
             print(f"error: {failure}", flush=True)
             exit_code = failure.exit_code
-    from rl.record.wandb_mirror import exit_process
+    from rl.record.exit_process import exit_process
 
     exit_process(exit_code)

@@ -81,7 +81,7 @@ def held(folder: Path, already: Path | None = None) -> Iterator[None]:
     Raises:
         ValueError: another process holds the folder, or it cannot be made.
     """
-    from rl.running.preflight import claim
+    from rl.running.folder import claim
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

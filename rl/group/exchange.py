@@ -1,8 +1,7 @@
-"""A run over several machines: its workers are the processes that torchrun started, each on its host.
+"""How the workers of several machines exchange tensors and bytes.
 
-Rank 0 has the record, the parent and the optimiser, as on one machine. What the workers of one machine write into
-shared memory goes over gloo here: their rows of the slots to rank 0, its ledger's page and the parameters back to all.
-Rank 0 receives from each of them by itself, so that it knows for whom it waits.
+The workers are the processes that torchrun started, each on its host. What the workers of one machine write into shared
+memory goes over gloo here. Rank 0 receives from each worker separately, so that it knows for whom it waits.
 """
 
 import contextlib
@@ -20,28 +19,28 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
-from rl.record.files import in_short
-from rl.running.worker import GroupLost
+from rl.record.messages import in_short
+from rl.shared.group_lost import GroupLost
 from rl.shared.signs import WorkerSigns
 
 JOIN_SECONDS = 300.0  # from the start of the first until all have built their environments
-PATIENCE = 5.0  # seconds that the others wait longer than rank 0, which can say who is missing
-STORE_SECONDS = 2.0  # to leave or to find a word there; its host may be gone
+PATIENCE = 5.0  # seconds that the others wait longer than rank 0, which knows who is missing
+STORE_SECONDS = 2.0  # to write to the store or to read from it; its host may be gone
 Found = TypeVar("Found")
 
 
 class Group:
-    """The processes of a run, which exchange tensors; all take part in every exchange.
+    """The processes of a run. All of them take part in every exchange.
 
     Raises:
-        GroupLost: in every exchange, where one of them is gone or does not answer in time.
+        GroupLost: in every exchange, if one of them is gone or does not answer in time.
     """
 
     def __init__(self, signs: WorkerSigns | None = None) -> None:
-        """Join, and wait for the others for JOIN_SECONDS at most.
+        """Join the group, and wait for the others for JOIN_SECONDS at most.
 
         Args:
-            signs: where rank 0 shows its parent that it waits.
+            signs: where rank 0 shows its parent that it waits; None in the others.
         """
         self._signs, self._hosts, self._processes, self._limit = signs, [], None, JOIN_SECONDS
         limit = datetime.timedelta(seconds=JOIN_SECONDS)
@@ -60,14 +59,14 @@ class Group:
             ) from None
 
     def begin(self, seconds: float) -> None:
-        """Wait until all are ready; from then on an exchange may take so many seconds."""
+        """Wait until all are ready. From then on an exchange may take so many seconds."""
         hosts = self.gather_bytes(socket.gethostname().encode())
         limit = seconds + (PATIENCE if self.rank else 0.0)
         self._processes = self.exchange(partial(distributed.new_group, timeout=datetime.timedelta(seconds=limit)))
-        self._limit, self._hosts = limit, [host.decode() for host in hosts]  # hosts are known to rank 0
+        self._limit, self._hosts = limit, [host.decode() for host in hosts]  # rank 0 knows the hosts, the others none
 
     def gather(self, ours: Sequence[Tensor], rows: Sequence[Sequence[Tensor]]) -> None:
-        """Send to rank 0; there, receive what worker r sends into rows[r], for every r but 0."""
+        """Send `ours` to rank 0, which receives what worker r sends into rows[r]."""
         if self.rank:
             plan = [(distributed.isend, tensor, 0) for tensor in ours]
         else:
@@ -77,15 +76,15 @@ class Group:
             self.exchange(work.wait, peer)
 
     def broadcast(self, tensor: Tensor) -> None:
-        """Rank 0's content into everyone's."""
+        """Copy rank 0's content into everyone's tensor."""
         self.exchange(partial(distributed.broadcast, tensor, 0, self._processes))
 
     def add_up(self, tensor: Tensor) -> None:
-        """The sum of all into everyone's, in an order of gloo's own."""
+        """Write the sum of all into everyone's tensor, added in gloo's order."""
         self.exchange(partial(distributed.all_reduce, tensor, group=self._processes))
 
     def gather_bytes(self, content: bytes) -> list[bytes]:
-        """Contents of any length, by rank, in rank 0; nothing elsewhere. Ends when all have come to it."""
+        """Contents of any length by rank, in rank 0; nothing elsewhere. It returns when all have called it."""
         lengths = torch.zeros(self.size, dtype=torch.int64)
         lengths[self.rank] = len(content)
         self.gather([lengths[self.rank]], [[length] for length in lengths])
@@ -96,7 +95,7 @@ class Group:
         return [] if self.rank else [row.numpy().tobytes() for [row] in rows]
 
     def broadcast_bytes(self, content: bytes = b"") -> bytes:
-        """Rank 0's content, of any length."""
+        """Rank 0's content, of any length, in all."""
         length = torch.tensor([len(content)])
         self.broadcast(length)
         tensor = torch.empty(int(length), dtype=torch.uint8) if self.rank else as_tensor(content)
@@ -104,15 +103,15 @@ class Group:
         return tensor.numpy().tobytes()
 
     def leave_word(self, cause: str) -> None:
-        """Let the others know why this worker ends."""
+        """Tell the others why this worker ends."""
         in_time(lambda: self._store.set("cause", cause))
 
     def found_word(self) -> str | None:
-        """Why another one has ended, if it could say."""
+        """Why another worker has ended, if it could tell."""
         return in_time(lambda: self._store.get("cause").decode() if self._store.check(["cause"]) else None)
 
     def exchange(self, action: Callable[[], Found], peer: int | None = None) -> Found:
-        """Do it; where that fails, tell who is missing, if it is known."""
+        """Do one step of an exchange; if it fails, say who is missing, as far as that is known."""
         try:
             with self._waiting():
                 return action()
@@ -128,16 +127,15 @@ class Group:
         return self._signs.waits(0) if self._signs else contextlib.nullcontext()
 
     def _at(self, rank: int) -> str:
-        """The host, where there is more than one."""
+        """Where a worker is, if there is more than one host."""
         return f" on {self._hosts[rank]}" if len(set(self._hosts)) > 1 else ""
 
 
 def this_round(store: distributed.Store, rank: int, size: int) -> str:
-    """A name that this start of the group has to itself, since the store may be that of an earlier one, too.
+    """A name in the store that no earlier start of the group has used.
 
-    torchrun restarts the processes of a group and keeps the store, with what was written there; and it counts restarts
-    by host, so that one which comes back counts from 0 again. So the others ask, each under a name of its own, and rank
-    0 answers.
+    When torchrun restarts a group it keeps the store with its content. It counts restarts by host, and a host that
+    comes back counts from 0 again. So each worker asks rank 0 for the name under a key of its own, and rank 0 answers.
     """
     if rank:
         mine = uuid.uuid4().hex
@@ -152,7 +150,7 @@ def this_round(store: distributed.Store, rank: int, size: int) -> str:
 
 
 def in_time(action: Callable[[], Found]) -> Found | None:
-    """What it returns; None where the store's host is gone."""
+    """What the action returns; None if the store's host is gone."""
     found: list[Found] = []
 
     def act() -> None:
@@ -166,5 +164,5 @@ def in_time(action: Callable[[], Found]) -> Found | None:
 
 
 def as_tensor(content: bytes) -> Tensor:
-    """Bytes as uint8."""
+    """Bytes as a uint8 tensor."""
     return torch.from_numpy(np.frombuffer(content, np.uint8).copy())

@@ -16,7 +16,6 @@ from rl.acting.collector import Episode
 from rl.agent.flat import FlatAgent
 from rl.config import Config
 from rl.shared.learner_memory import LearnerMemory
-from rl.shared.ledger import Ledger
 
 STATE = ("parameters", "moment1", "moment2", "step")
 
@@ -28,17 +27,17 @@ class Learner:
     and so is Adam's step count, without which its bias correction is wrong.
     """
 
-    def __init__(self, config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> None:
+    def __init__(self, config: Config, memory: LearnerMemory, rank: int = 0) -> None:
         """Take hold of the shared vectors, as worker `rank`."""
-        self.config, self.memory, self.ledger, self.rank = config, memory, ledger, rank
-        self.pages = [{name: torch.from_numpy(getattr(page, name)) for name in STATE} for page in memory.vectors]
+        self.config, self.memory, self.ledger, self.rank = config, memory, memory.ledger, rank
+        self.pages = [{name: torch.from_numpy(getattr(page, name)) for name in STATE} for page in memory.vectors.both]
         self.pulled_version = 0
         self.busy_since = time.thread_time()
 
     @property
     def vectors(self) -> dict[str, Tensor]:
         """Parameters, Adam's moments and its step count: the page that is valid now."""
-        return self.pages[self.ledger.shared.vectors[0]]
+        return self.pages[self.memory.vectors.number]
 
     @property
     def parameters(self) -> Tensor:
@@ -94,12 +93,11 @@ class Learner:
     ) -> None:
         """One step of Adam, if there is a gradient, and one entry in the ledger: published together."""
         ledger = self.ledger
-        with ledger.change():
+        with self.memory.publication.change():
             if gradient is not None:
                 learning_rate = self.config.learning_rate_at(ledger.env_steps)
-                other = 1 - int(ledger.shared.vectors[0])
-                adam_step(self.vectors, self.pages[other], gradient, learning_rate, self.config)
-                ledger.shared.vectors[0] = other
+                old, new = self.vectors, self.pages[self.memory.vectors.turn()]
+                adam_step(old, new, gradient, learning_rate, self.config)
                 staleness = ledger.updates - self.pulled_version
                 losses = {**losses, "grad_norm": norm, "staleness": staleness, "learning_rate": learning_rate}
             ledger.record(env_steps, losses, episodes, cpu_seconds)
@@ -120,7 +118,7 @@ class Learner:
     def wait_for_parent(self) -> None:
         """Wait while the parent confirms, evaluates or saves, so that the run repeats; async workers never have to."""
         with self.memory.signs.waits(self.rank):
-            while self.ledger.waiting:
+            while self.ledger.workers_wait:
                 time.sleep(0.001)
 
     def gather(self, worker_state: bytes) -> dict[int, bytes]:

@@ -11,7 +11,6 @@ from rl.acting.collector import Episode
 from rl.config import Config
 from rl.parameters.learner import Learner, clip
 from rl.shared.learner_memory import LearnerMemory
-from rl.shared.ledger import Ledger
 from rl.shared.processes import available_cpus
 
 LOOKS = 2_000  # at a gate: some 2 ms, where measured waits were 0.3 to 0.7 ms on average
@@ -25,8 +24,8 @@ class SyncLearner(Learner):
     of W·B to rounding.
     """
 
-    def __init__(self, config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> None:
-        super().__init__(config, memory, ledger, rank)
+    def __init__(self, config: Config, memory: LearnerMemory, rank: int = 0) -> None:
+        super().__init__(config, memory, rank)
         self.looks = LOOKS if config.workers <= available_cpus() else 0  # else another worker needs the CPU
 
     def together(self, action: Callable[[], None]) -> None:
@@ -123,6 +122,6 @@ def sum_weighted(vectors: Tensor, weights: Tensor) -> Tensor:
     return total
 
 
-def make_learner(config: Config, memory: LearnerMemory, ledger: Ledger, rank: int = 0) -> Learner:
+def make_learner(config: Config, memory: LearnerMemory, rank: int = 0) -> Learner:
     """The learner of the config's mode; serial is synchronous with one worker, without the processes."""
-    return (Learner if config.mode == "async" else SyncLearner)(config, memory, ledger, rank)
+    return (Learner if config.mode == "async" else SyncLearner)(config, memory, rank)

@@ -1,1 +1,1 @@
-"""What a run leaves on disk, and its mirror in W&B."""
+"""What a run says to its user and leaves on disk: record, mirror in Weights & Biases, checkpoints."""

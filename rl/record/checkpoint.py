@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on, replaced atomically, read without executing anything."""
+"""Checkpoints: everything that a resumed run needs, replaced atomically, read without executing anything."""
 
 import contextlib
 import dataclasses
@@ -16,9 +16,9 @@ FORMAT = 1
 
 
 def save_checkpoint(path: Path, config: Config, state: dict[str, Any]) -> None:
-    """Write tensors and plain Python to `path`: to a temporary name first, synced, then renamed.
+    """Write tensors and plain Python to a temporary name, sync it, then rename it to `path`.
 
-    A reader sees the old file or the new one, never half of either; the old one stays as checkpoint.previous.pt.
+    A reader sees the old file or the new one. The old one stays as checkpoint.previous.pt.
 
     Raises:
         OSError: the disk is full, or worse; the files that were there are as they were.
@@ -41,7 +41,7 @@ def save_checkpoint(path: Path, config: Config, state: dict[str, Any]) -> None:
 
 
 def file_id(path: Path) -> tuple[int, ...]:
-    """What tells whether a checkpoint was replaced; () where there is none."""
+    """A value that changes when a checkpoint is replaced; () if there is no checkpoint."""
     try:
         found = path.stat()
     except OSError:
@@ -50,11 +50,11 @@ def file_id(path: Path) -> tuple[int, ...]:
 
 
 def keep(path: Path) -> None:
-    """Give a checkpoint that is about to be replaced a second name: there is a checkpoint.pt at every moment."""
+    """Give a checkpoint a second name before it is replaced, so that there is a checkpoint.pt at every moment."""
     spare = path.with_name(path.name + ".spare")
     spare.unlink(missing_ok=True)
     try:
-        with contextlib.suppress(OSError):  # where a file can have one name only, as on some networks, it is not kept
+        with contextlib.suppress(OSError):  # some network file systems have no links
             os.link(path, spare)
             os.replace(spare, previous(path))
     finally:
@@ -62,7 +62,7 @@ def keep(path: Path) -> None:
 
 
 def previous(path: Path) -> Path:
-    """Where the checkpoint before this one is."""
+    """The path of the checkpoint before this one."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
@@ -73,7 +73,7 @@ def load_checkpoint(path: Path) -> tuple[Config, dict[str, Any]]:
         The config of the run and its state.
 
     Raises:
-        ValueError: missing, damaged, or of another format, in one line that names the file.
+        ValueError: the file is missing, damaged, or of another format; the message is one line that names it.
     """
     try:
         with open(path, "rb") as file:
@@ -86,7 +86,7 @@ def load_checkpoint(path: Path) -> tuple[Config, dict[str, Any]]:
     except FileNotFoundError:
         words = "no checkpoint here; a run writes one at each --checkpoint-interval and at its end"
         raise refused(path, words) from None
-    except Exception as error:  # damaged bytes make a reader raise whatever it pleases
+    except Exception as error:  # a reader may raise anything on damaged bytes
         raise refused(path, f"not a readable checkpoint ({type(error).__name__})") from None
     if not isinstance(state, dict) or type(state.get("format")) is not int or state["format"] != FORMAT:
         raise refused(path, f"not a checkpoint of format {FORMAT}")
@@ -97,19 +97,19 @@ def load_checkpoint(path: Path) -> tuple[Config, dict[str, Any]]:
 
 @contextlib.contextmanager
 def fitting(path: Path, what: str = "its content") -> Iterator[None]:
-    """Take something from a checkpoint, which may have been written by another version.
+    """Guard code that takes something from a checkpoint, which another version may have written.
 
     Raises:
-        ValueError: it does not fit, in one line that names the file.
+        ValueError: the content does not fit; the message is one line that names the file.
     """
     try:
         yield
-    except Exception as error:  # what is not as expected makes its user raise whatever it pleases
+    except Exception as error:  # code may raise anything on unexpected content
         words = " ".join(f"{type(error).__name__}: {error}".split())
         raise refused(path, f"{what} is of another version ({words})") from error
 
 
 def refused(path: Path, words: str) -> ValueError:
-    """An error in one line that names a checkpoint, and the one before it where there is one."""
+    """An error in one line that names a checkpoint, and the one before it if it exists."""
     older = previous(path)
     return ValueError(f"{path}: {words}" + (f"; the one before it is {older}" if older.exists() else ""))

@@ -8,13 +8,17 @@ from typing import Any
 
 
 class Lines:
-    """A file that grows by whole lines, whatever happens."""
+    """A file that grows by whole lines."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._file = path, open(path, "ab", buffering=0)  # noqa: SIM115  open as long as the run
 
     def append(self, line: str) -> None:
-        """Add a line, or raise and leave the file as it was."""
+        """Add a line.
+
+        Raises:
+            OSError: the disk is full, or worse; the file is as it was.
+        """
         end, left = os.stat(self._path).st_size, line.encode() + b"\n"
         try:
             while left:
@@ -25,22 +29,16 @@ class Lines:
             raise OSError(error.errno, error.strerror, str(self._path)) from None
 
     def close(self) -> None:
-        """No more lines."""
         self._file.close()
 
 
-def in_short(error: BaseException) -> str:
-    """An exception in one line."""
-    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
-
-
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file whole or not at all."""
+    """Replace a JSON file."""
     replace_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write to a temporary name first, then rename: a reader sees the old file or the new one."""
     temporary = path.with_name(path.name + ".tmp")
     try:
         temporary.write_text(text)

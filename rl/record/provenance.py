@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages a result depends on."""
+    """Versions of Python and of the packages that a result depends on."""
     found = {"python": platform.python_version(), "machine": platform.platform()}
     for package in ("torch", "gymnasium", "numpy", "einops", "wandb"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -17,7 +17,7 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The commit of this code, with `+` behind it where files were changed; None outside a checkout."""
+    """The commit of this code, followed by `+` if files were changed since; None outside a checkout."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         git = ["git", "-C", str(Path(__file__).parent)]
         ask = {"capture_output": True, "text": True, "timeout": 5, "check": True}

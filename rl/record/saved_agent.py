@@ -23,6 +23,6 @@ def load_agent(run_dir: str | Path, make_environments: MakeEnvironments) -> tupl
     environments.close()
     with fitting(path):
         FlatAgent(agent).load(state["learner"]["parameters"])
-        ended_solved = config.stop_when_solved and state["ledger"]["solved"]  # it holds the crossing's parameters then
+        ended_solved = config.stop_when_solved and state["ledger"]["solved"]  # then it holds those of the crossing
         env_steps = int(state["ledger"]["arrays"]["crossing"][0]) if ended_solved else state["env_steps"]
     return agent, config, env_steps

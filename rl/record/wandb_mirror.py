@@ -1,32 +1,24 @@
 """The mirror of a run in Weights & Biases."""
 
 import contextlib
-import multiprocessing.util
 import os
 import queue
-import shutil
-import signal
-import sys
-import tempfile
 import threading
-import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rl.config import Config
-from rl.record.files import in_short
+from rl.record.exit_process import leave_behind
+from rl.record.keys import STEP
+from rl.record.messages import Notify, in_short
 
-Notify = Callable[[str], None]
-STEP = "global_step"
 INIT_SECONDS, FINISH_SECONDS = 20, 20
 FAULT_SECONDS = 3  # a run that failed ends within 5 s, whatever W&B does
-_abandoned: list["WandbMirror"] = []
-_told: list[str] = []
+_said: list[str] = []  # by this process: once is enough for a study of many runs
 
 
 class WandbMirror:
-    """Sends rows to W&B from a thread; the first failure ends the mirror and not the run."""
+    """Sends rows to W&B from a thread. The first failure ends the mirror and not the run."""
 
     def __init__(self, run_dir: Path, config: Config, description: dict[str, Any], notify: Notify) -> None:
         self._run_dir, self._config, self._description, self._notify = run_dir, config, description, notify
@@ -35,14 +27,14 @@ class WandbMirror:
         self._thread.start()
 
     def put(self, keys: dict[str, float]) -> None:
-        """Hand over a row; never waits, and keeps none for a W&B that has stopped."""
+        """Hand over a row, without waiting; after W&B has stopped, drop it."""
         if self._thread.is_alive():
             self._queue.put(("row", keys))
 
     def close(self, summary: dict[str, Any], patient: bool = False) -> None:
-        """Hand over the summary and wait for W&B, but not longer than the deadline; it is short after a fault.
+        """Hand over the summary and wait for W&B until a deadline, which is short after a fault.
 
-        With patience it is the longest, and anew as long as W&B takes rows.
+        A patient call waits for the longest deadline, and again as long as W&B takes rows.
         """
         self._queue.put(("summary", summary))
         waits, left = {0: INIT_SECONDS + FINISH_SECONDS, 1: FAULT_SECONDS}, self._queue.qsize()
@@ -52,7 +44,7 @@ class WandbMirror:
             left = self._queue.qsize()
             self._thread.join(seconds)
         if self._thread.is_alive():
-            _abandoned.append(self)
+            leave_behind(self)
             self._notify(f"W&B did not end in time and was left behind; the record in {self._run_dir} is complete")
 
     def _mirror(self) -> None:
@@ -67,7 +59,7 @@ class WandbMirror:
                 run.finish(exit_code=payload["exit_code"])
                 return
         except BaseException as error:  # whatever W&B raises, SystemExit included, the run goes on
-            _abandoned.append(self)
+            leave_behind(self)
             self._notify(f"W&B stopped ({in_short(error)}); the run goes on, its record is whole")
 
     def _init(self) -> Any:
@@ -118,7 +110,7 @@ class WandbMirror:
         }
 
     def _mode(self, wandb: Any) -> str:
-        """Decide online or offline without ever prompting."""
+        """Decide between online and offline, and never prompt."""
         wish = os.environ.get("WANDB_MODE", "")
         if wish not in ("online", "offline", "disabled"):
             os.environ.pop("WANDB_MODE", None)  # anything else makes W&B itself refuse to start
@@ -133,34 +125,7 @@ class WandbMirror:
             wandb.setup(settings=wandb.Settings(silent=True))
             if wandb.login(prompt=False, verify=False):  # whether a key is there; that it is right, init finds out
                 return "online"
-        if not _told:  # once is enough for a study of many runs
-            _told.append("offline")
+        if not _said:
+            _said.append("offline")
             self._notify("W&B: no API key found, runs are logged offline; `wandb sync` uploads them later")
         return "offline"
-
-
-def exit_process(exit_code: int) -> None:
-    """End the process; without Python's farewell where a blocked W&B would keep it from ending."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if _abandoned:
-        multiprocessing.util._exit_function()  # the parts of the farewell that remove semaphores
-        weakref.finalize._exitfunc()  # and temporary folders
-        end_wandb_service()
-        os._exit(exit_code)
-    sys.exit(exit_code)
-
-
-def end_wandb_service() -> None:
-    """Kill W&B's own process, a child of this one: it ends with us by itself, unless it hangs or was stopped.
-
-    The folder of its socket is removed too, also that of one that somebody else has killed.
-    """
-    for stat in Path("/proc").glob("[0-9]*/stat"):  # where there is no /proc it is left to itself
-        with contextlib.suppress(OSError, ValueError):
-            pid, _, rest = stat.read_text().partition(" (")
-            name, _, rest = rest.rpartition(") ")
-            if name == "wandb-core" and int(rest.split()[1]) == os.getpid():
-                os.kill(int(pid), signal.SIGKILL)
-    for folder in Path(tempfile.gettempdir()).glob(f"wandb-{os.getpid()}-*"):
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What a worker goes on from, as bytes."""
+"""What a worker continues from, as bytes."""
 
 import io
 from typing import TYPE_CHECKING, Any
@@ -7,14 +7,16 @@ if TYPE_CHECKING:
     from rl.acting.collector import Collector
     from rl.learning.experience import Experience
 
+WorkerStates = list[bytes | None]  # by rank; a worker begins new episodes without one
+
 
 def worker_state(collector: "Collector", experience: "Experience", left: int) -> bytes:
-    """What a worker goes on from, between two pushes; as bytes, since multiprocessing would share tensors instead.
+    """The state of a worker between two pushes; as bytes, since multiprocessing would share tensors instead.
 
     Args:
         collector: between two segments.
-        experience: likewise.
-        left: updates of the last segment that are still to do.
+        experience: between two updates.
+        left: how many updates of the last segment are still to do.
     """
     import torch
 
@@ -27,7 +29,7 @@ def worker_state(collector: "Collector", experience: "Experience", left: int) ->
 
 
 def can_be_read(content: Any) -> bool:
-    """Whether this comes back from a checkpoint, which reads tensors and plain Python alone."""
+    """Whether a checkpoint can hold this: it is read as tensors and plain Python alone."""
     import torch
 
     file = io.BytesIO()
@@ -41,7 +43,7 @@ def can_be_read(content: Any) -> bool:
 
 
 def load_worker_state(collector: "Collector", experience: "Experience", saved: bytes) -> int:
-    """Go on from `worker_state`; returns how many updates are left to do."""
+    """Continue from a `worker_state`; returns how many updates are left to do."""
     import torch
 
     state = torch.load(io.BytesIO(saved), weights_only=True)
@@ -51,7 +53,7 @@ def load_worker_state(collector: "Collector", experience: "Experience", saved: b
 
 
 def has_environments(saved: bytes) -> bool:
-    """Whether the environments of a `worker_state` could tell where they stood."""
+    """Whether the environments of a `worker_state` had a `state_dict`."""
     import torch
 
     return torch.load(io.BytesIO(saved), weights_only=True)["collector"]["environments"] is not None

@@ -1,4 +1,4 @@
-"""Signals: who hears them."""
+"""Who receives signals."""
 
 import contextlib
 import signal
@@ -8,7 +8,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def sigint_blocked(*others: signal.Signals) -> Iterator[None]:
-    """Hold SIGINT (and others) back; processes started meanwhile begin with it held back, and never see one."""
+    """Block SIGINT (and others). Processes that are started within begin with them blocked, and never see one."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *others})
     try:
         yield
@@ -18,14 +18,14 @@ def sigint_blocked(*others: signal.Signals) -> Iterator[None]:
 
 @contextlib.contextmanager
 def noted_signals(note: Callable[[int], None]) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into a note, so that the run comes to an orderly end; a second one adds nothing."""
+    """Call `note` at SIGINT and SIGTERM, so that the run comes to an orderly end."""
 
     def handler(number: int, _frame: Any) -> None:
         note(number)
 
     try:
         before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread: whoever runs us there keeps the signals
+    except ValueError:  # not in the main thread, which keeps the signals
         before = {}
     try:
         yield

@@ -1,4 +1,4 @@
-"""Processes of a run, seen from the parent: start the workers, watch them, see all of them gone."""
+"""Worker processes of a run: start them, watch them, see all of them gone."""
 
 import contextlib
 import os
@@ -6,51 +6,63 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from rl.running.worker_process import Worker
 from rl.shared.signs import WorkerSigns
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-POLL_SECONDS = 0.02
+LOOK_SECONDS = 0.02
 STOP_SECONDS = 3.0  # once the run is asked to stop, workers may take so long to end their segment
 FAULT_SECONDS = 1.0  # after a fault, so long
 START_SECONDS = 120.0  # a worker may take so long to import and to build its environments
-STACK_SECONDS = 0.5  # a worker that hangs may take so long to tell where
-Poll = Callable[[Callable[[], bool]], bool]
+STACK_SECONDS = 0.5  # a worker that hangs may take so long to write its traceback
+
+
+class Parent(Protocol):
+    """What a Supervisor asks of the run that it works for."""
+
+    def arguments_of(self, rank: int) -> tuple[Any, ...]:
+        """Arguments of a worker's life, between its rank and its channel; asked at each start."""
+
+    def begin(self) -> None:
+        """All workers are ready and are about to start."""
+
+    def answer(self, worker_failed: Callable[[], bool]) -> bool:
+        """Do what is due, about every 20 ms; returns whether the run is to stop, which the workers know then.
+
+        Args:
+            worker_failed: whether a worker has failed since, so that a long answer need not be finished.
+        """
+
+    def receive(self, states: dict[int, bytes]) -> None:
+        """Take the states of workers, by rank."""
+
+    def replaces_worker(self, cause: str, outside: bool) -> bool:
+        """Whether to start another worker in the place of one that failed.
+
+        Args:
+            cause: its traceback, signal or exit code, or the line at which it hangs.
+            outside: whether it was killed, or others of its group are gone.
+        """
 
 
 class Supervisor:
     """Runs workers to their end."""
 
     def __init__(
-        self,
-        workers: int,
-        arguments: Callable[[int], tuple[Any, ...]],
-        signs: WorkerSigns,
-        timeout: float,
-        on_ready: Callable[[], None],
-        poll: Poll,
-        on_states: Callable[[dict[int, bytes]], None],
-        on_fault: Callable[[str, bool], bool],
+        self, parent: Parent, life: Callable[..., None], workers: int, signs: WorkerSigns, timeout: float
     ) -> None:
         """Nothing is started yet.
 
         Args:
+            parent: the run.
+            life: what each process runs, as `run_worker`.
             workers: how many.
-            arguments: of `run_worker` of a rank, between the rank and the channel; asked at each start.
             signs: of life, which workers write.
             timeout: seconds without progress after which a worker counts as hung.
-            on_ready: called once, when all have built their environments and are about to start.
-            poll: called about every 20 ms with a function that says whether a worker has failed meanwhile, so that it
-                need not finish what takes long; True asks the run to stop (the caller has told the workers).
-            on_states: is given where workers stand, by rank.
-            on_fault: is given the cause when a worker fails (its traceback, signal or exit code, or where it hangs),
-                and whether that came from outside: it was killed, or others of its group are gone; True starts another
-                one in its place.
         """
-        self.ranks, self.arguments, self.signs, self.timeout = range(workers), arguments, signs, timeout
-        self.on_ready, self.poll, self.on_states, self.on_fault = on_ready, poll, on_states, on_fault
+        self.parent, self.life, self.ranks, self.signs, self.timeout = parent, life, range(workers), signs, timeout
         self.crew: list[Worker] = []
         self.news, self.started, self.faults = threading.Event(), False, 0
 
@@ -59,7 +71,7 @@ class Supervisor:
         os.environ.update(ONE_THREAD)  # inherited: it must be there before a worker imports numpy or torch
         try:
             for rank in self.ranks:
-                self.crew.append(Worker(rank, self.arguments(rank), self.news))
+                self.crew.append(self.new_worker(rank))
             self.watch()
         finally:
             for worker in self.crew:
@@ -68,26 +80,30 @@ class Supervisor:
                 worker.end()
                 for kind, payload in worker.heard(all_of_it=False):
                     if kind == "state":
-                        self.on_states(payload)
+                        self.parent.receive(payload)
+
+    def new_worker(self, rank: int) -> Worker:
+        """Start a worker."""
+        return Worker(rank, self.life, self.parent.arguments_of(rank), self.news)
 
     def watch(self) -> None:
-        """Look after running workers until all have ended, or their time after a stop or a fault is over."""
+        """Look after the workers until all have ended, or until their time after a stop or a fault is over."""
         deadline = float("inf")
         while True:
-            self.news.wait(POLL_SECONDS)
+            self.news.wait(LOOK_SECONDS)
             self.news.clear()
             for worker in list(self.crew):
                 self.look_after(worker)
             if not self.started and all(worker.ready for worker in self.crew):
                 self.started = True
-                self.on_ready()
+                self.parent.begin()
                 for worker in self.crew:
-                    worker.let_go_on()
-            stopping = self.poll(self.failed)
-            if stopping or self.faults or all(worker.settled for worker in self.crew):  # said before a process ends
+                    worker.start_work()
+            stopping = self.parent.answer(self.failed)
+            if stopping or self.faults or all(worker.settled for worker in self.crew):
                 deadline = min(deadline, time.monotonic() + (FAULT_SECONDS if self.faults else STOP_SECONDS))
                 if time.monotonic() > deadline or not self.started:
-                    return  # whoever is left is killed
+                    return  # `run` kills the workers that are left
             if all(worker.settled and not worker.process.is_alive() for worker in self.crew):
                 return
 
@@ -96,15 +112,15 @@ class Supervisor:
         return any(worker.process.exitcode for worker in self.crew)
 
     def look_after(self, worker: Worker) -> None:
-        """Hear what a worker says, find out how it ended, or that it hangs."""
-        ended = worker.process.exitcode  # read before: what it said last is then heard
+        """Take a worker's messages, and find out whether it has ended or hangs."""
+        ended = worker.process.exitcode  # read first: all messages of a worker that has ended are there
         for kind, payload in worker.heard(ended is not None):
             if kind == "ready":
-                worker.ready, worker.idle = True, 0.0  # to begin takes as long as it takes
+                worker.ready, worker.idle = True, 0.0  # the time until here does not count
                 if self.started:
-                    worker.let_go_on()
+                    worker.start_work()
             elif kind == "state":
-                self.on_states(payload)
+                self.parent.receive(payload)
             elif kind == "done":
                 worker.settled = True
             else:
@@ -119,12 +135,12 @@ class Supervisor:
             self.fail(worker, f"made no progress for {self.timeout:g} s (--worker-timeout){where}")
 
     def fail(self, worker: Worker, cause: str, outside: bool = False) -> None:
-        """Tell a fault, and start another worker if that is wanted."""
+        """Report a failure, and start another worker if the parent wants that."""
         worker.settled = True
-        if self.on_fault(f"{worker.process.name} {cause}", outside):
+        if self.parent.replaces_worker(f"{worker.process.name} {cause}", outside):
             worker.end()
             self.signs.waiting[worker.rank] = 0
-            self.crew[worker.rank] = Worker(worker.rank, self.arguments(worker.rank), self.news)
+            self.crew[worker.rank] = self.new_worker(worker.rank)
         else:
             self.faults += 1
 
@@ -139,7 +155,7 @@ class Supervisor:
         return worker.idle > (self.timeout if worker.ready else max(self.timeout, START_SECONDS))
 
     def where(self, worker: Worker) -> str:
-        """The line that a worker stands at, if it can still tell."""
+        """The line at which a worker hangs, if it can still tell."""
         before = len(self.signs.stacks.read())
         with contextlib.suppress(OSError):
             os.kill(worker.process.pid, signal.SIGUSR1)

@@ -1,5 +1,10 @@
-"""The life of a worker process."""
+"""The life of a worker process.
 
+Nothing here imports torch before the worker watches its parent: a worker must end with its parent even while it is
+still importing.
+"""
+
+import contextlib
 import faulthandler
 import multiprocessing
 import os
@@ -7,34 +12,21 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rl.config import Config
+from rl.loop import Overrides, build_worker, run_work
+from rl.shared.group_lost import GroupLost
 from rl.shared.learner_memory import LearnerMemory
-from rl.shared.ledger import Ledger
 
 if TYPE_CHECKING:
     import gymnasium
 
-from rl.loop import Overrides, build_worker, run_work
+    from rl.record.worker_state import WorkerStates
 
 BEAT_SECONDS = 0.25
-
-
-class GroupLost(ConnectionError):
-    """Workers of other machines are gone or do not answer; says in one line who."""
-
-    def __init__(self, words: str, failed: bool = False) -> None:
-        """With that line.
-
-        Args:
-            words: the line.
-            failed: whether one of them has said that it failed.
-        """
-        super().__init__(words)
-        self.failed = failed
 
 
 def run_worker(
@@ -42,27 +34,54 @@ def run_worker(
     config: Config,
     make_environments: Callable[..., "gymnasium.vector.VectorEnv"],
     memory: LearnerMemory,
-    ledger: Ledger,
     training_key: int,
-    parts: Overrides,
-    standing: list[bytes | None],
-    in_group: bool,
+    overrides: Overrides,
+    worker_states: "WorkerStates",
     channel: Connection,
 ) -> None:
-    """The life of a worker process: get ready, wait for the start, run segments, report what went wrong.
+    """Get ready, wait for the start, run segments to the end of the run.
 
     Args:
         rank: 0 to workers − 1.
-        config: of the run.
+        config: everything about the run.
         make_environments: builds vector environments from (env, num_envs, **options).
         memory: shared with the other workers and the parent.
-        ledger: likewise.
         training_key: of the random numbers.
-        parts: of an experiment.
-        standing: `worker_state` of the workers that this one starts, by rank; None where one begins with new episodes.
-        in_group: whether the others are on other machines, or started by torchrun on this one.
-        channel: sends to the parent what it is about and what goes with that ("ready"; "state" with workers' states by
-            rank; "done"; "failed" with a traceback; "lost" with who of a group), receives the start.
+        overrides: what an experiment puts in the place of rl's own.
+        worker_states: the state from which this worker continues, at its rank.
+        channel: to the parent, see `life` and `work`.
+    """
+    with life(rank, memory, channel):
+        built = build_worker(rank, config, make_environments, memory, training_key, overrides)
+        work(built, worker_states[rank], channel)
+
+
+class Workers(NamedTuple):
+    """Where the workers of a run come from."""
+
+    life: Callable[..., None] = run_worker  # of a process that the parent starts
+    in_group: bool = False  # the parent starts rank 0 alone; torchrun has started the others
+
+
+SPAWNED = Workers()  # the parent starts all of them
+
+
+def work(built: Any, saved: bytes | None, channel: Connection) -> None:
+    """Do the work of a worker that `build_worker` has built.
+
+    It sends ("ready", None), waits for the start, then sends ("state", the states of workers by rank) for each
+    checkpoint and at the end, and ("done", {}).
+    """
+    channel.send(("ready", None))
+    channel.recv()
+    run_work(built, saved, lambda *message: channel.send(message))
+
+
+@contextlib.contextmanager
+def life(rank: int, memory: LearnerMemory, channel: Connection) -> Iterator[None]:
+    """What surrounds the work of every worker process: it ends with its parent, leaves signals to it, reports failures.
+
+    A failure is sent as ("failed", traceback), or as ("lost", message) if others of its group are gone.
     """
     end_with_parent(lambda: memory.signs.beat(rank))
     leave_signals_to_parent()
@@ -71,18 +90,7 @@ def run_worker(
         import torch
 
         torch.set_num_threads(1)
-        if in_group:
-            from rl.group.learner import grouped
-            from rl.group.members import run_rank_0
-
-            group = run_rank_0(config, memory, ledger.env_steps, training_key, standing)
-            parts = grouped(parts, group)
-        work = build_worker(rank, config, make_environments, memory, ledger, training_key, parts)
-        if in_group:
-            group.begin(config.worker_timeout)
-        channel.send(("ready", None))
-        channel.recv()
-        run_work(work, standing[rank], lambda *message: channel.send(message))
+        yield
     except GroupLost as lost:
         channel.send(("failed" if lost.failed else "lost", str(lost)))
         sys.exit(1)
@@ -91,23 +99,23 @@ def run_worker(
         sys.exit(1)
 
 
-def end_with_parent(meanwhile: Callable[[], None] = lambda: None) -> None:
-    """End this process as soon as its parent has ended, however that ended; meanwhile do this four times a second."""
+def end_with_parent(beat: Callable[[], None] = lambda: None) -> None:
+    """End this process as soon as its parent has ended, however that ended; until then call `beat` every 0.25 s."""
     sentinel = multiprocessing.parent_process().sentinel
 
     def watch() -> None:
         while not wait([sentinel], timeout=BEAT_SECONDS):
-            meanwhile()
+            beat()
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
 def leave_signals_to_parent() -> None:
-    """Go on at Ctrl-C and SIGTERM, which reach a whole group of processes: the parent answers them.
+    """Ignore Ctrl-C and SIGTERM, which may reach a whole group of processes: the parent answers them.
 
-    This process was started with both held back. SIGINT stays so; SIGTERM is let through to a handler that does
-    nothing, so that programs that an environment starts can still be ended by it.
+    This process was started with both blocked. SIGINT stays so. SIGTERM is let through to a handler that does nothing,
+    so that it still ends programs that an environment starts.
     """
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

@@ -5,46 +5,44 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from typing import Any
 
 from rl.running.signals import sigint_blocked
-from rl.running.worker import run_worker
 from rl.shared.processes import SPAWN
 
-EAR_SECONDS = 0.5  # what a worker that has ended said last is heard at once, unless a program it started lives on
+LISTEN_SECONDS = 0.5  # the channel of an ended worker stays open as long as a program that it started lives
 
 
 class Worker:
-    """A worker process, as the parent knows it."""
+    """A worker process, its channel, and what is known of it."""
 
-    def __init__(self, rank: int, arguments: tuple[Any, ...], news: threading.Event) -> None:
-        """Start it.
+    def __init__(self, rank: int, life: Callable[..., None], arguments: tuple[Any, ...], news: threading.Event) -> None:
+        """Start the process.
 
         Args:
-            rank: of it.
-            arguments: of `run_worker` between the rank and the channel.
-            news: set when it has said something, or has ended.
+            rank: 0 to workers − 1.
+            life: what the process runs, as `run_worker`.
+            arguments: those of `life` between the rank and the channel.
+            news: set when the worker has sent something or has ended.
         """
         self.rank = rank
         self.channel, theirs = SPAWN.Pipe()
-        self.process = SPAWN.Process(
-            target=run_worker, args=(rank, *arguments, theirs), name=f"worker {rank}", daemon=True
-        )
+        self.process = SPAWN.Process(target=life, args=(rank, *arguments, theirs), name=f"worker {rank}", daemon=True)
         resource_tracker.ensure_running()  # it lets both signals through when it starts its own process
         with sigint_blocked(signal.SIGTERM):  # inherited: both may be sent to all processes, the parent answers
             self.process.start()
         theirs.close()
         self.ready = self.settled = False  # settled: it has said how it ended
         self.seen, self.seen_at, self.idle = -1, time.monotonic(), 0.0  # its progress, and seconds without any
-        # A thread of its own listens, since a message from a worker that is stopped in the middle of it does not end.
+        # A thread listens, since a message from a worker that is stopped in the middle of it does not end.
         self.messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self.listener = threading.Thread(target=self.listen, args=(news,), name=f"ear {rank}", daemon=True)
         self.listener.start()
 
     def listen(self, news: threading.Event) -> None:
-        """Take what it says until it has ended."""
+        """Receive the worker's messages until it has ended."""
         with contextlib.suppress(EOFError, OSError):
             while True:
                 self.messages.put(self.channel.recv())
@@ -52,20 +50,20 @@ class Worker:
         news.set()
 
     def heard(self, all_of_it: bool) -> Iterator[tuple[str, Any]]:
-        """What it has said since the last call, of one that has ended to its last word."""
+        """The messages since the last call; `all_of_it` waits for the last one of a worker that has ended."""
         if all_of_it:
-            self.listener.join(EAR_SECONDS)
+            self.listener.join(LISTEN_SECONDS)
         while not self.messages.empty():
             yield self.messages.get()
 
-    def let_go_on(self) -> None:
-        """Start its work."""
-        with contextlib.suppress(OSError):  # it died meanwhile: found at the next look
+    def start_work(self) -> None:
+        """Let the worker begin its segments."""
+        with contextlib.suppress(OSError):  # it has died: the next look finds that
             self.channel.send("start")
 
     def end(self) -> None:
-        """See it gone."""
+        """Kill the process and wait until it is gone."""
         self.process.kill()
         self.process.join()
-        self.listener.join(EAR_SECONDS)
+        self.listener.join(LISTEN_SECONDS)
         self.channel.close()

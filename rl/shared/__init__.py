@@ -1,1 +1,1 @@
-"""What the processes of a run share, whole or not at all."""
+"""What the processes of a run share: memory that changes whole or not at all, and locks that no kill leaves taken."""

@@ -1,23 +1,22 @@
-"""Named numpy arrays that processes share, and pages of them that change whole or not at all."""
+"""Named numpy arrays that processes share."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from rl.shared.processes import SPAWN
 
+Layout = dict[str, tuple[tuple[int, ...], Any]]  # name -> (shape, dtype)
+
 
 class SharedArrays:
-    """Named numpy arrays in one block of memory; spawned workers inherit it, and no kill leaves any of it behind."""
+    """Named numpy arrays in one block of memory, which spawned workers inherit.
 
-    def __init__(self, layout: dict[str, tuple[tuple[int, ...], Any]]) -> None:
-        """Allocate zeros.
+    The block has no name, so no kill leaves any of it behind.
+    """
 
-        Args:
-            layout: name -> (shape, dtype).
-        """
+    def __init__(self, layout: Layout) -> None:
+        """Allocate zeros."""
         self._layout = {name: (shape, np.dtype(dtype)) for name, (shape, dtype) in layout.items()}
         self._block = SPAWN.RawArray("b", sum(self._bytes(*entry) for entry in self._layout.values()))
         self._map()
@@ -42,37 +41,3 @@ class SharedArrays:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._map()
-
-
-class Pages:
-    """Two copies of named arrays, one of them valid; see the top of this file."""
-
-    def __init__(self, layout: dict[str, tuple[tuple[int, ...], Any]]) -> None:
-        """Allocate zeros; the layout is that of SharedArrays."""
-        self._pages = SharedArrays(layout), SharedArrays(layout)
-        self._valid = SharedArrays({"page": ((1,), np.int64)})
-        self._open: SharedArrays | None = None
-
-    @property
-    def now(self) -> SharedArrays:
-        """The valid page; within `change`, for the process that changes it, the one that is being written."""
-        return self._open or self._pages[self._valid.page[0]]
-
-    @contextlib.contextmanager
-    def change(self) -> Iterator[None]:
-        """Write to a copy of the valid page, published when all is written; within another change, part of that.
-
-        Whoever changes holds the lock. An exception leaves everything as it was.
-        """
-        if self._open:
-            yield
-            return
-        number = 1 - int(self._valid.page[0])
-        page = self._pages[number]
-        page.copy_from(self._pages[1 - number])
-        self._open = page
-        try:
-            yield
-            self._valid.page[0] = number
-        finally:
-            self._open = None

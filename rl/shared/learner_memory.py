@@ -1,9 +1,4 @@
-"""What the processes of a run share: flat vectors, slots, a lock. Numpy only: a worker is up before torch is.
-
-Any of them may be killed at any moment, also while it writes. So what is shared is changed in pages: the new content
-goes to a page that nobody reads, and one store of one number makes it the valid one. And the lock is the kernel's: it
-is free again when its holder has ended, however it ended.
-"""
+"""Everything that the processes of a run share."""
 
 from typing import Any
 
@@ -11,20 +6,30 @@ import numpy as np
 
 from rl.config import Config
 from rl.shared.arrays import SharedArrays
+from rl.shared.ledger import Ledger
 from rl.shared.locks import Gate, Lock
+from rl.shared.published import Pages, Publication
 from rl.shared.signs import WorkerSigns
 
 
 class LearnerMemory:
-    """The Learner's vectors and the lock that guards them; for sync, slots and gates too."""
+    """The Learner's vectors, the ledger, and the lock that guards both; for sync, slots and gates too.
 
-    def __init__(self, config: Config, parameters: int) -> None:
+    Any process may be killed at any moment, also while it writes. So vectors and ledger are published together, and the
+    kernel frees the lock when its holder ends.
+    """
+
+    def __init__(
+        self, config: Config, parameters: int, reward_threshold: float | None = None, start_env_steps: int = 0
+    ) -> None:
         """Allocate for a network of so many parameters."""
         vector = ((parameters,), config.dtype)
+        self.publication = Publication()
+        self.ledger = Ledger(config, reward_threshold, self.publication, start_env_steps)
         layout = {"parameters": vector, "moment1": vector, "moment2": vector, "step": ((1,), "float32")}
-        # Two pages: an update is written to the other one, which the ledger makes valid together with its entry.
-        self.vectors = SharedArrays(layout), SharedArrays(layout)
-        self.candidate = SharedArrays({"parameters": vector})  # those of the last crossing
+        self.vectors = Pages(self.publication, layout)
+        # No pages: the parameters of the newest crossing, which nobody reads before that crossing is published.
+        self.candidate = SharedArrays({"parameters": vector})
         self.lock: Any = Lock()
         self.signs = WorkerSigns(config.workers)
         if config.mode == "async":
@@ -37,8 +42,8 @@ class LearnerMemory:
                 "env_steps": ((workers,), np.int64),
                 "losses": ((workers, len(config.algorithm_record.losses)), np.float64),
                 "cpu_seconds": ((workers,), np.float64),
-                "episodes": ((workers,), np.int64),  # how many, and their returns and lengths
-                "ended": ((workers, most_episodes, 2), np.float64),
+                "episodes": ((workers,), np.int64),  # how many ended
+                "ended": ((workers, most_episodes, 2), np.float64),  # their returns and lengths
             }
         )
         self.arrive = Gate()

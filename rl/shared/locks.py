@@ -1,4 +1,4 @@
-"""A lock and a gate between processes, neither of which a kill leaves behind."""
+"""A lock and a gate between processes. A kill leaves nothing of them behind."""
 
 import fcntl
 import os
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class NamelessFile:
-    """A file without a name, which spawned workers inherit and which is gone with the last of them."""
+    """A file without a name. Spawned workers inherit it, and it is gone with the last of them."""
 
     def __init__(self) -> None:
         with tempfile.TemporaryFile() as file:
@@ -23,7 +23,6 @@ class NamelessFile:
         weakref.finalize(self, os.close, fd)
 
     def read(self) -> str:
-        """All that was written."""
         return os.pread(self.fd, 2**20, 0).decode(errors="replace")
 
     def __getstate__(self) -> Any:
@@ -34,16 +33,16 @@ class NamelessFile:
 
 
 class Lock:
-    """A lock between processes, and between threads, that the kernel frees when its holder ends (POSIX, fcntl(2)).
+    """A lock between processes and between threads. The kernel frees it when its holder ends (POSIX, fcntl(2)).
 
-    A semaphore stays taken when its holder is killed.
+    A semaphore would stay taken when its holder is killed.
     """
 
     def __init__(self) -> None:
         self._file, self._threads = NamelessFile(), threading.Lock()
 
     def acquire(self, timeout: float | None = None) -> bool:
-        """Take it, if need be after so many seconds at most; whether it was taken."""
+        """Take the lock, and wait for it for so many seconds at most; returns whether it was taken."""
         deadline = None if timeout is None else time.monotonic() + timeout
         if not self._threads.acquire(timeout=-1 if timeout is None else timeout):
             return False
@@ -66,7 +65,6 @@ class Lock:
                 time.sleep(0.001)
 
     def release(self) -> None:
-        """Give it back."""
         fcntl.lockf(self._file.fd, fcntl.LOCK_UN)
         self._threads.release()
 
@@ -84,9 +82,9 @@ class Lock:
 
 
 class Gate:
-    """A counter of permits between processes, for one that waits and others that let it through.
+    """A counter of permits between processes: one process waits for permits, others give them.
 
-    A semaphore has a name, which stays behind when all who know it are killed; a pipe has none.
+    A semaphore has a name, which stays when all who know it are killed. A pipe has none.
     """
 
     def __init__(self) -> None:
@@ -99,19 +97,18 @@ class Gate:
             weakref.finalize(self, os.close, end)
 
     def acquire(self, block: bool = True) -> bool:
-        """Take a permit, if need be after waiting for it; whether one was taken."""
+        """Take a permit, and wait for one if `block`; returns whether one was taken."""
         while True:
             try:
                 return len(os.read(self._reader, 1)) == 1
             except BlockingIOError:
                 if not block:
                     return False
-                waiting = select.poll()  # select(2) knows the first 1024 descriptors only
+                waiting = select.poll()  # select(2) takes the first 1024 descriptors only
                 waiting.register(self._reader, select.POLLIN)
                 waiting.poll()
 
     def release(self) -> None:
-        """Give a permit."""
         os.write(self._writer, b"x")
 
     def __getstate__(self) -> tuple[Any, Any]:

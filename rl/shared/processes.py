@@ -1,4 +1,4 @@
-"""How processes are started, and how many CPUs they have."""
+"""How processes are started, and how many CPUs they may use."""
 
 import multiprocessing
 import os
@@ -7,5 +7,5 @@ SPAWN = multiprocessing.get_context("spawn")  # never fork: a fork after an LSTM
 
 
 def available_cpus() -> int:
-    """CPUs that this process may use."""
+    """How many CPUs this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What workers show of themselves to the parent."""
+"""Signs of life that workers give to the parent."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,10 +10,9 @@ from rl.shared.locks import NamelessFile
 
 
 class WorkerSigns:
-    """What workers show of themselves: that they go on, that they wait for others, and when asked where they stand."""
+    """Workers show their progress, that they wait for others, and on request the line that they have reached."""
 
     def __init__(self, workers: int) -> None:
-        """For so many."""
         self.shared = SharedArrays({"progress": ((workers,), np.int64), "waiting": ((workers,), np.int64)})
         self.stacks = NamelessFile()  # tracebacks
 
@@ -24,7 +23,7 @@ class WorkerSigns:
 
     @property
     def waiting(self) -> np.ndarray:
-        """[worker] whether it waits for other processes."""
+        """[worker] says whether it waits for other processes."""
         return self.shared.waiting
 
     @contextlib.contextmanager
@@ -37,5 +36,5 @@ class WorkerSigns:
             self.waiting[rank] = 0
 
     def beat(self, rank: int) -> None:
-        """Count as progress that a worker waits; a stopped one does not come to this, whatever it was about."""
+        """Count waiting as progress. A stopped worker does not come to this, whatever it was doing."""
         self.progress[rank] += self.waiting[rank]

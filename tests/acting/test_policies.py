@@ -13,7 +13,7 @@ from rl.agent.actions import Categorical
 from rl.agent.agent import AgentOutput
 from rl.config import Config
 from rl.loop import build_worker
-from rl.running.run import Run
+from rl.running.setup import set_up
 from tests.support.rl_small import lively_agent, small_collector, small_config
 
 Q = {"algorithm": "q_online"}
@@ -89,9 +89,9 @@ def test_epsilon_falls_in_equal_ratios_from_the_first_environment_to_the_last():
 
 def test_the_second_worker_has_the_epsilons_of_the_second_half_of_the_environments():
     config = Config(**Q, workers=2, envs_per_worker=2, epsilon_first=0.8, epsilon_last=0.1, dtype="float64")
-    run = Run(config, envs.make_vector, None)
+    setup = set_up(config, envs.make_vector)
     for rank, expected in enumerate(([0.8, 0.4], [0.2, 0.1])):
-        _, collector, _ = build_worker(rank, config, envs.make_vector, run.memory, run.ledger, TRAINING)
+        _, collector, _ = build_worker(rank, config, envs.make_vector, setup.memory, TRAINING)
         assert collector.policy.epsilons.flatten().tolist() == pytest.approx(expected, abs=1e-12)
 
 

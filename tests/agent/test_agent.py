@@ -454,14 +454,14 @@ def test_a_run_with_a_separate_critic_learns_with_both_is_evaluated_and_comes_ba
 ):
     config = Config(core=core, run_dir=str(tmp_path / "run"), **{**SMALL, **options})
     run = new_run(config, envs.make_vector)
-    start = run.learner.vectors["parameters"].clone()
+    start = run.setup.learner.vectors["parameters"].clone()
     summary = run.execute(silent)
     assert summary["exit_code"] == 0 and summary["env_steps"] == 800 and summary["updates"] == 25
 
     agent, saved, env_steps = load_agent(tmp_path / "run", envs.make_vector)
     assert env_steps == 800 and saved == config and agent.separate_critic
     trained = torch.cat([parameter.detach().flatten() for parameter in agent.parameters()])
-    assert torch.equal(trained, run.learner.vectors["parameters"])
+    assert torch.equal(trained, run.setup.learner.vectors["parameters"])
     offset, moved = 0, {}
     for name, parameter in agent.named_parameters():
         rows = slice(offset, offset + parameter.numel())
@@ -474,11 +474,11 @@ def test_a_run_with_a_separate_critic_learns_with_both_is_evaluated_and_comes_ba
 def test_a_stopped_run_with_a_separate_critic_is_resumed_with_the_very_parameters_and_moments(tmp_path):
     config = Config(core="gru", run_dir=str(tmp_path / "run"), **SMALL)
     first = new_run(config, envs.make_vector)
-    first.execute(silent, lambda row: first.note_signal(2) if row["global_step"] >= 300 else None)
+    first.execute(silent, lambda row: first.outcome.note_signal(2) if row["global_step"] >= 300 else None)
     again = resumed_run(tmp_path / "run", envs.make_vector)
-    assert 300 <= again.ledger.env_steps < 500
-    for name, vector in first.learner.vectors.items():
-        assert torch.equal(vector, again.learner.vectors[name]), name
+    assert 300 <= again.setup.ledger.env_steps < 500
+    for name, vector in first.setup.learner.vectors.items():
+        assert torch.equal(vector, again.setup.learner.vectors[name]), name
     assert again.execute(silent)["env_steps"] == 800
 
 

@@ -16,7 +16,7 @@ from experiments import carry_ablation, compare_cores
 from experiments.lab import runs
 from rl.config import Config
 from rl.loop import Overrides
-from rl.running.preflight import choose_run_dir, claim
+from rl.running.folder import choose_run_dir, claim
 from rl.running.run import new_run
 
 TINY = {

@@ -42,7 +42,7 @@ from rl.config import Config
 from rl.config_rules import option
 from rl.loop import NO_OVERRIDES, Overrides
 from rl.record.saved_agent import load_agent
-from rl.running.preflight import claim
+from rl.running.folder import claim
 
 TINY = {
     "env": "CartPole-v1",

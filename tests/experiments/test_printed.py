@@ -29,7 +29,6 @@ from rl.presets import PRESETS
 from rl.running.preflight import require_importable
 from rl.running.run import new_run
 from rl.shared.learner_memory import LearnerMemory
-from rl.shared.ledger import Ledger
 
 GOES_ON, TERMINATES, TRUNCATES, BOTH = "goes on", "terminates", "is truncated", "does both"
 HALF = Config(discount=0.5, returns="n_step", reward_scale=1.0, dtype="float64")
@@ -200,8 +199,8 @@ ADAM = Config(
 
 
 def two_workers(kind):
-    memory, ledger = LearnerMemory(ADAM, 1), Ledger(ADAM, None)
-    workers = [kind(ADAM, memory, ledger, rank) for rank in (0, 1)]
+    memory = LearnerMemory(ADAM, 1)
+    workers = [kind(ADAM, memory, rank) for rank in (0, 1)]
 
     def push(rank: int, gradient: float) -> float:
         losses = {"policy_loss": 0.0, "value_loss": 0.0, "entropy": 0.0, "explained_variance": 0.0}
@@ -242,10 +241,12 @@ def test_moments_and_steps_are_each_workers_own_and_parameters_are_one():
     assert (first["moment1"].item(), second["moment1"].item()) == pytest.approx((0.19, -0.2))
     assert (first["moment2"].item(), second["moment2"].item()) == pytest.approx((0.001999, 0.004))
     assert (first["step"].item(), second["step"].item()) == (2, 1)
-    for page in memory.vectors:
+    for page in memory.vectors.both:
         assert (page.moment1[0], page.moment2[0], page.step[0]) == (0, 0, 0)
     assert first["parameters"].data_ptr() == second["parameters"].data_ptr() == workers[0].parameters.data_ptr()
-    assert memory.vectors[1].parameters[0] == workers[1].parameters.item() == pytest.approx(-0.1)  # the third update
+    assert (
+        memory.vectors.both[1].parameters[0] == workers[1].parameters.item() == pytest.approx(-0.1)
+    )  # the third update
 
 
 def test_one_worker_with_an_adam_of_its_own_learns_what_the_shared_one_learns():
@@ -382,8 +383,10 @@ def test_a_run_as_printed_learns_by_normalised_returns_and_its_own_adam(tmp_path
     config, parts = repairs.arms()["as printed"]
     alone = {"mode": "serial", "workers": 1, "total_env_steps": 200, "log_interval": 100, "wandb": "disabled"}
     run = new_run(dataclasses.replace(config, **alone, run_dir=str(tmp_path), eval_episodes=1), envs.make_vector, parts)
-    before, rows = run.learner.parameters.clone(), []
+    before, rows = run.setup.learner.parameters.clone(), []
     assert run.execute(print, rows.append)["exit_code"] == 0
     assert all(0.05 < row["losses/value_loss"] < 0.3 for row in rows) and len(rows) == 2
-    assert not torch.equal(run.learner.parameters, before)
-    assert not run.learner.vectors["moment1"].any() and run.learner.vectors["step"] == 0  # the shared ones are unused
+    assert not torch.equal(run.setup.learner.parameters, before)
+    assert (
+        not run.setup.learner.vectors["moment1"].any() and run.setup.learner.vectors["step"] == 0
+    )  # the shared ones are unused

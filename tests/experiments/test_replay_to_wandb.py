@@ -107,7 +107,7 @@ def test_a_run_that_was_killed_and_resumed_is_replayed_with_no_row_twice(tmp_pat
         if row["global_step"] == 200:
             shutil.copy(folder / "checkpoint.pt", tmp_path / "kept.pt")
         if row["global_step"] == 240:
-            run.note_signal(signal.SIGTERM)
+            run.outcome.note_signal(signal.SIGTERM)
 
     run.execute(print, kill)
     shutil.copy(tmp_path / "kept.pt", folder / "checkpoint.pt")

@@ -27,9 +27,8 @@ from rl.group.learner import GroupLearner, grouped
 from rl.loop import Overrides
 from rl.record.checkpoint import load_checkpoint
 from rl.running.run import new_run, resumed_run
-from rl.running.worker import GroupLost
+from rl.shared.group_lost import GroupLost
 from rl.shared.learner_memory import LearnerMemory
-from rl.shared.ledger import Ledger
 from tests.support.programs import ENDLESS, Program, assert_whole
 from tests.support.runs import ROOT, TINY, assert_bit_equal, untimed, words
 
@@ -179,10 +178,10 @@ class OneOfMany:
 def test_rank_0_stands_still_where_it_told_the_others_to_though_its_parent_was_quick():
     """The parent may settle what it was waited for while the ledger is on its way: the others wait to be told."""
     config = Config(mode="sync", workers=1)
-    memory, ledger = LearnerMemory(config, 3), Ledger(config, None)
-    group = OneOfMany(ledger.evaluated)
-    learner = GroupLearner(group, config, memory, ledger)
-    ledger.shared.evaluation_due[0] = 1
+    memory = LearnerMemory(config, 3)
+    ledger, group = memory.ledger, OneOfMany(memory.ledger.dues.evaluated)
+    learner = GroupLearner(group, config, memory)
+    ledger.pages.now.evaluation_due[0] = 1
     learner.publish()
     group.told.clear()
     learner.wait_for_parent()
@@ -196,7 +195,8 @@ def test_rank_0_stands_still_where_it_told_the_others_to_though_its_parent_was_q
 def test_what_rank_0_tells_of_its_ledger_is_of_one_moment():
     """A verdict is two changes, the second of which is written to the page that is being told."""
     config = Config(mode="sync", workers=1, stop_when_solved=True)
-    memory, ledger = LearnerMemory(config, 3), Ledger(config, 1.0)
+    memory = LearnerMemory(config, 3, reward_threshold=1.0)
+    ledger = memory.ledger
     told = []
 
     class Slow(OneOfMany):
@@ -206,19 +206,19 @@ def test_what_rank_0_tells_of_its_ledger_is_of_one_moment():
 
     def judge():
         ledger.finish()
-        ledger.judge(confirmed=True)
+        ledger.dues.judged(confirmed=True)
 
-    ledger.shared.attempt[0] = 1
-    before = ledger.shared.content.copy()
-    GroupLearner(Slow(judge), config, memory, ledger).share_ledger()
-    assert ledger.solved and ledger.finished
+    ledger.pages.now.attempt[0] = 1
+    before = ledger.pages.now.content.copy()
+    GroupLearner(Slow(judge), config, memory).share_ledger()
+    assert ledger.crossings.confirmed and ledger.finished
     assert np.array_equal(told[0].numpy(), before)
 
 
 def test_rank_0_reads_its_ledger_under_the_lock():
     config = Config(mode="sync", workers=1)
-    memory, ledger, group = LearnerMemory(config, 3), Ledger(config, None), OneOfMany(lambda: None)
-    learner = GroupLearner(group, config, memory, ledger)
+    memory, group = LearnerMemory(config, 3), OneOfMany(lambda: None)
+    learner = GroupLearner(group, config, memory)
     with memory.lock:
         thread = threading.Thread(target=learner.share_ledger, daemon=True)
         thread.start()
@@ -264,7 +264,7 @@ class Other(OneOfMany):
 
 def of_two(group, **options):
     config = Config(mode="sync", workers=2, reduce="all_reduce", **options)
-    return GroupLearner(group, config, LearnerMemory(config, 2), Ledger(config, None))
+    return GroupLearner(group, config, LearnerMemory(config, 2))
 
 
 def test_gradients_that_all_add_up_together_are_weighted_by_the_env_steps_behind_them():
@@ -280,7 +280,7 @@ def test_the_worker_whose_advantages_are_not_finite_is_the_one_that_fails():
     """It does before it tells the others, or all would fail alike."""
     group = OneOfMany(lambda: None)
     config = Config(mode="sync", workers=1)
-    learner = GroupLearner(group, config, LearnerMemory(config, 3), Ledger(config, None))
+    learner = GroupLearner(group, config, LearnerMemory(config, 3))
     with pytest.raises(FloatingPointError, match=r"^the advantages are not finite"):
         learner.sum_over_workers(torch.tensor([1.0, float("nan"), 1.0], dtype=torch.float64))
     assert group.told == []
@@ -378,7 +378,7 @@ def cut_off(tmp_path):
     def cut_off(**options):
         config = Config(**{**CARTPOLE, "eval_interval": 0, "run_dir": str(tmp_path / "run"), **options})
         run = new_run(config, envs.make_vector)
-        assert run.execute(on_row=lambda _row: run.note_signal(signal.SIGTERM))["exit_reason"] == "SIGTERM"
+        assert run.execute(on_row=lambda _row: run.outcome.note_signal(signal.SIGTERM))["exit_reason"] == "SIGTERM"
         return tmp_path / "run"
 
     return cut_off
@@ -391,7 +391,7 @@ def test_a_run_goes_on_with_as_many_workers_as_it_had(cut_off):
     assert str(error.value) == (
         f"--resume {folder}: a run of 1 workers in mode serial, torchrun started 2 for mode sync"
     )
-    assert train.run_of(train.Command(resume=str(folder)), 0).config.workers == 1
+    assert train.run_of(train.Command(resume=str(folder)), 0).setup.config.workers == 1
 
 
 def test_where_torchrun_restarts_a_group_the_same_command_goes_on_and_another_one_is_refused(
@@ -404,16 +404,17 @@ def test_where_torchrun_restarts_a_group_the_same_command_goes_on_and_another_on
         train.run_of(command(2, *given), 2)
     restarts = {"TORCHELASTIC_MAX_RESTARTS": "1"}
     run = train.run_of(command(2, *given, **restarts), 2)
-    assert run.resumed_at == run.ledger.env_steps > 0 and run.in_group
+    resumed_at = run.continuation.resumed_at
+    assert resumed_at == run.setup.ledger.env_steps > 0 and run.workers.in_group
     moved = shutil.copytree(folder, folder.with_name("moved"))
     again = command(2, *given, f"--run-dir={moved}", **restarts)
-    assert train.run_of(again, 2).resumed_at == run.resumed_at
+    assert train.run_of(again, 2).continuation.resumed_at == resumed_at
     with pytest.raises(ValueError) as error:
         train.run_of(command(2, *given, "--seed=5", **restarts), 2)
     assert str(error.value) == f"--run-dir {folder}: its run has --seed 1, not 5; name another folder"
     monkeypatch.undo()
     with pytest.raises(ValueError, match=f"^--run-dir {folder}: it is not empty"):
-        train.run_of(train.Command(config=run.config), 0)
+        train.run_of(train.Command(config=run.setup.config), 0)
 
 
 # --- how it ends
@@ -519,8 +520,8 @@ def test_when_a_worker_is_killed_the_group_restarts_from_its_checkpoint_as_if_no
 @pytest.mark.slow
 def test_a_group_goes_on_with_a_run_that_one_machine_began(start, tmp_path, uninterrupted):
     run = new_run(Config(**LONG, workers=2, run_dir=str(tmp_path / "run")), envs.make_vector)
-    threading.Timer(3.0, run.note_signal, [signal.SIGTERM]).start()
-    assert run.execute()["exit_reason"] == "SIGTERM" and run.ledger.env_steps < 25_600
+    threading.Timer(3.0, run.outcome.note_signal, [signal.SIGTERM]).start()
+    assert run.execute()["exit_reason"] == "SIGTERM" and run.setup.ledger.env_steps < 25_600
     group = start("run", ["--resume", str(tmp_path / "run")])
     assert group.all_gone() == 0
     assert_bit_equal(learnt(uninterrupted), learnt(group.folder))

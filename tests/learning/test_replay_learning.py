@@ -15,7 +15,8 @@ from rl.config import Config
 from rl.loop import Overrides, build_worker, run_segments
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.record.saved_agent import load_agent
-from rl.running.run import Run, new_run, resumed_run
+from rl.running.run import new_run, resumed_run
+from rl.running.setup import set_up
 from tests.support.replay_small import (
     SEQUENCES,
     Replay,
@@ -541,7 +542,7 @@ def test_the_age_of_a_state_is_counted_in_updates_since_its_segment_was_acted():
     to 3, are drawn, at version 100: ages 100, 90, 80, 70."""
     replay = Replay(replay_config(replay_way="stored", replay_batch=12))
     for number in range(5):
-        replay.run.ledger.shared.updates[0] = 10 * number
+        replay.setup.ledger.pages.now.updates[0] = 10 * number
         replay.act()
     replay.learner.pulled_version = 100
     replay.experience.buffer.generator = type("Each", (), {"integers": lambda _, n, size: np.arange(size)})()
@@ -620,7 +621,7 @@ def test_the_same_seed_is_the_same_run_bit_for_bit_and_its_agent_can_be_loaded_a
     assert (config.algorithm, config.replay_way, env_steps) == (algorithm, way, 1600)
     loaded = torch.cat([parameter.detach().flatten() for parameter in agent.parameters()])
     assert torch.equal(loaded, first.learnt["parameters"])
-    start = Run(config, envs.make_vector, tmp_path).learner.parameters
+    start = set_up(config, envs.make_vector).learner.parameters
     assert not torch.equal(start, first.learnt["parameters"])  # it learnt
 
 
@@ -641,7 +642,12 @@ def test_steps_of_the_warm_up_are_in_the_record_without_updates_and_losses(tmp_p
     }
     assert not loss_keys & rows[0].keys() and all(loss_keys < row.keys() for row in rows[1:])
     assert "charts/episodes" in rows[0] and "losses/policy_loss" not in rows[1]
-    assert summary["updates"] == sum(row["losses/updates"] for row in rows) == 41 == run.learner.vectors["step"].item()
+    assert (
+        summary["updates"]
+        == sum(row["losses/updates"] for row in rows)
+        == 41
+        == run.setup.learner.vectors["step"].item()
+    )
     assert summary["staleness"] == [41] and summary["env_steps"] == 1600
 
 
@@ -664,15 +670,15 @@ def test_with_one_worker_every_mode_is_the_serial_run_bit_for_bit(tmp_path, mode
 def trained_by_threads(**options):
     """A sync run without its processes: threads stand for them, the learner cannot tell."""
     config = Config(**{**CARTPOLE, "mode": "sync", "workers": 2, "envs_per_worker": 2, **options})
-    run = Run(config, envs.make_vector, None)
-    workers = [build_worker(rank, config, envs.make_vector, run.memory, run.ledger, TRAINING) for rank in range(2)]
+    setup = set_up(config, envs.make_vector)
+    workers = [build_worker(rank, config, envs.make_vector, setup.memory, TRAINING) for rank in range(2)]
     threads = [threading.Thread(target=run_segments, args=(*worker, lambda _left: None)) for worker in workers]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(120)
-    assert not any(thread.is_alive() for thread in threads) and run.ledger.env_steps == 1600
-    return run, workers
+    assert not any(thread.is_alive() for thread in threads) and setup.ledger.env_steps == 1600
+    return setup, workers
 
 
 SOME_WAYS = pytest.mark.parametrize(
@@ -692,8 +698,8 @@ def test_two_workers_that_update_together_repeat_themselves(algorithm, way):
     """Each learns from its own environments, so that they draw differently."""
     options = {"algorithm": algorithm, "replay_way": way, "replay_ratio": 3.0}
     (first, workers), (again, _) = trained_by_threads(**options), trained_by_threads(**options)
-    assert_bit_equal(first.learner.vectors, again.learner.vectors)
-    assert first.ledger.updates == again.ledger.updates > 20
+    assert_bit_equal(first.setup.learner.vectors, again.setup.learner.vectors)
+    assert first.setup.ledger.updates == again.setup.ledger.updates > 20
     if algorithm != "q_online":
         one, other = (experience.buffer for _, _, experience in workers)
         assert not np.array_equal(one.observations, other.observations)
@@ -706,9 +712,9 @@ def test_two_workers_that_update_together_do_so_in_processes_too(tmp_path):
     processes = {"mode": "sync", "workers": 2, "envs_per_worker": 2}
     trained = train(tmp_path / "run", small=CARTPOLE, **processes, **options)
     summary, rows = trained.summary, trained.rows
-    run, _ = trained_by_threads(**options)
-    assert_bit_equal(trained.learnt, run.learner.vectors)
-    assert summary["updates"] == run.ledger.updates == sum(row["losses/updates"] for row in rows)
+    setup, _ = trained_by_threads(**options)
+    assert_bit_equal(trained.learnt, setup.learner.vectors)
+    assert summary["updates"] == setup.ledger.updates == sum(row["losses/updates"] for row in rows)
 
 
 def test_workers_that_update_together_wait_until_each_has_a_whole_episode_to_read(monkeypatch):
@@ -732,8 +738,8 @@ def test_workers_that_update_together_wait_until_each_has_a_whole_episode_to_rea
     def make_environments(env, number, **options):
         return envs.make_vector(env, number, **{**options, "env_args": {"length": next(lengths)}})
 
-    run = Run(config, envs.make_vector, None)
-    workers = [build_worker(rank, config, make_environments, run.memory, run.ledger, TRAINING) for rank in range(2)]
+    setup = set_up(config, envs.make_vector)
+    workers = [build_worker(rank, config, make_environments, setup.memory, TRAINING) for rank in range(2)]
     updates, due = [[], []], []
     for rank, (_, _, experience) in enumerate(workers):
         add = experience.add
@@ -747,7 +753,7 @@ def test_workers_that_update_together_wait_until_each_has_a_whole_episode_to_rea
         thread.join(120)
     due = [[segment for segment, count in enumerate(mine) if count] for mine in updates]
     assert due[0] == due[1] and due[0][0] == 24
-    assert run.ledger.updates == sum(updates[0]) == sum(updates[1])
+    assert setup.ledger.updates == sum(updates[0]) == sum(updates[1])
 
 
 @SOME_WAYS
@@ -756,7 +762,7 @@ def test_a_checkpoint_of_before_there_were_workers_goes_on_with_an_empty_buffer(
     folder = tmp_path / "run"
     config = Config(**{**CARTPOLE, "algorithm": algorithm, "replay_way": way, "run_dir": str(folder)})
     run = new_run(config, envs.make_vector)
-    stopped = run.execute(print, lambda row: run.note_signal(15) if row["global_step"] == 800 else None)
+    stopped = run.execute(print, lambda row: run.outcome.note_signal(15) if row["global_step"] == 800 else None)
     assert stopped["exit_code"] == 143 and 800 <= stopped["env_steps"] < 900
     _, state = load_checkpoint(folder / "checkpoint.pt")
     for name in ("workers", "restarts", "config", "format"):
@@ -767,7 +773,7 @@ def test_a_checkpoint_of_before_there_were_workers_goes_on_with_an_empty_buffer(
         del state["ledger"]["arrays"][name]
     save_checkpoint(folder / "checkpoint.pt", config, state)
     again, said = resumed_run(folder, envs.make_vector), []
-    assert_bit_equal(again.learner.vectors, run.learner.vectors)
+    assert_bit_equal(again.setup.learner.vectors, run.setup.learner.vectors)
     summary = again.execute(said.append)
     empty = "" if algorithm == "q_online" else "; the buffer of worker 0 is empty"
     assert said == [

@@ -15,9 +15,9 @@ from rl.config import Config
 from rl.loop import build_worker, run_segments
 from rl.parameters.learner import Learner, adam_step, clip
 from rl.parameters.sync import SyncLearner, make_learner, pass_gate
-from rl.running.run import Run, resumed_run
+from rl.running.run import resumed_run
+from rl.running.setup import set_up
 from rl.shared.learner_memory import LearnerMemory
-from rl.shared.ledger import Ledger
 from rl.shared.locks import Gate
 from tests.support.rl_small import segment_loss
 from tests.support.runs import SERIAL, assert_bit_equal, read_rows, train
@@ -37,7 +37,8 @@ TWENTY_UPDATES = {  # of 8 environments
 
 def shared(config, parameters):
     """Memory and ledger of a run with so many parameters."""
-    return LearnerMemory(config, parameters), Ledger(config, None)
+    memory = LearnerMemory(config, parameters)
+    return memory, memory.ledger
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +52,20 @@ def first_update(**options):
 
     Threads stand for the processes: the learner cannot tell."""
     config = Config(**{**options, "mode": "sync", "adam_beta1": 0.0, "max_gradient_norm": 1e6})
-    run = Run(config, envs.make_vector, None)
-    workers = [worker_of(run, rank) for rank in range(config.workers)]
+    setup = set_up(config, envs.make_vector)
+    workers = [worker_of(setup, rank) for rank in range(config.workers)]
     threads = [threading.Thread(target=run_segments, args=(*worker, lambda _left: None)) for worker in workers]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert run.ledger.updates == 1
-    return run
+    assert setup.ledger.updates == 1
+    return setup
 
 
-def worker_of(run, rank):
+def worker_of(setup, rank):
     """Learner, Collector and experience of a worker, as they are before the first segment."""
-    return build_worker(rank, run.config, envs.make_vector, run.memory, run.ledger, TRAINING)
+    return build_worker(rank, setup.config, envs.make_vector, setup.memory, TRAINING)
 
 
 # --- modes
@@ -82,10 +83,10 @@ def test_one_worker_learns_in_every_mode_what_a_serial_run_learns_bit_for_bit(se
 def test_two_workers_of_4_environments_learn_what_one_of_8_learns(serial, tmp_path):
     """astooke/rlpyt#134: works with one sampler, fails with two."""
     two = train(tmp_path / "two", small=TWENTY_UPDATES, mode="sync", workers=2, envs_per_worker=4)
-    one = serial.run.learner
+    one = serial.run.setup.learner
     assert two.summary["updates"] == serial.summary["updates"] == 20
-    assert (two.run.learner.parameters - one.parameters).abs().max() <= 1e-8
-    assert not torch.equal(one.parameters, Run(one.config, envs.make_vector, tmp_path).learner.parameters)  # it learnt
+    assert (two.run.setup.learner.parameters - one.parameters).abs().max() <= 1e-8
+    assert not torch.equal(one.parameters, set_up(one.config, envs.make_vector).learner.parameters)  # it learnt
     for row, row_of_one in zip(two.rows, serial.rows, strict=True):
         del row["losses/explained_variance"]  # a ratio: the mean of the workers' is not that of all
         assert row == pytest.approx({key: row_of_one[key] for key in row}, abs=1e-8)
@@ -126,7 +127,7 @@ def test_the_gradient_is_the_mean_over_steps_where_workers_return_unequal_counts
         mode="sync", workers=2, adam_beta1=0.0, max_gradient_norm=100.0, dtype="float64", loss_reduction=reduction
     )
     memory, ledger = shared(config, 2)
-    learners = [SyncLearner(config, memory, ledger, rank) for rank in range(2)]
+    learners = [SyncLearner(config, memory, rank) for rank in range(2)]
     gradients = [torch.tensor([1.0, 0.0]).double(), torch.tensor([5.0, 8.0]).double()]
     losses = [{**LOSSES, "entropy": 2.0}, {**LOSSES, "entropy": 6.0}]
     episodes = [[(7.0, 3)], [(1.0, 1), (2.0, 2)]]
@@ -136,10 +137,10 @@ def test_the_gradient_is_the_mean_over_steps_where_workers_return_unequal_counts
     other.join(10)
     assert learners[0].vectors["moment1"].tolist() == expected
     ledger.close_row()
-    [row] = ledger.rows(0)
+    [row] = ledger.rows.closed(0)
     assert (row.env_steps, row.updates, row.episodes, row.losses["entropy"]) == (4, 1, 3, 5.0)
     assert row.losses["grad_norm"] == pytest.approx(np.hypot(*expected))
-    assert ledger.shared.returns[:3].tolist() == [7.0, 1.0, 2.0]  # in order of rank
+    assert ledger.pages.now.returns[:3].tolist() == [7.0, 1.0, 2.0]  # in order of rank
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
@@ -147,7 +148,7 @@ def test_the_gradient_is_the_mean_over_steps_where_workers_return_unequal_counts
 def test_workers_whose_episodes_end_earlier_weigh_by_their_steps_or_not_at_all_where_losses_are_sums(reduction, length):
     """Segments that end with their episodes have unequal lengths nᵢ. With gᵢ the gradient of worker i's mean loss, the
     update's is Σ nᵢ gᵢ / Σ nᵢ, and that of summed losses Σ nᵢ gᵢ."""
-    run = first_update(
+    setup = first_update(
         env="tests.support.rl_small:Dice-v0",
         core="gru",
         hidden_size=8,
@@ -163,26 +164,26 @@ def test_workers_whose_episodes_end_earlier_weigh_by_their_steps_or_not_at_all_w
     )
     total, lengths, ended = 0.0, [], 0
     for rank in range(3):
-        _, collector, experience = worker_of(run, rank)
+        _, collector, experience = worker_of(setup, rank)
         flat, segment = experience.flat, collector.collect()
-        loss, _ = segment_loss(flat.agent, segment, replace(run.config, loss_reduction="mean"))
+        loss, _ = segment_loss(flat.agent, segment, replace(setup.config, loss_reduction="mean"))
         loss.backward()
         total = total + flat.gradient * segment.env_steps
         lengths.append(segment.env_steps)
         ended += len(collector.take_finished_episodes())
-    assert len(set(lengths)) > 1 and run.ledger.env_steps == sum(lengths)
-    assert run.ledger.shared.returns_seen[0] == ended > 0 and (ended == 3 or length)
-    assert run.ledger.shared.returns.max() > 0  # a row of its slot for each, an N of 0 included
+    assert len(set(lengths)) > 1 and setup.ledger.env_steps == sum(lengths)
+    assert setup.ledger.pages.now.returns_seen[0] == ended > 0 and (ended == 3 or length)
+    assert setup.ledger.pages.now.returns.max() > 0  # a row of its slot for each, an N of 0 included
     expected = total if reduction == "sum" else total / sum(lengths)
     assert expected.abs().max() > 1e-3
-    torch.testing.assert_close(run.learner.vectors["moment1"], expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(setup.learner.vectors["moment1"], expected, rtol=0, atol=1e-12)
 
 
 def test_clipping_comes_after_averaging():
     """(6, 0) and (−6, 0.25) are long; their mean (0, 0.125) is not and stays as it is."""
     config = Config(mode="sync", workers=2, adam_beta1=0.0, max_gradient_norm=0.5, dtype="float64")
-    memory, ledger = shared(config, 2)
-    learners = [SyncLearner(config, memory, ledger, rank) for rank in range(2)]
+    memory = LearnerMemory(config, 2)
+    learners = [SyncLearner(config, memory, rank) for rank in range(2)]
     other = threading.Thread(target=learners[1].push, args=(torch.tensor([-6.0, 0.25]).double(), 5, LOSSES, []))
     other.start()
     learners[0].push(torch.tensor([6.0, 0.0]).double(), 5, LOSSES, [])
@@ -192,9 +193,9 @@ def test_clipping_comes_after_averaging():
 
 def test_a_worker_with_advantages_that_are_not_finite_fails_before_it_spoils_the_others():
     config = Config(mode="sync", workers=2)
-    memory, ledger = shared(config, 2)
+    memory = LearnerMemory(config, 2)
     with pytest.raises(FloatingPointError, match="nan or inf in observations and rewards"):
-        SyncLearner(config, memory, ledger, 1).sum_over_workers(torch.tensor([8.0, float("nan"), 1.0]).double())
+        SyncLearner(config, memory, 1).sum_over_workers(torch.tensor([8.0, float("nan"), 1.0]).double())
     assert not memory.arrive.acquire(block=False)  # it did not take part
 
 
@@ -203,7 +204,7 @@ def test_the_lock_is_held_from_the_first_change_of_an_update_to_its_entry_in_the
     """So whoever saves a checkpoint under the lock sees parameters, moments and ledger of one and the same update."""
     config = Config(mode=mode, workers=1)
     memory, ledger = shared(config, 3)
-    learner = make_learner(config, memory, ledger)
+    learner = make_learner(config, memory)
     seen = []
 
     def watched(action):
@@ -230,7 +231,7 @@ def test_steps_without_a_gradient_are_entered_and_nothing_is_applied(mode):
     """Adam does not count them, nor does the version of the parameters."""
     config = Config(mode=mode, workers=1, algorithm="q_replay", log_interval=10)
     memory, ledger = shared(config, 2)
-    learner = make_learner(config, memory, ledger)
+    learner = make_learner(config, memory)
     before = learner.state()
     learner.push(None, 10, {}, [(3.0, 4)])
     assert all(torch.equal(before[name], vector) for name, vector in learner.state().items())
@@ -238,7 +239,7 @@ def test_steps_without_a_gradient_are_entered_and_nothing_is_applied(mode):
     learner.push(torch.ones(2), 10, Q_LOSSES, [])
     learner.push(torch.ones(2), 0, Q_LOSSES, [])
     assert (ledger.updates, ledger.env_steps, learner.vectors["step"].item()) == (2, 20, 2)
-    first, second = ledger.rows(0)
+    first, second = ledger.rows.closed(0)
     assert (first.updates, first.losses, first.episodes, first.episode_return) == (0, {}, 1, 3.0)
     assert (second.updates, second.losses["td_loss"]) == (1, 1.0)
 
@@ -249,7 +250,7 @@ def test_updates_without_new_steps_weigh_the_same_of_every_worker():
         mode="sync", workers=2, adam_beta1=0.0, max_gradient_norm=100.0, dtype="float64", algorithm="q_replay"
     )
     memory, ledger = shared(config, 2)
-    learners = [SyncLearner(config, memory, ledger, rank) for rank in range(2)]
+    learners = [SyncLearner(config, memory, rank) for rank in range(2)]
     losses = [{**Q_LOSSES, "td_loss": 2.0}, {**Q_LOSSES, "td_loss": 6.0}]
     gradients = [torch.tensor([1.0, 0.0]).double(), torch.tensor([5.0, 8.0]).double()]
 
@@ -260,18 +261,18 @@ def test_updates_without_new_steps_weigh_the_same_of_every_worker():
         other.join(10)
 
     both((None, 4, {}, [(1.0, 1)]), (None, 4, {}, []))
-    assert (ledger.env_steps, ledger.updates, ledger.shared.returns_seen[0]) == (8, 0, 1)
+    assert (ledger.env_steps, ledger.updates, ledger.pages.now.returns_seen[0]) == (8, 0, 1)
     both((gradients[0], 0, losses[0], []), (gradients[1], 0, losses[1], []))
     assert learners[0].vectors["moment1"].tolist() == [3.0, 4.0]
     assert (ledger.env_steps, ledger.updates) == (8, 1)
     ledger.close_row()
-    assert ledger.rows(0)[0].losses["td_loss"] == 4.0
+    assert ledger.rows.closed(0)[0].losses["td_loss"] == 4.0
 
 
 def test_workers_that_update_together_agree_only_if_each_is_ready():
     config = Config(mode="sync", workers=2)
-    memory, ledger = shared(config, 2)
-    learners = [SyncLearner(config, memory, ledger, rank) for rank in range(2)]
+    memory = LearnerMemory(config, 2)
+    learners = [SyncLearner(config, memory, rank) for rank in range(2)]
     for ready in ((True, True), (True, False), (False, True), (False, False)):
         said = []
         other = threading.Thread(target=lambda ready=ready, said=said: said.append(learners[1].all_ready(ready[1])))
@@ -280,7 +281,7 @@ def test_workers_that_update_together_agree_only_if_each_is_ready():
         other.join(10)
         assert said == [all(ready)] * 2
     for mode in ("async", "serial"):
-        alone = make_learner(Config(mode=mode, workers=1), *shared(Config(mode=mode, workers=1), 2))
+        alone = make_learner(Config(mode=mode, workers=1), LearnerMemory(Config(mode=mode, workers=1), 2))
         assert alone.all_ready(True) and not alone.all_ready(False)
 
 
@@ -312,13 +313,13 @@ def test_before_each_of_a_segments_updates_the_newest_parameters_are_pulled_and_
             hidden_size=4,
             torso_size=4,
         )
-        run = Run(config, envs.make_vector, None)
-        learner, collector, experience = worker_of(run, 0)
+        setup = set_up(config, envs.make_vector)
+        learner, collector, experience = worker_of(setup, 0)
         diligent, between = Diligent(experience.flat, learner), []
         run_segments(learner, collector, diligent, between.append)
         assert diligent.pulled == list(range(updates)) and between == [3, 2, 1, 0, 3][:updates]  # are left
-        assert (run.ledger.updates, run.ledger.env_steps) == (updates, 160 * segments)
-        assert run.ledger.staleness == [updates]
+        assert (setup.ledger.updates, setup.ledger.env_steps) == (updates, 160 * segments)
+        assert setup.ledger.staleness == [updates]
 
 
 # --- CPU seconds
@@ -330,7 +331,7 @@ def test_cpu_seconds_are_those_of_the_workers_own_work_between_pull_and_push(mon
     monkeypatch.setattr("rl.parameters.learner.time.thread_time", lambda: now[0])
     config = Config(workers=1)
     memory, ledger = shared(config, 2)
-    learner, flat = Learner(config, memory, ledger), FlatAgent(torch.nn.Linear(2, 1, bias=False))
+    learner, flat = Learner(config, memory), FlatAgent(torch.nn.Linear(2, 1, bias=False))
     for _ in range(2):
         now[0] += 100
         learner.pull(flat)
@@ -343,7 +344,7 @@ def test_cpu_seconds_of_workers_that_update_together_are_added_up(monkeypatch):
     """Waiting for each other is no work: asleep, a thread's clock stands still."""
     config = Config(mode="sync", workers=2)
     memory, ledger = shared(config, 2)
-    learners = [SyncLearner(config, memory, ledger, rank) for rank in range(2)]
+    learners = [SyncLearner(config, memory, rank) for rank in range(2)]
     for learner, seconds in zip(learners, (2.0, 5.0), strict=True):
         monkeypatch.setattr(learner, "cpu_seconds", lambda seconds=seconds: seconds)
     other = threading.Thread(target=learners[1].push, args=(torch.ones(2), 5, LOSSES, []))
@@ -371,7 +372,7 @@ def test_a_gradient_carries_the_version_it_was_computed_with():
     """Both pull version 0; the first push is 0 versions old, the second 1; the third worker's has missed 2."""
     config = Config(workers=3, log_interval=10)
     memory, ledger = shared(config, 2)
-    learners = [Learner(config, memory, ledger, rank) for rank in range(3)]
+    learners = [Learner(config, memory, rank) for rank in range(3)]
     flat = FlatAgent(torch.nn.Linear(2, 1, bias=False))
     for learner in learners:
         learner.pull(flat)
@@ -380,7 +381,7 @@ def test_a_gradient_carries_the_version_it_was_computed_with():
     learners[0].pull(flat)
     learners[0].push(torch.ones(2), 10, LOSSES, [])
     learners[2].push(torch.ones(2), 10, LOSSES, [])
-    assert [row.losses["staleness"] for row in ledger.rows(0)] == [0, 1, 0, 3]
+    assert [row.losses["staleness"] for row in ledger.rows.closed(0)] == [0, 1, 0, 3]
     assert ledger.staleness == [2, 1, 0, 1] and ledger.updates == 4
 
 
@@ -397,8 +398,8 @@ def test_every_update_of_an_async_run_has_its_staleness_in_the_record(tmp_path):
 def test_workers_share_one_adam_its_step_count_included():
     """ikostrikov/pytorch-a3c#12: with a step count of its own in each worker the bias correction is wrong."""
     config = Config(workers=3, dtype="float64", learning_rate=0.1, total_env_steps=100, max_gradient_norm=1.0)
-    memory, ledger = shared(config, 5)
-    learners = [Learner(config, memory, ledger, rank) for rank in range(3)]
+    memory = LearnerMemory(config, 5)
+    learners = [Learner(config, memory, rank) for rank in range(3)]
     plain = torch.zeros(5, dtype=torch.float64, requires_grad=True)
     adam = torch.optim.Adam([plain], betas=(config.adam_beta1, config.adam_beta2), eps=config.adam_epsilon)
     generator = torch.Generator().manual_seed(0)
@@ -414,8 +415,8 @@ def test_workers_share_one_adam_its_step_count_included():
 
 def test_a_pull_is_a_copy_that_later_pushes_do_not_change():
     config = Config(workers=1)
-    memory, ledger = shared(config, 2)
-    learner = Learner(config, memory, ledger)
+    memory = LearnerMemory(config, 2)
+    learner = Learner(config, memory)
     layer = torch.nn.Linear(2, 1, bias=False)
     flat = FlatAgent(layer)
     learner.parameters[:] = torch.tensor([3.0, 4.0])
@@ -432,13 +433,13 @@ def test_a_pull_is_a_copy_that_later_pushes_do_not_change():
 def test_a_gradient_that_is_not_finite_is_an_error_and_nothing_is_applied(mode, value):
     config = Config(mode=mode, workers=1)
     memory, ledger = shared(config, 2)
-    learner = make_learner(config, memory, ledger)
+    learner = make_learner(config, memory)
     learner.push(torch.ones(2), 10, LOSSES, [])
     before = learner.state()
     with pytest.raises(FloatingPointError, match="the update was not applied"):
         learner.push(torch.tensor([1.0, value]), 10, LOSSES, [(1.0, 1)])
     assert all(torch.equal(before[name], vector) for name, vector in learner.state().items())
-    assert (ledger.updates, ledger.env_steps, ledger.shared.returns_seen[0]) == (1, 10, 0)
+    assert (ledger.updates, ledger.env_steps, ledger.pages.now.returns_seen[0]) == (1, 10, 0)
 
 
 def test_a_gradient_of_length_5_is_shortened_to_a_half_and_a_short_one_is_left_alone():
@@ -450,28 +451,29 @@ def test_a_gradient_of_length_5_is_shortened_to_a_half_and_a_short_one_is_left_a
 
 def test_at_a_crossing_the_parameters_of_that_moment_are_kept():
     config = Config(workers=1, envs_per_worker=1)
-    memory, ledger = LearnerMemory(config, 2), Ledger(config, reward_threshold=1.0)
-    learner = Learner(config, memory, ledger)
+    memory = LearnerMemory(config, 2, reward_threshold=1.0)
+    ledger = memory.ledger
+    learner = Learner(config, memory)
     learner.push(torch.ones(2), 10, LOSSES, [(1.0, 1)] * 99)
-    assert not ledger.attempt_pending and memory.candidate.parameters.tolist() == [0.0, 0.0]
+    assert not ledger.crossings.pending and memory.candidate.parameters.tolist() == [0.0, 0.0]
     learner.push(torch.ones(2), 10, LOSSES, [(1.0, 1)])
     at_crossing = learner.parameters.numpy().copy()
     learner.push(torch.ones(2), 10, LOSSES, [(1.0, 1)])
-    assert ledger.attempt_pending and ledger.crossing[0] == 20
+    assert ledger.crossings.pending and ledger.crossings.newest[0] == 20
     assert np.array_equal(memory.candidate.parameters, at_crossing) and at_crossing[0] != learner.parameters[0]
 
 
 def test_the_agents_tensors_are_views_of_its_flat_vectors():
     config = Config(mode="serial", workers=1, envs_per_worker=2, wandb="disabled")
-    run = Run(config, envs.make_vector, None)
-    learner, collector, experience = build_worker(0, config, envs.make_vector, run.memory, run.ledger, TRAINING)
+    setup = set_up(config, envs.make_vector)
+    learner, collector, experience = build_worker(0, config, envs.make_vector, setup.memory, TRAINING)
     flat = experience.flat
     assert isinstance(collector, Collector) and len(flat) == sum(p.numel() for p in flat.agent.parameters())
     flat.load(torch.arange(len(flat)).float())
     values = torch.cat([parameter.detach().flatten() for parameter in flat.agent.parameters()])
     assert torch.equal(values, torch.arange(len(flat)).float())
     learner.pull(flat)
-    assert torch.equal(flat.parameters, run.learner.parameters)
+    assert torch.equal(flat.parameters, setup.learner.parameters)
 
 
 @pytest.mark.parametrize("looks", [0, 10, 10**7])

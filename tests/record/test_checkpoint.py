@@ -44,7 +44,7 @@ def train(folder, stop_at=None, run=None, **options):
 
     def on_row(row):
         if stop_at and row["global_step"] >= stop_at:
-            run.note_signal(signal.SIGINT)
+            run.outcome.note_signal(signal.SIGINT)
 
     return run, run.execute(silent, on_row)
 
@@ -191,12 +191,12 @@ def test_a_stopped_run_goes_on_where_it_stopped(tmp_path):
     assert stopped["eval_greedy"] is None
 
     again = resumed_run(tmp_path / "stopped", envs.make_vector)
-    assert again.ledger.env_steps == stopped["env_steps"] and again.ledger.updates == stopped["updates"]
-    assert again.learner.vectors["step"].item() == stopped["updates"]
+    assert again.setup.ledger.env_steps == stopped["env_steps"] and again.setup.ledger.updates == stopped["updates"]
+    assert again.setup.learner.vectors["step"].item() == stopped["updates"]
     _, ended = train(None, run=again)
 
     assert ended["exit_code"] == 0 and ended["env_steps"] == 1600 == whole_summary["env_steps"]
-    assert ended["updates"] == 50 == again.learner.vectors["step"].item() == whole_summary["updates"]
+    assert ended["updates"] == 50 == again.setup.learner.vectors["step"].item() == whole_summary["updates"]
     assert sum(ended["staleness"]) == 50 and ended["seconds"] > stopped["seconds"]
     for key in ("global_step", "charts/learning_rate", "losses/updates"):  # no row twice, none missing, one schedule
         assert [row[key] for row in rows(tmp_path / "stopped")] == [row[key] for row in rows(tmp_path / "whole")], key
@@ -205,9 +205,9 @@ def test_a_stopped_run_goes_on_where_it_stopped(tmp_path):
 def test_a_resumed_run_starts_from_the_very_parameters_moments_and_counters(tmp_path):
     first, _ = train(tmp_path / "run", stop_at=500)
     again = resumed_run(tmp_path / "run", envs.make_vector)
-    for name, vector in first.learner.vectors.items():
-        assert torch.equal(vector, again.learner.vectors[name]), name
-    state, state_again = first.ledger.state(first.rows_read), again.ledger.state()
+    for name, vector in first.setup.learner.vectors.items():
+        assert torch.equal(vector, again.setup.learner.vectors[name]), name
+    state, state_again = first.setup.ledger.state(first.duties.rows.written), again.setup.ledger.state()
     for ledger_state in (state, state_again):  # the last row was closed for the record after the checkpoint
         ledger_state["arrays"].pop("sums"), ledger_state["arrays"].pop("opened"), ledger_state.pop("seconds")
     assert state == state_again
@@ -216,7 +216,7 @@ def test_a_resumed_run_starts_from_the_very_parameters_moments_and_counters(tmp_
 def test_a_resumed_run_draws_random_numbers_that_the_run_has_not_used(tmp_path):
     first, _ = train(tmp_path / "run", stop_at=500)
     again = resumed_run(tmp_path / "run", envs.make_vector)
-    assert first.key == 0 and again.key == first.ledger.env_steps
+    assert first.setup.training_key == 0 and again.setup.training_key == first.setup.ledger.env_steps
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint_without_a_repeated_or_missing_row(tmp_path):
@@ -236,7 +236,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_without_a_repeated_or_mis
         file.write('{"global_step": 1700, "charts/')
 
     again = resumed_run(folder, envs.make_vector)
-    assert again.ledger.env_steps == 608
+    assert again.setup.ledger.env_steps == 608
     _, summary = train(None, run=again)
     assert [row["global_step"] for row in rows(folder)] == expected and summary["updates"] == 50
 
@@ -253,12 +253,14 @@ def test_a_resumed_run_has_no_summary_until_it_has_ended(tmp_path):
 def test_a_run_interrupted_before_it_began_can_be_resumed_and_keeps_its_seconds(tmp_path):
     _, first = train(tmp_path / "run", stop_at=500)
     again = resumed_run(tmp_path / "run", envs.make_vector)
-    again.train_here = lambda: again.note_signal(signal.SIGTERM)  # before the first segment
+    again.train = lambda: again.outcome.note_signal(signal.SIGTERM)  # before the first segment
     summary = again.execute(silent)
     assert (summary["exit_code"], summary["exit_reason"]) == (143, "SIGTERM")
     assert summary["seconds"] == pytest.approx(first["seconds"], abs=0.5) and summary["seconds"] > 0
     third = resumed_run(tmp_path / "run", envs.make_vector)
-    assert third.ledger.seconds() == summary["seconds"] and third.ledger.env_steps == first["env_steps"]
+    assert (
+        third.setup.ledger.clock.seconds() == summary["seconds"] and third.setup.ledger.env_steps == first["env_steps"]
+    )
 
 
 def test_a_finished_run_cannot_be_resumed(tmp_path):

@@ -82,7 +82,7 @@ def run_folder(tmp_path_factory):
     """Of a run that was stopped at 320 of its 400 env steps and has two checkpoints."""
     folder = tmp_path_factory.mktemp("run") / "run"
     run = new_run(Config(**SMALL, run_dir=str(folder)), envs.make_vector)
-    run.execute(lambda _line: None, lambda row: run.note_signal(2) if row["global_step"] >= 300 else None)
+    run.execute(lambda _line: None, lambda row: run.outcome.note_signal(2) if row["global_step"] >= 300 else None)
     assert (folder / "checkpoint.previous.pt").exists()
     return folder
 

@@ -10,11 +10,13 @@ import envs
 from rl.acting.evaluate import evaluate
 from rl.acting.randomness import environment_seeds, evaluation_key, training_key
 from rl.config import Config
-from rl.record import record
 from rl.record.files import write_json
+from rl.record.keys import Evaluation, row_as_keys
 from rl.record.record import keep_rows
-from rl.running.run import INTERVAL_EPISODES, new_run
-from rl.shared.ledger import Row
+from rl.running import row_writer
+from rl.running.evaluations import INTERVAL_EPISODES
+from rl.running.run import new_run
+from rl.shared.rows import Row
 from tests.support.runs import SERIAL, TIMES, assert_bit_equal, read_rows, train
 
 SMALL = {**SERIAL, "total_env_steps": 3200, "log_interval": 320}  # 100 updates, 10 rows
@@ -75,14 +77,14 @@ def test_an_evaluation_in_training_is_of_the_parameters_of_that_row_on_the_same_
     """Played here again, by an agent with the parameters that the run had then; greedy first, then sampled."""
     config = Config(**SMALL, eval_interval=1280, interval_episodes=4, run_dir=str(tmp_path / "run"))
     run, kept = new_run(config, envs.make_vector), []
-    run.execute(print, lambda row: kept.append((row, run.learner.parameters.clone())))
+    run.execute(print, lambda row: kept.append((row, run.setup.learner.parameters.clone())))
     played = [(row, parameters) for row, parameters in kept if EVALUATIONS[0] in row]
     assert [row["global_step"] for row, _ in played] == [1280, 2560]
     for row, parameters in played:
-        run.agent.load(parameters)
+        run.setup.agent.load(parameters)
         for key, greedy in zip(EVALUATIONS, (True, False), strict=True):
             returns = evaluate(
-                run.agent.agent, config, envs.make_vector, 4, greedy, seed=config.seed, offset=INTERVAL_EPISODES
+                run.setup.agent.agent, config, envs.make_vector, 4, greedy, seed=config.seed, offset=INTERVAL_EPISODES
             )
             assert row[key] == returns.mean()
         assert row["eval/global_step"] == row["global_step"]
@@ -113,18 +115,18 @@ def test_an_evaluation_in_training_does_not_disturb_the_one_that_confirms_a_cros
         }
     )
     run = new_run(config, envs.make_vector)
-    evaluate_now, seen = run.evaluate_now, []
+    setup, evaluation, seen = run.setup, run.duties.rows.evaluation, []
 
     def noting(*arguments):
-        parameters = run.learner.parameters
+        parameters = setup.learner.parameters
         parameters += 1.0  # as workers that go on do
-        found = evaluate_now(*arguments)
+        found = evaluation(*arguments)
         parameters -= 1.0
-        if run.ledger.attempt_pending:
-            seen.append(torch.equal(run.agent.parameters, torch.from_numpy(run.memory.candidate.parameters)))
+        if setup.ledger.crossings.pending:
+            seen.append(torch.equal(setup.agent.parameters, torch.from_numpy(setup.memory.candidate.parameters)))
         return found
 
-    run.evaluate_now = noting
+    run.duties.rows.evaluation = noting
     assert run.execute(print)["solved"]
     assert seen and all(seen)
 
@@ -151,41 +153,41 @@ def test_a_fault_in_an_evaluation_in_training_ends_the_run_in_order_and_no_row_i
 def test_a_worker_that_fails_cuts_an_evaluation_in_training_short(tmp_path):
     """Asked at every step, so that a run with a dead worker does not first finish what takes long."""
     config = Config(**SMALL, eval_interval=320, run_dir=str(tmp_path / "run"))
-    run, asked = new_run(config, envs.make_vector), []
+    rows, asked = new_run(config, envs.make_vector).duties.rows, []
 
     def failed():
         asked.append(True)
         return len(asked) == 3
 
-    assert run.evaluate_now(failed) == {} and len(asked) >= 3
-    assert set(run.evaluate_now()) == set(EVALUATED)
+    assert rows.evaluation(failed) is None and len(asked) >= 3
+    assert rows.evaluation(lambda: False).greedy > 0
 
 
 def test_a_signal_cuts_an_evaluation_in_training_short(tmp_path):
     """It comes with the row of 320 env steps; an evaluation is due at 352, which is the end of the last row."""
     config = Config(**SMALL, eval_interval=352, run_dir=str(tmp_path / "run"))
     run = new_run(config, envs.make_vector)
-    summary = run.execute(print, lambda row: run.note_signal(15) if row["global_step"] == 320 else None)
+    summary = run.execute(print, lambda row: run.outcome.note_signal(15) if row["global_step"] == 320 else None)
     rows = read_rows(tmp_path / "run")
-    assert summary["exit_code"] == 143 and run.ledger.evaluates(320, 352)
+    assert summary["exit_code"] == 143 and run.setup.ledger.evaluates(320, 352)
     assert [row["global_step"] for row in rows] == [320, 352] and EVALUATIONS[0] not in rows[1]
 
 
-def test_after_a_fault_nothing_is_evaluated_any_more(tmp_path):
+def test_after_a_fault_nothing_is_evaluated_any_more(tmp_path, monkeypatch):
     config = Config(**SMALL, eval_interval=352, run_dir=str(tmp_path / "run"))
     run, evaluated = new_run(config, envs.make_vector), []
-    run.evaluate_now = lambda *_: evaluated.append(run.rows_read) or {}
-    summary = run.execute(print, lambda row: run.fail("enough"))
+    monkeypatch.setattr(row_writer, "evaluate_newest", lambda *_: evaluated.append(1))
+    summary = run.execute(print, lambda row: run.outcome.fail("enough"))
     assert (summary["exit_code"], summary["exit_reason"]) == (1, "enough")
-    assert [row["global_step"] for row in read_rows(tmp_path / "run")] == [320, 352] and run.ledger.evaluates(320, 352)
-    assert evaluated == []
+    assert [row["global_step"] for row in read_rows(tmp_path / "run")] == [320, 352]
+    assert run.setup.ledger.evaluates(320, 352) and evaluated == []
 
 
 def test_the_keys_of_a_row_are_those_of_its_algorithm():
     """What tells of replay and of updates has a place of its own, all else is a loss; an evaluation comes last."""
     losses = {"td_loss": 1.0, "q_values": 2.0, "state_age": 3.0, "staleness": 4.0, "learning_rate": 5.0}
     row = Row(640, 8.0, 7.0, 320, 2.0, 6, losses, 2, 9.0, 10.0)
-    assert record.row_as_keys(row) == {
+    assert row_as_keys(row, Evaluation(600, 6.5, 11.0, 12.0), 13) == {
         "global_step": 640,
         "time/seconds": 8.0,
         "time/cpu_seconds": 7.0,
@@ -199,6 +201,11 @@ def test_the_keys_of_a_row_are_those_of_its_algorithm():
         "losses/updates": 6,
         "charts/episodic_return": 9.0,
         "charts/episodic_length": 10.0,
+        "eval/global_step": 600,
+        "eval/cpu_seconds": 6.5,
+        "eval/episodic_return": 11.0,
+        "eval/episodic_return_sampled": 12.0,
+        "worker/restarts": 13,
     }
 
 

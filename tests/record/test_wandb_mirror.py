@@ -15,7 +15,7 @@ import pytest
 
 import envs
 from rl.config import Config
-from rl.record import wandb_mirror
+from rl.record import exit_process, wandb_mirror
 from rl.record.wandb_mirror import WandbMirror
 from rl.running.run import new_run, resumed_run
 from tests.support.programs import soon
@@ -39,8 +39,8 @@ def fake_wandb(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(tmp_path / "stub")
         for name in [name for name in sys.modules if name.partition(".")[0] == "wandb"]:
             monkeypatch.delitem(sys.modules, name)
-        monkeypatch.setattr(wandb_mirror, "_abandoned", [])
-        monkeypatch.setattr(wandb_mirror, "_told", [])
+        monkeypatch.setattr(exit_process, "_left_behind", [])
+        monkeypatch.setattr(wandb_mirror, "_said", [])
 
     yield fake
     lid.unlink(missing_ok=True)
@@ -128,11 +128,11 @@ def test_a_wandb_that_fails_changes_nothing_and_ends_on_time(tmp_path, monkeypat
     began = time.monotonic()
     run, summary, rows, said = train(tmp_path / "run", small=SHORT, wandb="online")
     assert time.monotonic() - began < soon(30)
-    assert_bit_equal(run.learner.vectors, without_wandb.learnt)
+    assert_bit_equal(run.setup.learner.vectors, without_wandb.learnt)
     assert rows == without_wandb.rows and summary["exit_code"] == 0
     assert all("\n" not in line for line in said) and 1 <= len(said) <= 2
     assert said[-1].startswith("W&B did not end in time" if "blocks" in fault else "W&B stopped (")
-    assert len(wandb_mirror._abandoned) == 1  # so the process will not wait for it at its end
+    assert len(exit_process._left_behind) == 1  # so the process will not wait for it at its end
 
 
 @pytest.mark.parametrize("call", ["setup(**_)", "login(prompt, verify)"])
@@ -145,7 +145,7 @@ def test_a_wandb_that_fails_where_a_key_is_looked_for_changes_nothing(
     monkeypatch.delenv("WANDB_MODE", raising=False)
     patience_of(monkeypatch, 0.2 if "block" in fault else 30)
     run, summary, rows, said = train(tmp_path / "run", small=SHORT, wandb="auto")
-    assert_bit_equal(run.learner.vectors, without_wandb.learnt)
+    assert_bit_equal(run.setup.learner.vectors, without_wandb.learnt)
     assert rows == without_wandb.rows and summary["exit_code"] == 0
     part = "no API key found" if "Connection" in fault else "did not end in time" if "block" in fault else "W&B stopped"
     assert len(said) == 1 and part in said[0]
@@ -161,11 +161,11 @@ def test_a_wandb_that_fails_at_the_mark_of_a_resumed_run_changes_nothing(tmp_pat
     for name, wandb in (("without", "disabled"), ("with", "offline")):
         config = Config(**{**SHORT, "wandb": wandb, "run_dir": str(tmp_path / name)})
         run = new_run(config, envs.make_vector)
-        run.execute(print, lambda row, run=run: run.note_signal(2) if row["global_step"] >= 160 else None)
+        run.execute(print, lambda row, run=run: run.outcome.note_signal(2) if row["global_step"] >= 160 else None)
         said = []
         run = resumed_run(tmp_path / name, envs.make_vector)
         assert run.execute(said.append)["exit_code"] == 0
-        ended.append((run.learner.state(), untimed(tmp_path / name), said))
+        ended.append((run.setup.learner.state(), untimed(tmp_path / name), said))
     assert_bit_equal(ended[0][0], ended[1][0])
     assert ended[0][1] == ended[1][1] and len(ended[0][1]) >= 10
     went_on = ended[0][2]
@@ -191,7 +191,7 @@ Run.log = log
     import wandb
 
     assert len(wandb.rows) == 10 and wandb.rows == shown
-    assert_bit_equal(run.learner.vectors, without_wandb.learnt)
+    assert_bit_equal(run.setup.learner.vectors, without_wandb.learnt)
     assert untimed(tmp_path / "run") == without_wandb.rows
 
 
@@ -236,12 +236,12 @@ def test_what_is_left_of_wandb_is_killed_and_nothing_else(tmp_path, monkeypatch)
     try:
         os.kill(ours.pid, signal.SIGSTOP)
         left = []
-        monkeypatch.setattr(wandb_mirror, "_abandoned", ["one"])
+        monkeypatch.setattr(exit_process, "_left_behind", ["one"])
         monkeypatch.setattr("os._exit", left.append)
         for farewell in ("multiprocessing.util._exit_function", "weakref.finalize._exitfunc"):
             monkeypatch.setattr(farewell, lambda: None)
         with pytest.raises(SystemExit):  # the real one does not return
-            wandb_mirror.exit_process(3)
+            exit_process.exit_process(3)
         assert left == [3] and ours.wait(5) == -signal.SIGKILL
         assert another.exists() and not mine.parent.exists()
         time.sleep(0.1)
@@ -257,7 +257,7 @@ def test_what_is_left_of_wandb_is_killed_and_nothing_else(tmp_path, monkeypatch)
 def test_without_wandb_installed_the_run_says_so_in_one_line_and_is_the_same(tmp_path, monkeypatch, without_wandb):
     monkeypatch.setitem(sys.modules, "wandb", None)
     run, _, rows, said = train(tmp_path / "run", small=SHORT, wandb="auto")
-    assert_bit_equal(run.learner.vectors, without_wandb.learnt)
+    assert_bit_equal(run.setup.learner.vectors, without_wandb.learnt)
     assert rows == without_wandb.rows
     assert said == ["W&B is not installed: the record is kept in the run folder alone"]
 
@@ -270,7 +270,7 @@ def test_a_wandb_that_works_is_given_every_row_and_the_exit_code(tmp_path, fake_
     written = read_rows(tmp_path / "run")
     assert wandb.rows == written and wandb.finished == [0] and wandb.modes == ["offline"] and said == []
     assert rows == without_wandb.rows
-    assert_bit_equal(run.learner.vectors, without_wandb.learnt)
+    assert_bit_equal(run.setup.learner.vectors, without_wandb.learnt)
 
 
 def test_wandb_is_not_imported_where_it_is_disabled(tmp_path, fake_wandb):

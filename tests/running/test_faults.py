@@ -541,8 +541,8 @@ def test_a_full_disk_ends_a_run_with_the_cause_and_what_was_written_stays(disk, 
             fill(disk)
 
     run = new_run(Config(**{**LONG_ENOUGH, **options, "run_dir": str(folder)}), envs.make_vector)
-    start = run.start
-    run.start = lambda: (start(), at or fill(disk))
+    begin = run.duties.begin
+    run.duties.begin = lambda: (begin(), at or fill(disk))
     summary, said = train(folder, fill_at, run)
     assert summary["exit_code"] == 1
     path = re.escape(str(folder / first))
@@ -598,7 +598,7 @@ def test_a_folder_that_cannot_be_written_is_one_line_and_what_is_in_it_stays(dis
     folder = disk / "run"
     (disk / "empty").mkdir()
     run = new_run(Config(**{**LONG_ENOUGH, "log_interval": 320, "run_dir": str(folder)}), envs.make_vector)
-    train(folder, lambda row: run.note_signal(signal.SIGINT), run)
+    train(folder, lambda row: run.outcome.note_signal(signal.SIGINT), run)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     for start in (

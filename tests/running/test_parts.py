@@ -40,18 +40,18 @@ class Idle(Learner):
         self.ledger.record(env_steps, numbers, episodes, cpu_seconds)
 
 
-def make_idle_learner(config, memory, ledger, rank):
-    return Idle(config, memory, ledger, rank)
+def make_idle_learner(config, memory, rank):
+    return Idle(config, memory, rank)
 
 
 def train(folder, parts, **options):
     """A run to its end: its rows, its summary, how far its parameters moved."""
     config = Config(**{**SMALL, **options, "run_dir": str(folder)})
     run = new_run(config, envs.make_vector, parts)
-    before, rows = run.learner.parameters.clone(), []
+    before, rows = run.setup.learner.parameters.clone(), []
     summary = run.execute(print, rows.append)
     assert summary["exit_code"] == 0 and summary["env_steps"] >= 640
-    return rows, summary, (run.learner.parameters - before).abs().max().item()
+    return rows, summary, (run.setup.learner.parameters - before).abs().max().item()
 
 
 SERIAL = {"mode": "serial", "workers": 1}

@@ -19,8 +19,10 @@ import envs
 from rl.config import Config
 from rl.loop import Overrides
 from rl.record.checkpoint import load_checkpoint
-from rl.record.record import Tracker
+from rl.record.record import Record
+from rl.running.crew import Crew
 from rl.running.run import new_run, resumed_run
+from rl.running.worker import SPAWNED
 from tests.support import dying
 from tests.support.programs import (
     ENDLESS,
@@ -47,9 +49,19 @@ from tests.support.runs import ROOT, read_rows
             *("exits", "sync", "worker 1 failed: SystemExit: bye", ['sys.exit("bye")']), marks=pytest.mark.slow
         ),
         pytest.param(*("leaves", "sync", "worker 1 ended early: exit code 0", []), marks=pytest.mark.slow),
-        ("nan_reward", "sync", "worker 1 failed: FloatingPointError: the advantages are not finite", ["FloatingPointError("]),
+        (
+            "nan_reward",
+            "sync",
+            "worker 1 failed: FloatingPointError: the advantages are not finite",
+            ["FloatingPointError("],
+        ),
         pytest.param(
-            *("nan_observation", "async", "worker 1 failed: FloatingPointError: the loss is nan", ["FloatingPointError("]),
+            *(
+                "nan_observation",
+                "async",
+                "worker 1 failed: FloatingPointError: the loss is nan",
+                ["FloatingPointError("],
+            ),
             marks=pytest.mark.slow,
         ),
     ],
@@ -117,17 +129,17 @@ def test_a_worker_stopped_while_it_waits_for_the_others_is_found_too(tmp_path, m
 
     def stop_worker_1_as_it_waits(run):
         def watch():
-            while run.ledger.env_steps < 100:
+            while run.setup.ledger.env_steps < 100:
                 time.sleep(0.01)
             if mode == "async":
-                run.memory.lock.acquire()
-            while not run.memory.signs.waiting[1]:
+                run.setup.memory.lock.acquire()
+            while not run.setup.memory.signs.waiting[1]:
                 time.sleep(0.001)
             [worker] = [one for one in multiprocessing.active_children() if one.name == "worker 1"]
             os.kill(worker.pid, signal.SIGSTOP)
             (tmp_path / "fault").write_text(str(time.time()))
             if mode == "async":
-                run.memory.lock.release()
+                run.setup.memory.lock.release()
 
         threading.Thread(target=watch, daemon=True).start()
 
@@ -166,8 +178,8 @@ def test_whoever_waits_for_another_does_not_hang(tmp_path):
 
 
 def slow_evaluations(run):
-    evaluate_now = run.evaluate_now
-    run.evaluate_now = lambda *arguments: (time.sleep(2), evaluate_now(*arguments))[1]
+    evaluation = run.duties.rows.evaluation
+    run.duties.rows.evaluation = lambda stop: (time.sleep(2), evaluation(stop))[1]
 
 
 def test_time_in_which_the_parent_was_stopped_itself_is_nobodys_fault(tmp_path):
@@ -239,11 +251,12 @@ def test_a_worker_is_replaced_as_often_as_that_is_allowed_and_then_the_run_ends(
 def test_workers_that_begin_anew_draw_random_numbers_that_nobody_has_drawn(tmp_path):
     """Worker 1's environments are seeded by the run's seed, their number and this key."""
     run = new_run(Config(**{**ENDLESS, "run_dir": str(tmp_path / "run"), "restart_workers": 3}), envs.make_vector)
-    run.notify, keys = print, [run.arguments_of(1)[4]]
+    crew = Crew(run.setup, SPAWNED, run.outcome, run.duties, [None, None])
+    keys = [crew.arguments_of(1)[3]]
     for _ in range(3):
-        assert run.worker_failed("worker 1 fell", outside=True)
-        keys.append(run.arguments_of(1)[4])
-    assert not run.worker_failed("worker 1 fell", outside=True) and len(set(keys)) == 4
+        assert crew.replaces_worker("worker 1 fell", outside=True)
+        keys.append(crew.arguments_of(1)[3])
+    assert not crew.replaces_worker("worker 1 fell", outside=True) and len(set(keys)) == 4
 
 
 def test_the_parent_writes_under_the_lock_or_not_at_all(tmp_path):
@@ -253,25 +266,26 @@ def test_the_parent_writes_under_the_lock_or_not_at_all(tmp_path):
         **{**ENDLESS, "env": "tests.support.faulty_envs:Easy-v0", "run_dir": str(tmp_path), "eval_interval": 64}
     )
     run = new_run(config, envs.make_vector)
-    run.notify, run.on_row, run.tracker = print, print, Tracker(tmp_path, config, None, print, None, 0)
+    record, duties = Record(tmp_path, config, None, print, None, 0), run.duties
+    duties.rows.open(record, print)
     for _ in range(4):
-        run.learner.push(None, 32, {}, [(8.0, 8)] * 25)
-    run.told = {0: b"0", 1: b"1"}
-    run.ledger.shared.checkpoint_due[0] = 1
-    assert run.ledger.attempt_pending
+        run.setup.learner.push(None, 32, {}, [(8.0, 8)] * 25)
+    duties.checkpoints.receive({0: b"0", 1: b"1"})
+    run.setup.ledger.pages.now.checkpoint_due[0] = 1
+    assert run.setup.ledger.crossings.pending
     ready, theirs = multiprocessing.Pipe()
-    holder = multiprocessing.get_context("fork").Process(target=hold, args=(run.memory.lock, theirs))
+    holder = multiprocessing.get_context("fork").Process(target=hold, args=(run.setup.memory.lock, theirs))
     holder.start()
     assert ready.recv() == "held"
-    before = run.ledger.state()
-    assert not run.poll() and run.ledger.state() == before
-    assert run.attempts == [] and read_rows(tmp_path) == [] and not (tmp_path / "checkpoint.pt").exists()
+    before = run.setup.ledger.state()
+    assert not duties.answer() and run.setup.ledger.state() == before
+    assert duties.verdicts.attempts == [] and read_rows(tmp_path) == [] and not (tmp_path / "checkpoint.pt").exists()
     holder.kill()
     holder.join()
-    run.poll()
-    assert not run.ledger.attempt_pending and not run.ledger.checkpoint_due and len(run.attempts) == 1
+    duties.answer()
+    assert run.setup.ledger.dues.count() == 0 and len(duties.verdicts.attempts) == 1
     assert [row["global_step"] for row in read_rows(tmp_path)] == [64, 128]
-    run.tracker.close({})
+    record.close({})
 
 
 def hold(lock, channel):
@@ -298,7 +312,7 @@ def test_a_worker_killed_within_an_update_ends_the_run_with_a_whole_checkpoint_f
     def on_row(row):
         seen.append(row["global_step"])
         if len(seen) == 20:
-            again.note_signal(signal.SIGTERM)
+            again.outcome.note_signal(signal.SIGTERM)
 
     summary = again.execute(lambda _line: None, on_row)
     assert summary["exit_reason"] == "SIGTERM" and seen == sorted(set(seen))

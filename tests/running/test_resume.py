@@ -81,7 +81,7 @@ def at(env_steps):
     """Stop with the push that follows the row of so many env steps."""
 
     def stop(run):
-        return lambda row: run.note_signal(signal.SIGTERM) if row["global_step"] >= env_steps else None
+        return lambda row: run.outcome.note_signal(signal.SIGTERM) if row["global_step"] >= env_steps else None
 
     return stop
 
@@ -298,22 +298,23 @@ def test_where_one_of_two_synchronous_workers_is_lost_both_begin_with_empty_buff
 
 def never_confirmed(run):
     """The window of 100 episodes crosses a threshold of 5 at once, and fresh episodes never reach theirs."""
-    run.ledger.reward_threshold, run.reward_threshold = 5.0, 1e9
+    run.setup.ledger.crossings.threshold, run.duties.verdicts.threshold = 5.0, 1e9
 
 
 def during_evaluations(number, kind):
     """Stop as soon as the evaluation of this number is being played: of a crossing, or of a row."""
 
     def stop(run):
-        evaluate, begun = getattr(run, kind), []
+        player = run.duties.verdicts if kind == "confirmation" else run.duties.rows
+        play, begun = getattr(player, kind), []
 
         def stopped_within(*arguments, **named):
             begun.append(1)
             if len(begun) == number:
-                run.note_signal(signal.SIGTERM)
-            return evaluate(*arguments, **named)
+                run.outcome.note_signal(signal.SIGTERM)
+            return play(*arguments, **named)
 
-        setattr(run, kind, stopped_within)
+        setattr(player, kind, stopped_within)
 
     return stop
 
@@ -322,7 +323,7 @@ EVALUATED = {"eval_interval": 192, "interval_episodes": 2, "total_env_steps": 48
 
 
 @pytest.mark.parametrize("mode", ["serial", pytest.param("sync", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", ["evaluate", "evaluate_now"])
+@pytest.mark.parametrize("kind", ["confirmation", "evaluation"])
 def test_what_a_signal_cuts_short_is_played_by_the_run_that_goes_on(tmp_path, mode, kind):
     """Stopped in the second of the run's evaluations, and in the first of the run that goes on, which is the same."""
     runs = Runs(tmp_path, never_confirmed, **EVALUATED, **(SYNC if mode == "sync" else {}))
@@ -338,11 +339,11 @@ def test_what_a_signal_cuts_short_is_played_by_the_run_that_goes_on(tmp_path, mo
 @pytest.mark.parametrize("mode", ["serial", pytest.param("sync", marks=pytest.mark.slow)])
 def test_a_run_that_ends_when_it_is_solved_and_was_stopped_before_the_verdict_ends_there_too(tmp_path, mode):
     def confirmed(run):
-        run.ledger.reward_threshold = run.reward_threshold = 5.0  # every episode is worth 8
+        run.setup.ledger.crossings.threshold = run.duties.verdicts.threshold = 5.0  # every episode is worth 8
 
     runs = Runs(tmp_path, confirmed, **EVALUATED, stop_when_solved=True, **(SYNC if mode == "sync" else {}))
     assert runs.whole["exit_reason"] == "solved" and runs.whole["env_steps"] < 4800
-    stop = during_evaluations(1, "evaluate")
+    stop = during_evaluations(1, "confirmation")
     runs.assert_equal(runs.stopped(stop, stop))
     with pytest.raises(ValueError, match="the run is complete"):
         resumed_run(tmp_path / "parts", envs.make_vector)
@@ -350,18 +351,18 @@ def test_a_run_that_ends_when_it_is_solved_and_was_stopped_before_the_verdict_en
 
 def test_the_summary_of_a_run_stopped_before_a_verdict_says_so_and_the_resumed_one_has_it_once(tmp_path):
     runs = Runs(tmp_path, never_confirmed, **EVALUATED)
-    stopped = runs.execute(runs.new("stopped"), during_evaluations(2, "evaluate"))
+    stopped = runs.execute(runs.new("stopped"), during_evaluations(2, "confirmation"))
     first, second = stopped["solve_attempts"]
     assert first["confirmation"] is not None and second["confirmation"] is None and not second["confirmed"]
     assert second["env_steps"] == stopped["env_steps"] == runs.whole["solve_attempts"][1]["env_steps"]
     again = resumed_run(tmp_path / "stopped", envs.make_vector)
-    assert again.ledger.attempt_pending and len(again.attempts) == 1
+    assert again.setup.ledger.crossings.pending and len(again.duties.verdicts.attempts) == 1
 
 
 def test_a_complete_run_whose_last_evaluation_was_cut_short_plays_it_and_ends(tmp_path):
     """25 evaluations fall into 4800 env steps, the last of them when all are over."""
     runs = Runs(tmp_path, **EVALUATED)
-    summary = runs.execute(runs.new("parts"), during_evaluations(25, "evaluate_now"))
+    summary = runs.execute(runs.new("parts"), during_evaluations(25, "evaluation"))
     assert summary["exit_reason"] == "SIGTERM" and summary["env_steps"] == 4800
     runs.assert_equal(runs.execute(resumed_run(tmp_path / "parts", envs.make_vector)))
     with pytest.raises(ValueError, match=r"the run is complete, at 4800 env steps; "):
@@ -390,9 +391,11 @@ def test_a_run_that_goes_on_and_is_stopped_before_it_begins_has_lost_nothing(tmp
     runs = Runs(tmp_path, **SYNC)
 
     def at_once(run):
-        start = run.start
-        run.start = lambda: (start(), run.note_signal(signal.SIGTERM))
-        run.train_in_workers = lambda: run.start()  # as if none of them had come so far
+        def train():
+            run.duties.begin()
+            run.outcome.note_signal(signal.SIGTERM)
+
+        run.train = train  # as if no worker had come so far
 
     runs.assert_equal(runs.stopped(at(400), at_once, at_once))
 
@@ -464,36 +467,36 @@ def test_rows_that_were_not_written_when_the_run_was_saved_are_in_the_record_onc
     kill."""
     runs, kept = Runs(tmp_path), []
     run = runs.new("parts")
-    write_rows = run.write_rows
+    write = run.duties.rows.write
 
     def late(*arguments, **named):
-        if run.ledger.env_steps == 480 and not kept:
-            run.checkpoint()
+        if run.setup.ledger.env_steps == 480 and not kept:
+            run.duties.save()
             kept.append((tmp_path / "parts" / "checkpoint.pt").read_bytes())
-        if not 192 < run.ledger.env_steps <= 480:
-            write_rows(*arguments, **named)
-        if run.ledger.env_steps == 672:
+        if not 192 < run.setup.ledger.env_steps <= 480:
+            write(*arguments, **named)
+        if run.setup.ledger.env_steps == 672:
             raise KeyboardInterrupt  # what no part of a run answers
 
-    run.write_rows = late
-    run.ledger.record = checkpoint_due_at_480(run)
+    run.duties.rows.write = late
+    run.setup.ledger.record = checkpoint_due_at_480(run)
     with pytest.raises(KeyboardInterrupt):
         run.execute(runs.said.append)
     assert [row["global_step"] for row in untimed(tmp_path / "parts")] == [96, 192, 288, 384, 480, 576, 672]
     (tmp_path / "parts" / "checkpoint.pt").write_bytes(kept[0])
     again = resumed_run(tmp_path / "parts", envs.make_vector)
-    assert [row.env_steps for row in again.ledger.rows(0)] == [288, 384, 480]
+    assert [row.env_steps for row in again.setup.ledger.rows.closed(0)] == [288, 384, 480]
     runs.assert_equal(runs.execute(again))
 
 
 def checkpoint_due_at_480(run):
     """The ledger's `record`, which has the worker tell where it stands at 480 env steps."""
-    record = run.ledger.record
+    record = run.setup.ledger.record
 
     def telling(*arguments):
         record(*arguments)
-        if run.ledger.env_steps == 480:
-            run.ledger.shared.checkpoint_due[0] = 1
+        if run.setup.ledger.env_steps == 480:
+            run.setup.ledger.pages.now.checkpoint_due[0] = 1
 
     return telling
 
@@ -506,10 +509,10 @@ def test_a_worker_that_has_moved_and_was_not_heard_of_does_not_go_on_from_where_
     runs = Runs(tmp_path)
     runs.execute(runs.new("parts"), at(480))
     again = resumed_run(tmp_path / "parts", envs.make_vector)
-    again.checkpoint()
+    again.duties.save()
     assert load_checkpoint(tmp_path / "parts" / "checkpoint.pt")[1]["workers"] != [None]
-    again.learner.push(None, 32, {}, [])
-    again.checkpoint()
+    again.setup.learner.push(None, 32, {}, [])
+    again.duties.save()
     assert load_checkpoint(tmp_path / "parts" / "checkpoint.pt")[1]["workers"] == [None]
 
 

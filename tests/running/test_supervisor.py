@@ -15,9 +15,9 @@ class Watched:
     def __init__(self, monkeypatch, ready=True, started=True):
         self.now, self.asked = 0.0, []
         monkeypatch.setattr(supervisor.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(supervisor, "Worker", lambda rank, arguments, _news: self.worker(rank))
+        monkeypatch.setattr(supervisor, "Worker", lambda rank, *_rest: self.worker(rank))
         self.signs = WorkerSigns(1)
-        self.supervisor = Supervisor(1, lambda rank: (rank,), self.signs, 10.0, None, None, None, self.on_fault)
+        self.supervisor = Supervisor(self, None, 1, self.signs, 10.0)
         self.supervisor.started, self.supervisor.crew = started, [self.worker(0, ready)]
         self.hangs_after(0.0)
 
@@ -33,7 +33,10 @@ class Watched:
             process=SimpleNamespace(name=f"worker {rank}"),
         )
 
-    def on_fault(self, cause, outside):
+    def arguments_of(self, rank):
+        return (rank,)
+
+    def replaces_worker(self, cause, outside):
         self.asked.append(cause)
         return len(self.asked) == 1
 

@@ -9,20 +9,21 @@ import envs
 from rl.config import Config
 from rl.running.run import new_run, resumed_run
 from rl.shared.ledger import Ledger
+from rl.shared.published import Publication
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """What stands for the time, in seconds; only a test moves it."""
     now = [1000.0]
-    monkeypatch.setattr("rl.shared.ledger.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("rl.shared.clock.time.monotonic", lambda: now[0])
     return now
 
 
-def make_ledger(threshold=10.0, **options):
+def make_ledger(threshold=10.0, start_env_steps=0, **options):
     """A ledger of one environment, whose window is 100, unless options say otherwise."""
     defaults = {"workers": 1, "envs_per_worker": 1, "total_env_steps": 1_000_000, "log_interval": 1000}
-    return Ledger(Config(**{**defaults, **options}), threshold)
+    return Ledger(Config(**{**defaults, **options}), threshold, Publication(), start_env_steps)
 
 
 def losses(**values):
@@ -43,8 +44,8 @@ def test_the_window_is_the_last_100_episodes_or_two_for_each_environment_where_t
     workers, envs_per_worker, window
 ):
     ledger = make_ledger(workers=workers, envs_per_worker=envs_per_worker)
-    assert not push(ledger, [10.0] * (window - 1)) and ledger.window_mean is None
-    assert push(ledger, [10.0]) and ledger.window_mean == 10.0
+    assert not push(ledger, [10.0] * (window - 1)) and ledger.crossings.mean_return is None
+    assert push(ledger, [10.0]) and ledger.crossings.mean_return == 10.0
 
 
 def test_the_window_crosses_at_the_push_that_lifts_its_mean_to_the_threshold():
@@ -52,11 +53,11 @@ def test_the_window_crosses_at_the_push_that_lifts_its_mean_to_the_threshold():
     11 gives 10.00 exactly, and that is enough."""
     ledger = make_ledger(threshold=10.0)
     assert not push(ledger, [10.0] * 99)
-    assert not push(ledger, [9.0]) and ledger.window_mean == 9.99
-    assert not push(ledger, [10.0]) and ledger.window_mean == 9.99
-    assert push(ledger, [11.0], env_steps=7) and ledger.window_mean == 10.0
-    assert ledger.attempt_pending and not ledger.solved
-    env_steps, seconds, mean = ledger.crossing
+    assert not push(ledger, [9.0]) and ledger.crossings.mean_return == 9.99
+    assert not push(ledger, [10.0]) and ledger.crossings.mean_return == 9.99
+    assert push(ledger, [11.0], env_steps=7) and ledger.crossings.mean_return == 10.0
+    assert ledger.crossings.pending and not ledger.crossings.confirmed
+    env_steps, seconds, mean = ledger.crossings.newest
     assert (env_steps, seconds, mean) == (37, 0.0, 10.0)  # the clock was never started
 
 
@@ -64,7 +65,7 @@ def test_only_the_newest_episodes_count_and_they_enter_in_the_order_of_the_pushe
     ledger = make_ledger(threshold=10.0)
     push(ledger, [0.0] * 100)
     for number in range(1, 100):
-        assert not push(ledger, [10.0]) and ledger.window_mean == pytest.approx(number / 10)
+        assert not push(ledger, [10.0]) and ledger.crossings.mean_return == pytest.approx(number / 10)
     assert push(ledger, [10.0])  # the last 0 has gone
 
 
@@ -86,12 +87,12 @@ def test_of_more_episodes_than_the_window_in_one_update_the_last_100_stay(before
     for episode in numbered:
         one_by_one.record(10, losses(), [episode])
     expected = sorted(([-1.0] * before + [value for value, _ in numbered])[-100:])
-    assert sorted(together.shared.returns.tolist()[: len(expected)]) == expected
+    assert sorted(together.pages.now.returns.tolist()[: len(expected)]) == expected
     for name in ("returns", "returns_seen"):
-        assert getattr(together.shared, name).tolist() == getattr(one_by_one.shared, name).tolist()
+        assert getattr(together.pages.now, name).tolist() == getattr(one_by_one.pages.now, name).tolist()
     push(together, [-2.0]), push(one_by_one, [-2.0])  # both drive out the same one
-    assert together.shared.returns.tolist() == one_by_one.shared.returns.tolist()
-    [row], [other] = ((ledger.close_row(), ledger.rows(0))[1] for ledger in (together, one_by_one))
+    assert together.pages.now.returns.tolist() == one_by_one.pages.now.returns.tolist()
+    [row], [other] = ((ledger.close_row(), ledger.rows.closed(0))[1] for ledger in (together, one_by_one))
     assert row.episodes == other.episodes == before + episodes + 1
     assert (row.episode_return, row.episode_length) == (other.episode_return, other.episode_length)
     total = episodes * (episodes - 1) / 2 - before - 2
@@ -103,22 +104,22 @@ def test_after_a_failed_attempt_the_window_is_empty_and_must_refill():
     ledger = make_ledger(threshold=10.0)
     assert push(ledger, [10.0] * 100, env_steps=100)
     assert not push(ledger, [10.0])  # one attempt at a time
-    ledger.judge(confirmed=False)
-    assert not ledger.attempt_pending and not ledger.solved and ledger.window_mean is None
+    ledger.dues.judged(confirmed=False)
+    assert not ledger.crossings.pending and not ledger.crossings.confirmed and ledger.crossings.mean_return is None
     for _ in range(99):
         assert not push(ledger, [10.0], env_steps=1)
     assert push(ledger, [10.0], env_steps=1)  # the 100th since
-    assert ledger.crossing[0] == 100 + 10 + 100
+    assert ledger.crossings.newest[0] == 100 + 10 + 100
 
 
 def test_after_a_confirmed_attempt_the_run_stays_solved_at_its_crossing():
     ledger = make_ledger(threshold=10.0)
     push(ledger, [10.0] * 100, env_steps=100)
     push(ledger, [0.0] * 100)  # async workers went on while the evaluation was played
-    ledger.judge(confirmed=True)
-    assert ledger.solved and ledger.crossing[0] == 100
+    ledger.dues.judged(confirmed=True)
+    assert ledger.crossings.confirmed and ledger.crossings.newest[0] == 100
     assert not push(ledger, [50.0] * 100)  # and no further attempt
-    assert ledger.solved and ledger.crossing[0] == 100
+    assert ledger.crossings.confirmed and ledger.crossings.newest[0] == 100
 
 
 def test_an_environment_without_a_threshold_is_never_solved():
@@ -129,16 +130,16 @@ def test_an_environment_without_a_threshold_is_never_solved():
 @pytest.mark.parametrize(("mode", "stands_still"), [("sync", True), ("serial", True), ("async", False)])
 def test_the_clock_stands_still_for_a_verdict_where_workers_wait_for_it(clock, mode, stands_still):
     ledger = make_ledger(mode=mode)
-    assert ledger.seconds() == 0.0
+    assert ledger.clock.seconds() == 0.0
     ledger.start_clock()
     clock[0] += 8
     push(ledger, [10.0] * 100)
     clock[0] += 30  # the evaluation
-    assert ledger.seconds() == (8.0 if stands_still else 38.0) and ledger.waiting is stands_still
-    ledger.judge(confirmed=False)
+    assert ledger.clock.seconds() == (8.0 if stands_still else 38.0) and ledger.workers_wait is stands_still
+    ledger.dues.judged(confirmed=False)
     clock[0] += 2
-    assert ledger.seconds() == (10.0 if stands_still else 40.0)
-    assert ledger.crossing[1] == 8.0
+    assert ledger.clock.seconds() == (10.0 if stands_still else 40.0)
+    assert ledger.crossings.newest[1] == 8.0
 
 
 # --- rows
@@ -147,16 +148,16 @@ def test_the_clock_stands_still_for_a_verdict_where_workers_wait_for_it(clock, m
 def test_a_row_closes_with_the_push_that_completes_its_interval_and_holds_means_over_its_updates():
     ledger = make_ledger(log_interval=100)
     push(ledger, [1.0], env_steps=60, entropy=0.5, staleness=1, learning_rate=3.0)
-    assert ledger.rows(0) == []
+    assert ledger.rows.closed(0) == []
     push(ledger, [3.0, 5.0], env_steps=60, entropy=0.25, staleness=0, learning_rate=1.0)  # 120
     push(ledger, [], env_steps=60)  # 180
     push(ledger, [], env_steps=60)  # 240
-    first, second = ledger.rows(0)
+    first, second = ledger.rows.closed(0)
     assert (first.env_steps, first.interval_env_steps, first.updates, first.episodes) == (120, 120, 2, 3)
     assert (first.episode_return, first.episode_length) == (3.0, 5.0)
     assert (first.losses["entropy"], first.losses["staleness"], first.losses["learning_rate"]) == (0.375, 0.5, 2.0)
     assert (second.env_steps, second.interval_env_steps, second.updates, second.episodes) == (240, 120, 2, 0)
-    assert ledger.rows(1) == [second]
+    assert ledger.rows.closed(1) == [second]
 
 
 def test_steps_that_only_went_into_a_buffer_are_in_the_rows_without_updates_and_means():
@@ -166,7 +167,7 @@ def test_steps_that_only_went_into_a_buffer_are_in_the_rows_without_updates_and_
     assert (ledger.updates, ledger.env_steps, ledger.staleness) == (0, 60, [])
     push(ledger, [6.0], env_steps=60, entropy=0.5)
     ledger.record(100, {}, [])
-    first, second = ledger.rows(0)
+    first, second = ledger.rows.closed(0)
     assert (first.env_steps, first.updates, first.losses["entropy"], first.episode_return) == (120, 1, 0.5, 5.0)
     assert (second.env_steps, second.updates, second.losses, second.episodes) == (220, 0, {}, 0)
 
@@ -185,14 +186,14 @@ def test_what_is_logged_of_a_loss_is_that_of_the_algorithm(algorithm, names):
     names = [*names, "grad_norm", "staleness", "learning_rate"]
     ledger.record(10, {name: float(number) for number, name in enumerate(names)}, [])
     ledger.close_row()
-    assert ledger.rows(0)[0].losses == {name: float(number) for number, name in enumerate(names)}
+    assert ledger.rows.closed(0)[0].losses == {name: float(number) for number, name in enumerate(names)}
 
 
 def test_a_push_over_several_intervals_closes_one_row():
     ledger = make_ledger(log_interval=100)
     push(ledger, env_steps=350)
     push(ledger, env_steps=60)
-    assert [row.env_steps for row in ledger.rows(0)] == [350, 410]
+    assert [row.env_steps for row in ledger.rows.closed(0)] == [350, 410]
 
 
 def test_rows_add_up_to_everything_that_was_pushed():
@@ -200,7 +201,7 @@ def test_rows_add_up_to_everything_that_was_pushed():
     for number in range(50):
         push(ledger, [number] * (number % 3), env_steps=13)
     ledger.close_row()
-    rows = ledger.rows(0)
+    rows = ledger.rows.closed(0)
     assert sum(row.interval_env_steps for row in rows) == 50 * 13 == ledger.env_steps
     assert sum(row.updates for row in rows) == 50 == ledger.updates
     assert sum(row.episodes for row in rows) == sum(number % 3 for number in range(50))
@@ -208,7 +209,7 @@ def test_rows_add_up_to_everything_that_was_pushed():
         sum(number * (number % 3) for number in range(50))
     )
     ledger.close_row()  # nothing was entered since: no empty row
-    assert ledger.rows(0) == rows
+    assert ledger.rows.closed(0) == rows
 
 
 def test_the_staleness_histogram_counts_every_update_and_keeps_the_very_old_in_its_last_bin():
@@ -230,7 +231,7 @@ def test_the_record_has_room_for_what_async_workers_push_behind_the_last_env_ste
         push(ledger, env_steps=1000)
     push(ledger, env_steps=1)
     ledger.close_row()
-    assert [row.env_steps for row in ledger.rows(0)] == [*range(1000, 17_001, 1000), 17_001]
+    assert [row.env_steps for row in ledger.rows.closed(0)] == [*range(1000, 17_001, 1000), 17_001]
 
 
 def test_a_run_asked_to_stop_ends_with_the_next_update_and_not_before():
@@ -254,7 +255,7 @@ def test_a_run_of_5_seconds_ends_with_the_first_update_that_comes_after_5_and_no
     clock[0] += 0.25
     assert not ledger.finished  # sync workers must all see the same
     push(ledger)
-    assert ledger.finished and ledger.complete and ledger.trained_seconds == 5.0
+    assert ledger.finished and ledger.complete and ledger.clock.trained_seconds == 5.0
 
 
 @pytest.mark.parametrize("seconds", [0, 0.0])
@@ -272,7 +273,7 @@ def test_the_wait_for_a_verdict_uses_none_of_the_seconds(clock):
     clock[0] += 1
     assert push(ledger, [10.0] * 100)
     clock[0] += 30  # the evaluation
-    ledger.judge(confirmed=False)
+    ledger.dues.judged(confirmed=False)
     clock[0] += 3
     push(ledger)
     assert not ledger.finished
@@ -296,7 +297,7 @@ def test_a_ledger_that_goes_on_has_the_seconds_that_are_left(clock):
     assert not resumed.finished
     clock[0] += 0.5
     push(resumed)
-    assert resumed.finished and resumed.trained_seconds == 5.0
+    assert resumed.finished and resumed.clock.trained_seconds == 5.0
 
 
 def test_a_run_of_5_cpu_seconds_ends_with_the_update_that_fills_them_up(clock):
@@ -316,7 +317,7 @@ def test_cpu_seconds_are_in_the_rows_and_go_on_where_a_run_goes_on():
     ledger = make_ledger(log_interval=10)
     for _ in range(2):
         ledger.record(10, losses(), [], 1.5)
-    assert [row.cpu_seconds for row in ledger.rows(0)] == [1.5, 3.0]
+    assert [row.cpu_seconds for row in ledger.rows.closed(0)] == [1.5, 3.0]
     resumed = make_ledger(log_interval=10)
     resumed.load_state(json.loads(json.dumps(ledger.state())))
     resumed.record(10, losses(), [], 1e9)
@@ -329,19 +330,19 @@ def test_workers_and_clock_stand_still_for_an_evaluation_in_training_but_for_asy
     ledger = make_ledger(mode=mode, log_interval=100, eval_interval=200)
     ledger.start_clock()
     push(ledger, env_steps=100)
-    assert not ledger.waiting
+    assert not ledger.workers_wait
     clock[0] += 2
     push(ledger, env_steps=100)
-    assert ledger.waiting is waits
+    assert ledger.workers_wait is waits
     clock[0] += 30
-    assert ledger.seconds() == (2.0 if waits else 32.0)
-    ledger.evaluated()
-    assert not ledger.waiting
+    assert ledger.clock.seconds() == (2.0 if waits else 32.0)
+    ledger.dues.evaluated()
+    assert not ledger.workers_wait
     clock[0] += 3
     push(ledger, env_steps=100)
-    assert ledger.seconds() == (5.0 if waits else 35.0) and not ledger.waiting
+    assert ledger.clock.seconds() == (5.0 if waits else 35.0) and not ledger.workers_wait
     push(ledger, env_steps=250)
-    assert ledger.waiting is waits  # 300 to 550
+    assert ledger.workers_wait is waits  # 300 to 550
     assert [ledger.evaluates(*row) for row in ((0, 199), (199, 200), (200, 399), (150, 650))] == [False, True] * 2
 
 
@@ -351,20 +352,20 @@ def test_a_verdict_and_an_evaluation_at_the_same_update_are_one_stop_of_the_cloc
     ledger = make_ledger(mode="sync", log_interval=100, eval_interval=100)
     ledger.start_clock()
     push(ledger, [10.0] * 100, env_steps=100)
-    parent = [lambda: ledger.judge(confirmed=False), ledger.evaluated]
+    parent = [lambda: ledger.dues.judged(confirmed=False), ledger.dues.evaluated]
     for act, seconds in zip(parent if verdict_first else parent[::-1], (10, 20), strict=True):
-        assert ledger.waiting
+        assert ledger.workers_wait
         clock[0] += seconds
         act()
-    assert not ledger.waiting and ledger.seconds() == 0.0
+    assert not ledger.workers_wait and ledger.clock.seconds() == 0.0
     clock[0] += 1
-    assert ledger.seconds() == 1.0
+    assert ledger.clock.seconds() == 1.0
 
 
 def test_without_an_interval_no_row_asks_for_an_evaluation():
     ledger = make_ledger(mode="sync", log_interval=100)
     push(ledger, env_steps=100)
-    assert not ledger.waiting and not ledger.evaluates(0, 100)
+    assert not ledger.workers_wait and not ledger.evaluates(0, 100)
 
 
 SECOND_EACH = {
@@ -382,15 +383,15 @@ SECOND_EACH = {
 
 def executed(run, clock, stop_after=None):
     """Execute a run whose updates of 32 env steps take a second each, and stop it by a signal after so many."""
-    record = run.ledger.record
+    record = run.setup.ledger.record
 
     def a_second_later(*arguments):
         clock[0] += 1
         record(*arguments)
-        if run.ledger.updates == stop_after:
-            run.note_signal(15)
+        if run.setup.ledger.updates == stop_after:
+            run.outcome.note_signal(15)
 
-    run.ledger.record = a_second_later
+    run.setup.ledger.record = a_second_later
     return run.execute(lambda _line: None)
 
 
@@ -456,20 +457,19 @@ def test_every_attempt_stands_in_the_summary_and_the_run_is_solved_at_its_crossi
         eval_episodes=3,
     )
     run = new_run(config, envs.make_vector)
-    evaluate, refuted = run.evaluate, []
+    setup, verdicts, refuted = run.setup, run.duties.verdicts, []
+    confirmation = verdicts.confirmation
 
-    def refute_once(greedy, offset, **rest):
-        played = evaluate(greedy, offset, **rest)
-        assert greedy or played == 8.0  # 8 steps worth 1 each
-        if run.ledger.attempt_pending:  # played by the parameters of the crossing
-            assert np.array_equal(run.agent.parameters.numpy(), run.memory.candidate.parameters)
-            assert run.agent.parameters.any()
-        if not refuted and not greedy:
-            refuted.append(offset)
-            return 0.5
-        return played
+    def refute_once(stop):
+        played = confirmation(stop)
+        assert played == 8.0  # 8 steps worth 1 each
+        assert setup.ledger.crossings.pending  # played by the parameters of the crossing
+        assert np.array_equal(setup.agent.parameters.numpy(), setup.memory.candidate.parameters)
+        assert setup.agent.parameters.any()
+        refuted.append(played)
+        return 0.5 if len(refuted) == 1 else played
 
-    run.evaluate = refute_once
+    verdicts.confirmation = refute_once
     summary = run.execute(lambda _line: None)
     first, second = summary["solve_attempts"]
     assert (first["env_steps"], first["window_mean"], first["confirmation"], first["confirmed"]) == (
@@ -494,7 +494,7 @@ def test_a_ledger_that_goes_on_from_its_state_ends_as_one_that_was_never_stopped
         for number in range(start, end):
             clock[0] += 1
             if push(ledger, [number / 10] * 3, env_steps=7, entropy=number, staleness=number % 2):
-                ledger.judge(confirmed=number > 150)
+                ledger.dues.judged(confirmed=number > 150)
         return ledger
 
     whole = make_ledger(log_interval=50)
@@ -503,14 +503,14 @@ def test_a_ledger_that_goes_on_from_its_state_ends_as_one_that_was_never_stopped
 
     stopped = make_ledger(log_interval=50)
     stopped.start_clock()
-    written = len(play(stopped, 0, 90).rows(0))
+    written = len(play(stopped, 0, 90).rows.closed(0))
     state = json.loads(json.dumps(stopped.state(written)))  # plain Python: it survives a file
-    resumed = Ledger(Config(workers=1, envs_per_worker=1, total_env_steps=1_000_000, log_interval=50), 10.0, 90 * 7)
+    resumed = make_ledger(log_interval=50, start_env_steps=90 * 7)
     resumed.load_state(state)
     clock[0] += 1000  # the machine was off
-    assert resumed.seconds() == 90.0  # also before the clock starts
+    assert resumed.clock.seconds() == 90.0  # also before the clock starts
     resumed.start_clock()
     play(resumed, 90, 200)
 
-    assert resumed.state() == {**expected, "rows": expected["rows"][written:]} and resumed.solved
-    assert stopped.rows(0) + resumed.rows(0) == whole.rows(0)
+    assert resumed.state() == {**expected, "rows": expected["rows"][written:]} and resumed.crossings.confirmed
+    assert stopped.rows.closed(0) + resumed.rows.closed(0) == whole.rows.closed(0)

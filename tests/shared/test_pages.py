@@ -15,10 +15,10 @@ import torch
 from rl.config import Config
 from rl.parameters.learner import Learner
 from rl.parameters.sync import SyncLearner
-from rl.shared.arrays import Pages, SharedArrays
+from rl.shared.arrays import SharedArrays
 from rl.shared.learner_memory import LearnerMemory
-from rl.shared.ledger import Ledger
 from rl.shared.locks import Gate, Lock
+from rl.shared.published import Pages, Publication
 from rl.shared.signs import WorkerSigns
 
 # --- pages
@@ -26,7 +26,7 @@ from rl.shared.signs import WorkerSigns
 
 def pages_of_two():
     """Pages of the numbers a and b, and what another process would see of them."""
-    pages = Pages({"a": ((1,), np.int64), "b": ((1,), np.int64)})
+    pages = Pages(Publication(), {"a": ((1,), np.int64), "b": ((1,), np.int64)})
     other = copy.copy(pages)  # as pickled for a worker: the same memory, nothing open
 
     def seen():
@@ -207,8 +207,8 @@ class Pusher:
             dtype="float64",
             **{"total_env_steps": 1000, **options},
         )
-        self.memory, self.ledger = LearnerMemory(self.config, 5), Ledger(self.config, reward_threshold=1.0)
-        self.learner = kind(self.config, self.memory, self.ledger)
+        self.memory = LearnerMemory(self.config, 5, reward_threshold=1.0)
+        self.ledger, self.learner = self.memory.ledger, kind(self.config, self.memory)
         self.learner.cpu_seconds = lambda: 0.125
 
     def push(self, number=None):
@@ -223,8 +223,8 @@ class Pusher:
         arrays = {name: vector.tolist() for name, vector in self.learner.vectors.items()}
         ledger = self.ledger.state()
         arrays |= ledger.pop("arrays") | ledger
-        arrays |= {"due": self.ledger.checkpoint_due, "finished": self.ledger.finished}
-        if self.ledger.attempt_pending:
+        arrays |= {"due": self.ledger.dues.checkpoint, "finished": self.ledger.finished}
+        if self.ledger.crossings.pending:
             arrays["candidate"] = self.memory.candidate.parameters.tolist()
         return {name: value for name, value in arrays.items() if name not in without}
 
@@ -306,7 +306,7 @@ def test_workers_killed_at_random_moments_leave_what_the_others_go_on_with():
         plain.push(0)
     assert pusher.seen(*NOT_REPEATED) == plain.seen(*NOT_REPEATED)
     assert pusher.ledger.env_steps == 10 * updates == 10 * sum(pusher.ledger.staleness)
-    rows = pusher.ledger.rows(0)
+    rows = pusher.ledger.rows.closed(0)
     assert [row.env_steps for row in rows] == [10 * number for number in range(1, updates + 1)]
     assert all(row.updates == 1 and row.episodes == 25 and row.losses["entropy"] == 3.0 for row in rows)
 

@@ -16,7 +16,7 @@ from rl.config import Config
 from rl.learning.replay.buffer import Window
 from rl.learning.replay.experience import ReplayExperience
 from rl.loop import build_worker
-from rl.running.run import Run
+from rl.running.setup import set_up
 from tests.support.rl_small import lively_agent, small_config
 
 SEQUENCES = ("zero", "zero_burn_in", "stored", "stored_burn_in")
@@ -59,12 +59,10 @@ class Replay:
     """A worker that fills its buffer, and every step that it ever took: `history[column][number]`."""
 
     def __init__(self, config: Config, segments: int = 0) -> None:
-        run = Run(config, envs.make_vector, None)
-        self.learner, self.collector, experience = build_worker(
-            0, config, envs.make_vector, run.memory, run.ledger, TRAINING
-        )
+        setup = set_up(config, envs.make_vector)
+        self.learner, self.collector, experience = build_worker(0, config, envs.make_vector, setup.memory, TRAINING)
         assert isinstance(experience, ReplayExperience)
-        self.config, self.run, self.experience = config, run, experience
+        self.config, self.setup, self.experience = config, setup, experience
         features = self.collector.observation.shape[1]
         self.learner.parameters.copy_(FlatAgent(lively_agent(config, features)).parameters)
         self.segments: list[Segment] = []

@@ -37,7 +37,7 @@ class Trained(NamedTuple):
     @property
     def learnt(self) -> Mapping[str, torch.Tensor]:
         """The vectors of its learner: parameters, and what Adam knows."""
-        return self.run.learner.vectors
+        return self.run.setup.learner.vectors
 
 
 def train(folder: Path, overrides: Overrides = NO_OVERRIDES, small: Mapping[str, Any] = SERIAL, **options) -> Trained:
@@ -51,7 +51,7 @@ def finish(run: Run, on_row: Callable[[dict[str, float]], None] = lambda _row: N
     said: list[str] = []
     summary = run.execute(said.append, on_row)
     assert summary["exit_code"] == 0, (summary["exit_reason"], said)
-    return Trained(run, summary, untimed(run.config.run_dir), said)
+    return Trained(run, summary, untimed(run.setup.config.run_dir), said)
 
 
 def read_rows(folder: str | Path) -> list[dict[str, float]]:

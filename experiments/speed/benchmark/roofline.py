@@ -62,9 +62,9 @@ def product_shapes(agent: "Agent", batch: int, steps: int) -> list[Shape]:
 def measure_rates(config: Config) -> dict[str, Any]:
     """Measure FLOP an env step, and FLOP a second of one thread at the shapes of a config's matrix products."""
     import envs
-    from rl.running.run import new_run
+    from rl.running.setup import set_up
 
-    agent = new_run(config, envs.make_vector).agent.agent
+    agent = set_up(config, envs.make_vector).agent.agent
     shapes = product_shapes(agent, config.envs_per_worker, config.segment_length)
     return {"flop_per_env_step": flop_per_env_step(agent), "rates": product_rates(shapes)}
 

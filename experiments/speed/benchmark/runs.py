@@ -38,11 +38,11 @@ def train(run: "Run", enough: Callable[[dict[str, float]], bool]) -> dict[str, A
 
     def on_row(row: dict[str, float]) -> None:
         if enough(row):
-            run.ledger.request_stop()
+            run.setup.ledger.request_stop()
 
     summary = run.execute(on_row=on_row)
     if summary["exit_code"] != 0:
-        raise MeasurementFailed(run.run_dir.name, summary["exit_reason"], summary["exit_code"])
+        raise MeasurementFailed(run.folder.path.name, summary["exit_reason"], summary["exit_code"])
     return summary
 
 
@@ -94,7 +94,7 @@ def measure_contention(config: Config, seconds: float) -> dict[str, float]:
     from experiments.speed.benchmark.timers import TimedLock
 
     run, looks = run_of(replace(config, **ENDLESS)), []
-    lock = run.memory.lock = TimedLock(run.memory.lock)
+    lock = run.setup.memory.lock = TimedLock(run.setup.memory.lock)
 
     def enough(_row: dict[str, float]) -> bool:
         now = time.perf_counter()

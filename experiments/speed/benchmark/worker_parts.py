@@ -4,7 +4,6 @@ import time
 from dataclasses import replace
 
 from experiments.speed.benchmark.configurations import ENDLESS
-from experiments.speed.benchmark.runs import run_of
 from rl.acting.denormals import denormals_as_zeros
 from rl.config import Config
 
@@ -15,14 +14,16 @@ SECONDS, WARM_UP = 1.0, 5  # seconds of the timed loop, and segments before it
 @denormals_as_zeros()  # as in `run_segments`
 def measure_parts(config: Config) -> dict[str, float]:
     """Measure the seconds an env step takes in each part of a worker's life, with no other worker at the lock."""
+    import envs
     from experiments.speed.benchmark.timers import TimedEnvironments
     from rl.loop import build_worker
+    from rl.running.setup import set_up
 
     config = replace(config, **ENDLESS, mode="async", workers=1)
-    run = run_of(config)  # only for what it shares with workers
-    learner, collector, experience = build_worker(0, config, run.make_environments, run.memory, run.ledger, run.key)
+    setup = set_up(config, envs.make_vector)
+    learner, collector, experience = build_worker(0, config, envs.make_vector, setup.memory, setup.training_key)
     timed = collector.environments = TimedEnvironments(collector.environments)
-    run.ledger.start_clock()
+    setup.ledger.start_clock()
 
     def once() -> list[float]:
         """Do what `run_segments` does for a segment; return the seconds of each of PARTS."""

@@ -62,7 +62,6 @@ def work(rank: int, size: int, port: int, parameters: Sequence[int], channel: An
     from rl.group.learner import GroupLearner
     from rl.running.worker import end_with_parent
     from rl.shared.learner_memory import LearnerMemory
-    from rl.shared.ledger import Ledger
 
     class TimedGroup(Group):
         """A group that adds up the seconds of its exchanges."""
@@ -90,7 +89,7 @@ def work(rank: int, size: int, port: int, parameters: Sequence[int], channel: An
                 log_interval=2**50,
                 checkpoint_interval=2**50,
             )
-            learner = GroupLearner(group, config, LearnerMemory(config, many), Ledger(config, None), rank)
+            learner = GroupLearner(group, config, LearnerMemory(config, many), rank)
             learner.publish()
             updates = min(MOST, max(FEWEST, VALUES // (many * size)))
             measured = group.gather_bytes(json.dumps(time_updates(learner, many, updates)).encode())

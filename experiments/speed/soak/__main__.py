@@ -50,7 +50,7 @@ def soak(command: Command) -> None:
     from experiments.lab.records import read_record
     from experiments.lab.tables import publish
     from experiments.speed.soak.verdicts import judged
-    from rl.record.wandb_mirror import exit_process
+    from rl.record.exit_process import exit_process
 
     command.out.mkdir(parents=True, exist_ok=True)
     folder = command.out / "run"

@@ -65,8 +65,8 @@ def measured(config):
 def test_a_measured_run_learns_what_the_same_run_learns_unmeasured_bit_for_bit(name, tmp_path):
     run, found = measured(small(name, tmp_path / "measured"))
     other = trained(small(name, tmp_path / "plain"))
-    assert len(found) == 3 and all(("bytes" in line) == run.config.replays for line in found)
-    assert torch.equal(run.learner.parameters, other.learner.parameters)
+    assert len(found) == 3 and all(("bytes" in line) == run.setup.config.replays for line in found)
+    assert torch.equal(run.setup.learner.parameters, other.setup.learner.parameters)
 
 
 STILL = {"learning_rate": 1e-300, "carry_state": True}  # no parameter moves, so nothing is stale

@@ -1,0 +1,21 @@
+"""What a run says to its user: lines."""
+
+import sys
+from collections.abc import Callable, Iterable
+
+Notify = Callable[[str], None]  # shows a line to the user
+
+
+def to_stderr(line: str) -> None:
+    """Print a line on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def in_short(error: BaseException) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+
+
+def listed(ranks: Iterable[int]) -> str:
+    """Numbers of workers, as 0, 1."""
+    return ", ".join(map(str, ranks))

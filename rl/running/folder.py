@@ -1,0 +1,89 @@
+"""The folder of a run: which one it is, and that no other run writes there."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rl.config import Config
+from rl.record.checkpoint import file_id
+
+
+class RunFolder:
+    """The folder of a run, with the path of its checkpoint."""
+
+    def __init__(self, config: Config, path: Path, resumed_from: tuple[int, ...] | None = None) -> None:
+        """Nothing is written yet; `resumed_from` is the `file_id` of the checkpoint of a resumed run."""
+        self.config, self.path, self.resumed_from = config, path, resumed_from
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.pt"
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder and hold it for this process. If another run has taken an unnamed folder, take the next.
+
+        Raises:
+            ValueError: another process writes there, or has done so since this object was made.
+        """
+        named = bool(self.config.run_dir) or self.resumed_from is not None
+        while True:
+            try:
+                self.path.mkdir(parents=True, exist_ok=named)
+                break
+            except FileExistsError:
+                self.path = choose_run_dir(self.config)
+            except OSError as error:
+                raise ValueError(f"--run-dir {self.path}: a folder that can be written is needed ({error})") from None
+        descriptor = claim(self.path)
+        try:
+            if self.resumed_from is None:
+                require_empty(self.path)
+            elif file_id(self.checkpoint) != self.resumed_from:
+                raise ValueError(f"--resume {self.path}: another process went on with it meanwhile; resume it again")
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def claim(folder: Path) -> int:
+    """Hold a folder for this process until it ends, or until `os.close` of what is returned.
+
+    Raises:
+        ValueError: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise ValueError(f"{folder}: another process is writing there; wait for it, or name another folder") from None
+    return descriptor
+
+
+def require_empty(path: Path) -> None:
+    """Refuse the folder of another run.
+
+    Raises:
+        ValueError: it holds something.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"--run-dir {path}: it is not empty; name a new folder, or go on with --resume {path}")
+
+
+def choose_run_dir(config: Config) -> Path:
+    """The folder of a new run.
+
+    Raises:
+        ValueError: --run-dir names a folder that already holds something.
+    """
+    if config.run_dir:
+        path = Path(config.run_dir)
+        require_empty(path)
+        return path
+    learner = config.core_name if config.algorithm == Config.algorithm else f"{config.algorithm}-{config.core_name}"
+    name = f"{learner}-{config.env.rpartition(':')[2]}-s{config.seed}".replace("/", "-")
+    candidates = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, 1_000_000))
+    return next(path for path in candidates if not path.exists())

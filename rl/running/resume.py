@@ -1,0 +1,119 @@
+"""How a run is resumed: what its checkpoint holds, what is exact, and what begins anew."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rl.config import Config
+from rl.loop import Overrides
+from rl.record.checkpoint import file_id, fitting, load_checkpoint
+from rl.record.messages import listed
+from rl.record.worker_state import WorkerStates, has_environments
+from rl.running.setup import Setup
+
+
+class Resumed(NamedTuple):
+    """The checkpoint that a run continues from."""
+
+    path: Path
+    config: Config
+    env_steps: int
+    state: dict[str, Any]
+    file_id: tuple[int, ...]  # read before the content
+
+
+class Continuation(NamedTuple):
+    """What the parent of a run begins with."""
+
+    worker_states: WorkerStates
+    attempts: list[dict[str, Any]]  # verdicts on earlier crossings
+    restarts: int  # of workers
+    resumed_at: int | None = None  # env steps of the checkpoint
+    line: str = ""  # for the user
+
+
+def from_the_start(setup: Setup) -> Continuation:
+    """What the parent of a new run begins with."""
+    return Continuation([None] * setup.config.workers, [], 0)
+
+
+def read_checkpoint(run_dir: str | Path, overrides: Overrides) -> Resumed:
+    """The checkpoint of a folder whose run can be resumed.
+
+    Raises:
+        ValueError: there is no readable checkpoint, the run was complete, or it learns with other overrides.
+    """
+    path = Path(run_dir) / "checkpoint.pt"
+    found = file_id(path)
+    with of_option(f"--resume {run_dir}"):
+        config, state = load_checkpoint(path)
+        with fitting(path):
+            complete, at, needed = is_complete(config, state), state["env_steps"], list(state.get("parts", []))
+            if type(at) is not int or at < 0:
+                raise TypeError(f"env_steps {at!r}")
+        if complete:
+            raise ValueError(f"the run is complete, at {at} env steps; a longer one is a new run")
+        if needed != replaced(overrides):
+            words = " and ".join(map(str, needed)) or "no parts"
+            raise ValueError(f"it learns with {words} of an experiment, which alone can go on with it")
+    return Resumed(path, config, at, state, found)
+
+
+def from_checkpoint(resumed: Resumed, setup: Setup) -> Continuation:
+    """Load learner, ledger and candidate from a checkpoint; returns what the parent continues from.
+
+    Workers that update together do so as their buffers fill. So if one of them has lost its state, all begin anew.
+
+    Raises:
+        ValueError: the content does not fit.
+    """
+    state, workers = resumed.state, setup.config.workers
+    states: WorkerStates = [None] * workers
+    with of_option(f"--resume {resumed.path.parent}"), fitting(resumed.path):
+        setup.learner.load_state(state["learner"])
+        setup.ledger.load_state(state["ledger"])
+        attempts, restarts = list(state["attempts"]), int(state.get("restarts", 0))
+        if state.get("candidate") is not None:
+            setup.memory.candidate.parameters[:] = state["candidate"].numpy()
+        for rank, saved in enumerate(state.get("workers", [])):
+            states[rank] = None if saved is None else saved.numpy().tobytes()
+        if setup.repeats and setup.config.replays and None in states:
+            states = [None] * workers
+        return Continuation(states, attempts, restarts, resumed.env_steps, line(resumed, setup, states))
+
+
+def line(resumed: Resumed, setup: Setup, states: WorkerStates) -> str:
+    """One line that says from where the run goes on, and what is not as if it had never stopped."""
+    words = ["asynchronous workers do not repeat, nothing of the run is lost"] if not setup.repeats else []
+    anew = [rank for rank, one in enumerate(states) if one is None or not has_environments(one)]
+    if anew and resumed.env_steps:  # at 0 all begin as they would have
+        words.append(f"environments of worker {listed(anew)} begin their next episodes")
+    empty = [rank for rank, one in enumerate(states) if one is None]
+    if setup.config.replays and resumed.env_steps and empty:
+        words.append(f"the buffer of worker {listed(empty)} is empty")
+    how = f"not bit by bit: {'; '.join(words)}" if words else "bit by bit"
+    return f"going on from {resumed.env_steps} env steps, {how}"
+
+
+def replaced(overrides: Overrides) -> list[str]:
+    """Names of what an experiment puts in the place of rl's own; what only watches changes nothing."""
+    return [name for name in ("targets", "make_learner") if getattr(overrides, name) is not None]
+
+
+@contextlib.contextmanager
+def of_option(words: str) -> Iterator[None]:
+    """Name an option in the errors of what it asks for."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{words}: {error}") from None
+
+
+def is_complete(config: Config, state: dict[str, Any]) -> bool:
+    """Whether the run of a checkpoint has trained for as long as it should, or has ended because it is solved."""
+    [cpu_seconds] = state["ledger"]["arrays"].get("cpu_seconds", [0.0])  # older checkpoints have none
+    limits = ((config.max_seconds, state["ledger"]["seconds"]), (config.max_cpu_seconds, cpu_seconds))
+    ended = state["env_steps"] >= config.total_env_steps or any(0 < limit <= spent for limit, spent in limits)
+    ended = ended or (config.stop_when_solved and state["ledger"]["solved"])
+    return bool(ended and not state["ledger"].get("pending"))

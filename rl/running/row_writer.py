@@ -1,0 +1,62 @@
+"""How closed rows come into the record."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rl.record.keys import Evaluation, row_as_keys
+from rl.record.record import Record
+from rl.running.evaluations import evaluate_newest, locked
+from rl.running.outcome import Outcome
+from rl.running.setup import Setup
+
+OnRow = Callable[[dict[str, float]], Any]  # is given each row of the record
+
+
+def ignore(_row: dict[str, float]) -> None:
+    """Do nothing with a row."""
+
+
+class RowWriter:
+    """Writes the ledger's closed rows, and plays the evaluations that fall into them."""
+
+    def __init__(self, setup: Setup, outcome: Outcome) -> None:
+        self.setup, self.outcome, self.written = setup, outcome, 0
+        self.record: Record | None = None
+        self.on_row: OnRow = ignore
+
+    def open(self, record: Record, on_row: OnRow) -> None:
+        """Write to this record from now on."""
+        self.record, self.on_row = record, on_row
+
+    def write(self, stop: Callable[[], bool], at_end: bool = False) -> None:
+        """Write the closed rows, up to one whose evaluation `stop` cuts short.
+
+        Args:
+            stop: whether to cut an evaluation short.
+            at_end: write all rows, those without their evaluation too: a resumed run writes anew what lies behind its
+                checkpoint.
+        """
+        ledger = self.setup.ledger
+        for row in ledger.rows.closed(self.written):
+            evaluation = None
+            if ledger.evaluates(row.env_steps - row.interval_env_steps, row.env_steps):
+                evaluation = self.evaluation(stop)
+                if evaluation is None and not at_end:
+                    return
+                with locked(self.setup) as held:
+                    if not held:
+                        return
+                    ledger.dues.evaluated()
+            restarts = self.outcome.restarts if self.setup.config.restart_workers else None
+            keys = row_as_keys(row, evaluation, restarts)
+            self.record.append(keys)
+            self.written += 1
+            self.on_row(keys)
+
+    def evaluation(self, stop: Callable[[], bool]) -> Evaluation | None:
+        """The evaluation of a row; None where it was cut short or has failed."""
+        evaluation = None
+        if not self.outcome.stopping:
+            with self.outcome.noting_faults():
+                evaluation = evaluate_newest(self.setup, stop)
+        return evaluation

@@ -1,0 +1,31 @@
+"""Training without worker processes."""
+
+from rl.loop import build_worker, run_segments
+from rl.record.worker_state import load_worker_state, worker_state
+from rl.running.duties import Duties
+from rl.running.setup import Setup
+
+
+def train_serially(setup: Setup, duties: Duties, saved: bytes | None) -> None:
+    """Train in this process, which is worker and parent in turn.
+
+    Args:
+        setup: what to train.
+        duties: answered after every push.
+        saved: state from which the worker continues, or None.
+    """
+    learner, collector, experience = build_worker(
+        0, setup.config, setup.make_environments, setup.memory, setup.training_key, setup.overrides
+    )
+    left = 0 if saved is None else load_worker_state(collector, experience, saved)
+    duties.begin()
+
+    def between(left: int) -> None:
+        if setup.ledger.dues.checkpoint:
+            duties.checkpoints.receive({0: worker_state(collector, experience, left)})
+        duties.answer()
+
+    duties.answer()  # a resumed run may have been stopped before a verdict
+    left = run_segments(learner, collector, experience, between, left)
+    duties.checkpoints.receive({0: worker_state(collector, experience, left)})
+    collector.environments.close()

@@ -1,0 +1,79 @@
+"""What a run trains: environments, agent, learner, and the memory that its processes share."""
+
+import time
+from typing import NamedTuple
+
+import torch
+
+from rl.acting.evaluate import MakeEnvironments
+from rl.acting.randomness import training_key
+from rl.agent.build import agent_for
+from rl.agent.check import check_own_parts
+from rl.agent.flat import FlatAgent
+from rl.config import Config
+from rl.loop import NO_OVERRIDES, Overrides
+from rl.parameters.learner import Learner
+from rl.parameters.sync import make_learner
+from rl.running.preflight import probe_environment, require_importable, require_room
+from rl.shared.learner_memory import LearnerMemory
+from rl.shared.ledger import Ledger
+
+
+class Setup(NamedTuple):
+    """What a run trains. Nothing is started or written for it."""
+
+    config: Config
+    make_environments: MakeEnvironments
+    overrides: Overrides
+    training_key: int  # of the random numbers
+    began: float  # time.monotonic() at the beginning of start-up
+    reward_threshold: float | None  # of the environment
+    agent: FlatAgent  # the parent's own, with the parameters of a new run at first
+    memory: LearnerMemory
+    learner: Learner  # the parent's end of it
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.memory.ledger
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the run repeats bit for bit, also when it is resumed."""
+        return self.config.mode != "async"
+
+
+def set_up(
+    config: Config, make_environments: MakeEnvironments, overrides: Overrides = NO_OVERRIDES, start_env_steps: int = 0
+) -> Setup:
+    """Check the environment, draw the parameters, allocate the shared memory.
+
+    Args:
+        config: everything about the run.
+        make_environments: builds vector environments from (env, num_envs, **options); a top-level function, since
+            spawned workers import it.
+        overrides: what an experiment puts in the place of rl's own.
+        start_env_steps: env steps of the checkpoint that a resumed run continues from.
+
+    Raises:
+        ValueError: the environment cannot be made or is not supported, or workers could not make it.
+    """
+    began = time.monotonic()
+    torch.set_num_threads(1)  # a second thread makes networks of this size slower
+    if config.mode != "serial":
+        require_importable(make_environments=make_environments, **overrides._asdict())
+    if config.replays and overrides.targets:
+        raise ValueError(
+            f"--algorithm {config.algorithm}: an experiment's targets are those of segments as they "
+            "come, a2c or q_online is needed"
+        )
+    probe = probe_environment(config, make_environments)  # a bad env ends here, in one line
+    reward_threshold = probe.spec.reward_threshold if probe.spec else None
+    require_room(config, probe.spec.max_episode_steps if probe.spec else None)
+    check_own_parts(config)
+    agent = FlatAgent(agent_for(config, probe))
+    probe.close()
+    memory = LearnerMemory(config, len(agent), reward_threshold, start_env_steps)
+    learner = make_learner(config, memory)
+    learner.parameters.copy_(agent.parameters)
+    key = training_key(start_env_steps)
+    return Setup(config, make_environments, overrides, key, began, reward_threshold, agent, memory, learner)

@@ -1,0 +1,51 @@
+"""How a run has ended: summary.json."""
+
+from typing import Any
+
+from rl.running.evaluations import mean_return
+from rl.running.outcome import Outcome
+from rl.running.setup import Setup
+
+
+def summarise(setup: Setup, outcome: Outcome, attempts: list[dict[str, Any]], startup_seconds: float) -> dict[str, Any]:
+    """The summary of a run, after its last evaluations; those of a run that was stopped are left out."""
+    ledger = setup.ledger
+    env_steps, seconds, crossing_mean = ledger.crossings.newest
+    solved, trained = ledger.crossings.confirmed, ledger.clock.trained_seconds
+    evaluations = evaluate_at_end(setup, outcome)
+    reason, code = outcome.reason()  # afterwards: a signal may have come during the evaluations
+    return {
+        "env_steps": ledger.env_steps,
+        "updates": ledger.updates,
+        "startup_seconds": startup_seconds,
+        "seconds": trained,
+        "cpu_seconds": ledger.cpu_seconds,
+        "sps": ledger.env_steps / trained if trained > 0 else 0.0,
+        "mean_return": crossing_mean if outcome.solved else ledger.crossings.mean_return,
+        "solved": solved,
+        "solved_at_env_steps": env_steps if solved else None,
+        "solved_at_seconds": seconds if solved else None,
+        "solve_attempts": attempts,
+        **evaluations,
+        "staleness": ledger.staleness,
+        "restarts": outcome.restarts,
+        "exit_reason": reason,
+        "exit_code": code,
+    }
+
+
+def evaluate_at_end(setup: Setup, outcome: Outcome) -> dict[str, float | None]:
+    """Play fresh episodes with the parameters at the end of the run; None for what was not played to its end."""
+    evaluations: dict[str, float | None] = {"eval_greedy": None, "eval_sampled": None}
+    if outcome.stopping:
+        return evaluations
+    agent, episodes = setup.agent, setup.config.eval_episodes
+
+    def stop() -> bool:
+        return outcome.stopping
+
+    with outcome.noting_faults():
+        agent.load(setup.learner.parameters)
+        evaluations["eval_greedy"] = mean_return(setup, agent, episodes, True, 0, stop)
+        evaluations["eval_sampled"] = mean_return(setup, agent, episodes, False, episodes, stop)
+    return evaluations
