@@ -241,8 +241,9 @@ def test_rewards_of_1_cut_after_5_steps_are_worth_10_and_not_what_5_steps_are_wo
     assert (output.values / 0.1).flatten().tolist() == pytest.approx([10] * 5, abs=1)
 
 
-def test_where_rewards_are_tosses_of_a_coin_the_entropy_bonus_keeps_the_policy_near_one_half(tmp_path):
-    """Without it, chance alone makes some policy of the four certain of an action."""
+@pytest.mark.parametrize("seeds", [(2, 3), pytest.param((4, 5), marks=pytest.mark.slow)])
+def test_where_rewards_are_tosses_of_a_coin_the_entropy_bonus_keeps_the_policy_near_one_half(tmp_path, seeds):
+    """Without it, chance alone makes one of two policies certain of an action."""
 
     def certainty(seed: int, bonus: float) -> float:
         _, agent = train(
@@ -262,5 +263,5 @@ def test_where_rewards_are_tosses_of_a_coin_the_entropy_bonus_keeps_the_policy_n
             output, _ = agent.step(torch.ones(1, 1), (), torch.ones(1, dtype=torch.bool))
         return output.logits.softmax(-1).max().item()
 
-    assert max(certainty(seed, 0.3) for seed in (2, 3, 4, 5)) < 0.6
-    assert max(certainty(seed, 0.0) for seed in (2, 3, 4, 5)) > 0.9
+    assert max(certainty(seed, 0.3) for seed in seeds) < 0.6
+    assert max(certainty(seed, 0.0) for seed in seeds) > 0.9

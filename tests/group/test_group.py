@@ -29,7 +29,7 @@ from rl.record.checkpoint import load_checkpoint
 from rl.running.run import new_run, resumed_run
 from rl.shared.group_lost import GroupLost
 from rl.shared.learner_memory import LearnerMemory
-from tests.support.programs import ENDLESS, Program, assert_whole
+from tests.support.programs import ENDLESS, Program, assert_whole, soon
 from tests.support.runs import ROOT, TINY, assert_bit_equal, untimed, words
 
 CARTPOLE = {
@@ -42,7 +42,7 @@ CARTPOLE = {
     "interval_episodes": 2,
 }
 FAULTY = {**ENDLESS, "mode": "sync"}
-LATE = 15  # seconds from when a fault is known until the record says it: 1 to 3 where nothing else runs
+LATE = 5  # seconds, soon: from when a fault is known until the record says it; 1 to 3 on a quiet machine
 REPLAY = {
     **ALGORITHMS["q_replay"].defaults,
     **CARTPOLE,
@@ -427,9 +427,9 @@ def faulty(folder, *env_arg, **options):
 
 
 def test_a_fault_of_one_worker_is_named_in_the_record_and_ends_all(start, tmp_path):
-    group = start("run", faulty(tmp_path / "run", "fault=raises", "at=5000", f"folder={tmp_path}"))
+    group = start("run", faulty(tmp_path / "run", "fault=raises", "at=1200", f"folder={tmp_path}"))
     assert group.all_gone() == 1
-    assert (group.folder / "summary.json").stat().st_mtime - float((tmp_path / "fault").read_text()) < LATE
+    assert (group.folder / "summary.json").stat().st_mtime - float((tmp_path / "fault").read_text()) < soon(LATE)
     summary, said = group.summary(), group.said()
     cause = "worker 0 lost its group: worker 1 failed: RuntimeError: the pole fell on my foot"
     assert summary["exit_reason"] == cause and summary["exit_code"] == 1 and summary["env_steps"] > 1000
@@ -460,7 +460,9 @@ def test_a_worker_that_does_not_go_on_is_named_when_its_time_is_over(start, tmp_
     options = faulty(tmp_path / "run", f"fault={fault}", "at=2000", "process=worker 2", f"folder={tmp_path}")
     group = start("run", [*options, "--worker-timeout=3"], workers=3)
     group.wait_until(lambda: (group.folder / "summary.json").exists())
-    assert 3 < (group.folder / "summary.json").stat().st_mtime - float((tmp_path / "fault").read_text()) < 3 + LATE
+    assert (
+        3 < (group.folder / "summary.json").stat().st_mtime - float((tmp_path / "fault").read_text()) < 3 + soon(LATE)
+    )
     cause = "worker 0 lost its group: worker 2 did not answer within 3 s (--worker-timeout)"
     assert group.summary()["exit_reason"] == cause
     assert group.all_gone() == 1  # torchrun gives those that hang 30 s
@@ -635,7 +637,7 @@ def test_a_host_that_is_cut_off_ends_the_run_in_time_and_when_it_is_back_the_run
     cable_of_second("down")
     cut = time.time()
     assert [group.all_gone() for group in groups] == [1, 1]
-    assert (tmp_path / "run" / "summary.json").stat().st_mtime - cut < 4 + LATE
+    assert (tmp_path / "run" / "summary.json").stat().st_mtime - cut < 4 + soon(LATE)
     said = [group.said() for group in groups]
     cause = "worker 0 lost its group: worker 1 on host-b did not answer within 4 s (--worker-timeout)"
     assert groups[0].summary()["exit_reason"] == cause and cause in said[0].splitlines()

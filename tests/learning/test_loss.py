@@ -1,6 +1,7 @@
 """The loss: the learner sees what acting saw, gradients are those of the equations, and statistics stay finite."""
 
 import gc
+import itertools
 import math
 
 import gymnasium
@@ -173,7 +174,7 @@ def test_the_carried_state_has_no_graph_and_later_losses_do_not_reach_earlier_se
         optimizer.step()
 
 
-@again_or_recorded
+@pytest.mark.parametrize("unroll", ["again", pytest.param("recorded", marks=pytest.mark.slow)])
 def test_no_tensor_is_kept_over_1000_segments(unroll):
     config = small_config(core="gru", unroll=unroll, env="Count-v0", envs_per_worker=1, segment_length=2)
     collector = small_collector(config)
@@ -365,9 +366,19 @@ def only_once(function):
     return first_result
 
 
-@every_core
-@both_returns
-@pytest.mark.parametrize("boundary", ["terminated", "truncated"])
+FEW = {  # each core, each way of returns and each end of an episode once or twice
+    *(("mlp", "gae", "terminated"), ("rnn", "n_step", "truncated")),
+    *(("gru", "gae", "truncated"), ("lstm", "n_step", "terminated")),
+}
+
+
+@pytest.mark.parametrize(
+    ("core", "returns", "boundary"),
+    [
+        pytest.param(*case, marks=[] if case in FEW else pytest.mark.slow)
+        for case in itertools.product(("mlp", "rnn", "gru", "lstm"), ("gae", "n_step"), ("terminated", "truncated"))
+    ],
+)
 def test_the_gradient_of_a_3_step_segment_with_a_boundary_equals_finite_differences(
     monkeypatch, core, returns, boundary
 ):
