@@ -251,7 +251,7 @@ def killed_at_line(line, action):
     return os.WIFSIGNALED(status)
 
 
-@pytest.mark.parametrize("kind", [Learner, SyncLearner])
+@pytest.mark.parametrize("kind", [Learner, pytest.param(SyncLearner, marks=pytest.mark.slow)])
 def test_a_worker_killed_at_any_line_of_an_update_has_made_all_of_it_or_nothing(kind):
     """It is killed at line 0, 1, 2, … of the update that crosses the threshold, each time in another run, then another
     worker makes the next ones. What all see is after every one of them what a run of so many updates sees that nobody
