@@ -9,13 +9,13 @@ from experiments.online_vs_replay.arms import ARMS, chosen_arms, config_of, eval
 from experiments.online_vs_replay.settings import settings_of
 from experiments.online_vs_replay.tasks import ALL_TASKS, TASKS, Options
 
-Part = Literal["grid", "learning-rates", "sequence-lengths", "buffer-age", "carry", "workers"]
-PARTS: tuple[Part, ...] = get_args(Part)
+PartName = Literal["grid", "learning-rates", "sequence-lengths", "buffer-age", "carry", "workers"]
+PARTS: tuple[PartName, ...] = get_args(PartName)
 LEAST = 25_000  # env steps
 Plan = Iterator[tuple[str, Arm]]
 
 
-def chosen(part: Part = "grid", tasks: str = "all", arms: str = "all") -> dict[str, Arm]:
+def chosen(part: PartName = "grid", tasks: str = "all", arms: str = "all") -> dict[str, Arm]:
     """Choose the runs of a part by the values of --tasks and --arms.
 
     Raises:
@@ -50,7 +50,7 @@ def shortened(planned: dict[str, Arm], env_steps: int) -> dict[str, Arm]:
     return {name: arm._replace(config=evaluated(arm.config, env_steps)) for name, arm in planned.items()}
 
 
-def runs_of(part: Part, tasks: list[str]) -> Plan:
+def runs_of(part: PartName, tasks: list[str]) -> Plan:
     """Plan a part; only the grid and the part `carry` use the tasks."""
     if part == "grid":
         return grid(tasks)

@@ -3,17 +3,15 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from experiments.speed.benchmark.command import Command
 from experiments.speed.benchmark.command_starts import measure_startup, measure_torch
 from experiments.speed.benchmark.configurations import BASE, configurations, scaled
 from experiments.speed.benchmark.roofline import measure_rates
 from experiments.speed.benchmark.runs import measure_contention, measure_growth, measure_run, measure_solving
 from experiments.speed.benchmark.worker_parts import measure_parts
 from rl.config import Config
-
-if TYPE_CHECKING:
-    from experiments.speed.benchmark.__main__ import Command
 
 Measured = dict[str, dict[str, list[dict[str, Any]]]]  # kind -> name -> one measurement for each repetition
 
@@ -33,7 +31,7 @@ def interleaved(jobs: list[Job]) -> Iterator[tuple[Job, int]]:
         yield from ((job, repetition) for job in jobs if repetition < job.repetitions)
 
 
-def jobs_of(command: "Command", runs_dir: Path) -> list[Job]:
+def jobs_of(command: Command, runs_dir: Path) -> list[Job]:
     """Return all jobs of the chosen sections; runs leave their folders in `runs_dir`."""
     sections, axes, named = command.chosen(), command.axes(), configurations()
     runs = named if sections & {"throughput", "roofline", "memory"} else {}

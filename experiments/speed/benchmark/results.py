@@ -3,21 +3,19 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from experiments.speed.benchmark.command import Command
 from experiments.speed.benchmark.configurations import configurations, differing, name_on, scaled
 from experiments.speed.benchmark.jobs import Measured
 from experiments.speed.benchmark.page import page
 from experiments.speed.benchmark.roofline import roofline
 from experiments.speed.benchmark.spread import spread
 
-if TYPE_CHECKING:
-    from experiments.speed.benchmark.__main__ import Command
-
 NOT_MEASURED = ("runs_dir", "out", "redraw", "pdf")  # options that change no number
 
 
-def summarise(command: "Command", measured: Measured) -> dict[str, Any]:
+def summarise(command: Command, measured: Measured) -> dict[str, Any]:
     """Return all measured numbers, in seconds, bytes and FLOP.
 
     `run` holds the throughput of every config, `scaling` the names of the configs along each axis.

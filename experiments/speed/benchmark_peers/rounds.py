@@ -9,19 +9,17 @@ import venv
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from experiments.speed.benchmark_peers.command import Command
 from experiments.speed.benchmark_peers.outcomes import OURS, Outcome, our_outcome, peer_outcome
 from experiments.speed.benchmark_peers.peers import PEERS
 from experiments.speed.benchmark_peers.processes import ROOT, ProcessFailed, run_process, without_folders
 
-if TYPE_CHECKING:
-    from experiments.speed.benchmark_peers.__main__ import Command
-
 OUR_ENVIRONMENTS = 64
 
 
-def outcomes(command: "Command", folder: Path) -> Iterator[Outcome]:
+def outcomes(command: Command, folder: Path) -> Iterator[Outcome]:
     """Yield the outcome of every run, in turn."""
     runs: dict[str, Callable[..., Outcome]] = {OURS: run_ours}
     for name in command.names():
@@ -47,7 +45,7 @@ def measured(run: Callable[[], Outcome], **known: Any) -> Outcome:
         return {**known, "sps": None, "solved": False, "error": without_folders(str(failure))}
 
 
-def run_ours(folder: Path, command: "Command", seed: int) -> Outcome:
+def run_ours(folder: Path, command: Command, seed: int) -> Outcome:
     """Train our agent once."""
     from experiments.lab.records import read_record
 
@@ -68,7 +66,7 @@ def run_ours(folder: Path, command: "Command", seed: int) -> Outcome:
     return our_outcome(read_record(run_dir), command.peer_seconds)
 
 
-def run_peer(name: str, python: Path, folder: Path, command: "Command", seed: int) -> Outcome:
+def run_peer(name: str, python: Path, folder: Path, command: Command, seed: int) -> Outcome:
     """Train a peer once."""
     record = folder.absolute() / f"{name}.jsonl"
     values = {

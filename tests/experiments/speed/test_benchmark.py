@@ -16,7 +16,7 @@ from experiments.speed.benchmark import configurations as named
 from experiments.speed.benchmark import jobs, runs
 from experiments.speed.benchmark import results as written
 from experiments.speed.benchmark import roofline as rooflines
-from experiments.speed.benchmark.__main__ import SECTIONS, Command
+from experiments.speed.benchmark.command import SECTIONS, Command
 from experiments.speed.benchmark.configurations import BASE, ENDLESS, configurations, differing, scaled
 from experiments.speed.benchmark.jobs import Job, interleaved, jobs_of, measure_all
 from experiments.speed.benchmark.page import page

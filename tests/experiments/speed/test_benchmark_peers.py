@@ -12,7 +12,7 @@ import pytest
 from experiments.lab.records import Record
 from experiments.speed.benchmark_peers import __main__ as benchmark_peers
 from experiments.speed.benchmark_peers import processes, rounds
-from experiments.speed.benchmark_peers.__main__ import Command
+from experiments.speed.benchmark_peers.command import Command
 from experiments.speed.benchmark_peers.outcomes import OURS, our_outcome, outcome, peer_outcome, set_ratios, speed
 from experiments.speed.benchmark_peers.page import markdown, write
 from experiments.speed.benchmark_peers.peers import PEERS

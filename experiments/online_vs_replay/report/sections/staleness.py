@@ -68,6 +68,8 @@ def staleness_table(grid: Part, task: str) -> Table:
     keys = [key for key in STALENESS if any(value is not None for of in cells.values() for value in of[key])]
     table = [["arm", *(STALENESS[key] for key in keys)]]
     for arm, found in cells.items():
-        said = [" / ".join(map(measure, found[key])) if any(v is not None for v in found[key]) else "–" for key in keys]
-        table.append([arm, *said])
+        cells_of_arm = [
+            " / ".join(map(measure, found[key])) if any(v is not None for v in found[key]) else "–" for key in keys
+        ]
+        table.append([arm, *cells_of_arm])
     return table
