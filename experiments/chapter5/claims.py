@@ -46,8 +46,8 @@ class Command:
 
     results: Path = Path("experiments/results/chapter5")
     """Folder of the studies' results."""
-    out: Path | None = None
-    """Folder of the page. None: --results."""
+    out: Path = Path("runs/chapter5/claims")
+    """Folder of the page."""
 
 
 def read(results: Path) -> Tables:
@@ -258,7 +258,8 @@ def main() -> None:
         command = parse(Command, __doc__)
         tables = read(command.results)
         findings = [bias_and_variance(tables), *learning(tables), *asynchronous(tables), batched(tables), loss(tables)]
-        publish(command.out or command.results, "claims", page(findings))
+        command.out.mkdir(parents=True, exist_ok=True)
+        publish(command.out, "claims", page(findings))
 
     experiment(run)
 

@@ -11,10 +11,11 @@ import pytest
 
 from experiments.compare_runs import compare
 from experiments.lab.arms import COLOURS, arms_of, colours_of
-from experiments.lab.learning_curves import mean_curve, smoothed
+from experiments.lab.figures import pdf_too
+from experiments.lab.learning_curves import mean_curve, smoothed, solved_dot
 from experiments.lab.records import Record, read_records
+from tests.support.runs import ROOT
 
-ROOT = Path(__file__).parents[2]
 ENV = "MaskedVelocityCartPole-v1"
 
 
@@ -76,6 +77,22 @@ def test_a_name_that_is_wider_than_the_figure_is_folded(tmp_path, monkeypatch):
 def test_runs_that_differ_in_any_other_option_are_not_averaged(tmp_path):
     names = arm_names(tmp_path, *({"core": "gru", "segment_length": n} for n in (16, 8, 32)), {"core": "mlp"})
     assert names == ["mlp", "gru, segment_length 8", "gru, segment_length 16", "gru, segment_length 32"]
+
+
+def test_arms_and_environments_are_in_the_order_of_their_numbers(tmp_path):
+    rates = arm_names(tmp_path, *({"core": "gru", "learning_rate": rate} for rate in (0.01, 1e-05, 0.0003)))
+    assert [name.split()[-1] for name in rates] == ["1e-05", "0.0003", "0.01"]
+    paths = [write_run(tmp_path, "mlp", 1, env_arg=[f"delay={delay}"], frame_stack=4) for delay in (16, 8)]
+    paths += [write_run(tmp_path, "mlp", 1, env_arg=["delay=8"], frame_stack=16)]
+    assert list(arms_of(read_records(paths))) == [
+        (f"{ENV} delay=8", "mlp 4 frames"),
+        (f"{ENV} delay=8", "mlp 16 frames"),
+        (f"{ENV} delay=16", "mlp 4 frames"),
+    ]
+
+
+def test_a_core_of_ones_own_is_named_by_its_class_and_comes_last(tmp_path):
+    assert arm_names(tmp_path, {"core": "my.module:Core"}, {"core": "lstm"}) == ["lstm", "Core"]
 
 
 def test_options_of_the_record_do_not_split_an_arm(tmp_path):
@@ -196,6 +213,28 @@ def test_a_solved_run_holds_its_last_value_and_an_unsolved_one_ends_the_line():
     assert mean_curve([gave_up, long], "global_step")[0][-1] == 2
     assert mean_curve([gave_up, _run([1, 5], [0, 40], solved=False)], "global_step")[0][-1] == 2
     assert mean_curve([_run([], [], solved=False), long], "global_step") is None
+
+
+def test_the_dot_of_a_solved_run_lies_at_the_mean_that_decided():
+    """Returns are 0 and 10, whose mean is 5; the threshold is 475, and the window of the confirmed crossing had 480."""
+    run = _run([100, 200], [0, 10], solved=True)._replace(reward_threshold=475.0)
+    assert solved_dot(run, "global_step") is None
+    run.summary["solved_at_env_steps"] = 200
+    assert solved_dot(run, "global_step") == (200, 475.0)
+    attempts = [{"window_mean": 478.0, "confirmed": False}, {"window_mean": 480.0, "confirmed": True}]
+    run.summary["solve_attempts"] = attempts
+    assert solved_dot(run, "global_step") == (200, 480.0)
+    del run.summary["solve_attempts"]
+    assert solved_dot(run._replace(reward_threshold=None), "global_step") == (200, 5.0)
+
+
+def test_a_figure_is_a_pdf_too_where_that_is_asked(tmp_path):
+    runs = [write_run(tmp_path, "gru", seed, greedy=1.0) for seed in (1, 2)]
+    compare(runs, tmp_path / "out", resamples=50)
+    assert not (tmp_path / "out" / "comparison.pdf").exists()
+    with pdf_too(True):
+        compare(runs, tmp_path / "out", resamples=50)
+    assert (tmp_path / "out" / "comparison.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_an_arm_keeps_its_colour_whatever_it_is_compared_with():

@@ -14,8 +14,8 @@ import envs
 from experiments.lab.records import read_record
 from rl.config import Config
 from rl.running.run import new_run, resumed_run
+from tests.support.runs import ROOT
 
-ROOT = Path(__file__).parents[2]
 SMALL = {
     "mode": "serial",
     "workers": 1,

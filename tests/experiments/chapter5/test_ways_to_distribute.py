@@ -25,9 +25,7 @@ from experiments.lab.digest import digest
 from experiments.lab.records import Record
 from experiments.lab.rows import append_csv, read_csv
 from rl.loop import NO_OVERRIDES
-
-ROOT = Path(__file__).parents[2]
-
+from tests.support.runs import ROOT
 
 # --- the expensive environment
 

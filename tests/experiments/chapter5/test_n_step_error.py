@@ -27,8 +27,8 @@ from rl.agent.actions import Categorical
 from rl.agent.agent import AgentOutput
 from rl.record.saved_agent import load_agent
 from tests.support.rl_small import lively_agent, small_config
+from tests.support.runs import ROOT
 
-ROOT = Path(__file__).parents[2]
 STEPS = 4  # of the game below, γ = 1/2: all of its numbers are binary fractions
 LENGTHS = [1, 2, 3, 4, 50, 0]
 
