@@ -159,8 +159,8 @@ def test_the_page_has_a_row_for_each_finding_and_a_study_without_rows_is_named_i
         folder, file = ("ways_to_distribute", "speed.csv") if study == "speed" else (study, SOURCES[study])
         (tmp_path / folder).mkdir(exist_ok=True)
         append_csv(tmp_path / folder / file, rows)
-    assert run_main(monkeypatch, "--results", tmp_path) == 0
-    lines = (tmp_path / "claims.md").read_text().splitlines()
+    assert run_main(monkeypatch, "--results", tmp_path, "--out", tmp_path / "page") == 0
+    lines = (tmp_path / "page" / "claims.md").read_text().splitlines()
     assert [line.split()[1] for line in lines if line.startswith("| ") and "claim of" not in line] == [
         "1a.",
         "1b.",

@@ -64,7 +64,7 @@ CONFIG = small_config(env="Coins-v0", core="mlp", discount=0.5, reward_scale=0.2
 class Hand(torch.nn.Module):
     """An agent that prefers action 1 by `preference` and whose critic is a function of the observation."""
 
-    actions = Categorical(2)
+    actions, dtype = Categorical(2), torch.float32
 
     def __init__(self, preference: float, critic):
         super().__init__()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import envs
 from rl.acting.segment import Segment
+from rl.agent.actions import Categorical
 from rl.agent.agent import AgentOutput
 from rl.agent.build import agent_for
 from rl.config import Config
@@ -27,6 +28,8 @@ from tests.support.rl_small import differentiate, is_recorded, segment_loss, sma
 
 class Table(nn.Module):
     """Says, at step t, its row t: probabilities of two actions, and a value."""
+
+    actions = Categorical(2)
 
     def __init__(self, probabilities: list[float], values: list[float]) -> None:
         """Of action 1 at each step; a value for each step and for what follows."""
