@@ -410,11 +410,11 @@ SHORT = {"total_env_steps": 300, "log_interval": 100, "eval_episodes": 2, "wandb
 def run(folder, name: str, **options) -> tuple[dict, float]:
     """The summary of a short run with a preset, and how far its parameters moved."""
     made = new_run(preset(name, **{**SHORT, **options}, run_dir=str(folder)), envs.make_vector)
-    before = made.learner.parameters.clone()
+    before = made.setup.learner.parameters.clone()
     summary = made.execute(print)
     assert (summary["exit_code"], summary["exit_reason"]) == (0, "total_env_steps")
     assert summary["env_steps"] >= 300 and summary["eval_sampled"] is not None
-    return summary, (made.learner.parameters - before).abs().max().item()
+    return summary, (made.setup.learner.parameters - before).abs().max().item()
 
 
 @pytest.mark.parametrize("name", CHAPTER)
