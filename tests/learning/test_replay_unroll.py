@@ -18,10 +18,10 @@ from rl.agent.recorded.recording import Recording
 from rl.agent.recorded.which import make_unrolled
 from rl.agent.unrolled import values_of_final_observations
 from rl.learning.replay.buffer import SequenceBuffer
+from tests.support.counting import collector as counting_collector
+from tests.support.counting import counting_agent
 from tests.support.replay_small import Replay, own_copy, plain_q, replay_config
 from tests.support.rl_small import Probe, lively_agent, small_config
-from tests.test_carry_over import collector as counting_collector
-from tests.test_carry_over import counting_agent
 
 every_recurrent_core = pytest.mark.parametrize("core", ["rnn", "gru", "lstm"])
 STEPS, BATCH, FEATURES, ACTIONS = 7, 5, 3, 2
