@@ -22,8 +22,8 @@ from rl.presets import PRESETS
 if TYPE_CHECKING:
     from rl.running.run import Run
 
-MOST_ORDERED = 8  # workers up to which a group adds up in order, where nothing else is said
-OTHERS_SECONDS = 10.0  # to be ended in
+MOST_ORDERED = 8  # workers up to which a group adds up in order by default
+OTHERS_SECONDS = 10.0  # within which torchrun ends the other processes
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Command:
 
     config: Config = field(default_factory=Config)
     preset: Literal["none", *PRESETS] = "none"
-    """Defaults for a purpose; every other option that is given overrides them, and --help beside it shows them.
+    """Defaults for a purpose. Options that are given override them, and --help with a preset shows them.
     fast: soonest to solved, in seconds; throughput: most env steps a second; frugal: fewest env steps to solved.
     Systems of the book chapter, on its network, CartPole and settings: reinforce: one update an episode;
     reinforce-baseline: the same with a learnt baseline; online: one-step actor-critic; monte-carlo: 7 workers, whole
@@ -40,14 +40,14 @@ class Command:
     chapter5-batched: one process with 7 environments; chapter5-two-networks: actor and critic share nothing;
     chapter5-lstm: with an LSTM in the place of the second layer."""
     resume: str = ""
-    """Go on with this run folder, with the run's own config, from its checkpoint; no other option goes with it."""
+    """Continue the run in this folder from its checkpoint, with its own config; give no other option."""
 
 
 def defaults() -> Command:
-    """What holds where the command line says nothing: the values of its algorithm and its preset, wherever they stand.
+    """The values of options that are not given: those of the algorithm and the preset that the command line names.
 
     Raises:
-        ValueError: there is more than one of them.
+        ValueError: it names an algorithm or a preset more than once.
     """
     from experiments.lab.command_line import given
 
@@ -60,7 +60,7 @@ def defaults() -> Command:
         if names:
             options |= values.get(names[0], {})  # an unknown name is refused when it is parsed
     if given("--env-arg"):
-        options.pop("env_arg", None)  # repeatable: what is given would be added to it
+        options.pop("env_arg", None)  # it is repeatable: given values would be added to it
     return Command(config=Config(**options))
 
 
@@ -68,7 +68,7 @@ def refuse_unread(config: Config, default: Config) -> None:
     """Refuse an option that the algorithm would not read.
 
     Raises:
-        ValueError: the first one given.
+        ValueError: names the first one that is given.
     """
     for name, value in vars(config).items():
         algorithms = read_by(name)
@@ -80,17 +80,17 @@ def refuse_unread(config: Config, default: Config) -> None:
 
 
 def group_size() -> int:
-    """Workers of the group that torchrun started; 0 where it did not start this process."""
+    """The number of workers that torchrun started; 0 where it did not start this process."""
     return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
 
 
 def restarts() -> bool:
-    """Whether torchrun may restart the group; not how often it did, which it does not count when a host joins anew."""
+    """Whether torchrun may restart the group. How often it did is unknown: it does not count a host that joins anew."""
     return os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0"
 
 
 def in_group(command: Command, workers: int) -> Command:
-    """The command of one of so many workers that torchrun started.
+    """The command as one of the workers reads it that torchrun started.
 
     Raises:
         ValueError: the options do not go with a group.
@@ -114,7 +114,7 @@ def in_group(command: Command, workers: int) -> Command:
 
 @contextlib.contextmanager
 def one_speaks() -> Iterator[None]:
-    """What all processes of a host find wrong, let the first of them say; torchrun then ends the others."""
+    """Where all processes of a host find an option wrong, let the first one say so; torchrun then ends the others."""
     try:
         yield
     except ValueError:
@@ -123,7 +123,7 @@ def one_speaks() -> Iterator[None]:
 
 
 def command() -> Command:
-    """What is to be done.
+    """The command that the command line gives.
 
     Raises:
         ValueError: an option is wrong.
@@ -141,14 +141,14 @@ def command() -> Command:
 
 
 def run_of(command: Command, workers: int) -> "Run":
-    """The run that a command begins or goes on with.
+    """The run that a command begins or continues.
 
     Args:
-        command: what is to be done.
-        workers: of the group; 0: there is none.
+        command: names a new run, or the folder of one to continue.
+        workers: the size of the group; 0: there is no group.
 
     Raises:
-        ValueError: it cannot work.
+        ValueError: the command cannot work.
     """
     import envs
     from rl.group.rank_0 import WORKERS_OF_GROUP
