@@ -4,12 +4,11 @@ Each error is one line that names the option as the command line spells it, its 
 """
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from rl.names import CORES, TORSOS, check_name
 
-if TYPE_CHECKING:
-    from rl.config import Config
+Config = Any  # rl.config.Config, which imports this module
 
 
 def option(field: str) -> str:
@@ -41,7 +40,7 @@ for _names, *_range in (
     _RANGES |= dict.fromkeys(_names.split(), tuple(_range))
 
 
-def check(config: "Config") -> None:
+def check(config: Config) -> None:
     """Reject a config that cannot work.
 
     Raises:
@@ -79,7 +78,7 @@ def _check_value(field: dataclasses.Field, value: Any) -> None:
         raise ValueError(f"{name} {value}: {meaning} is needed")
 
 
-def _check_processes(config: "Config") -> None:
+def _check_processes(config: Config) -> None:
     """Reject contradictions between workers, environments, segments and the record."""
     if config.mode == "serial" and config.workers != 1:
         raise ValueError(f"--workers {config.workers}: --mode serial has no worker processes, it needs --workers 1")
@@ -103,7 +102,7 @@ def _check_processes(config: "Config") -> None:
         )
 
 
-def _check_loss(config: "Config") -> None:
+def _check_loss(config: Config) -> None:
     """Reject contradictions between the algorithm, its targets and its critic."""
     updating = config.workers if config.mode == "sync" else 1  # workers of one update
     steps = (
@@ -129,7 +128,7 @@ def _check_loss(config: "Config") -> None:
         raise ValueError("--detach-critic True: with --separate-critic nothing is shared, False is needed")
 
 
-def _check_replay(config: "Config") -> None:
+def _check_replay(config: Config) -> None:
     """Reject what a replay buffer cannot do."""
     if config.stops_at_episode_end:
         name, value = (
