@@ -6,7 +6,6 @@ import torch
 
 from rl.record.checkpoint import save_checkpoint
 from rl.record.worker_state import WorkerStates
-from rl.running.evaluations import locked
 from rl.running.folder import RunFolder
 from rl.running.outcome import Outcome
 from rl.running.resume import replaced
@@ -44,7 +43,7 @@ class Checkpoints:
             words = f"the checkpoint of {ledger.dues.saved_at} env steps stays: --resume repeats from there, bit by bit"
             self.outcome.notify(words)
             return
-        with locked(setup) as held:
+        with setup.locked() as held:
             if not held:
                 return
             pending = ledger.crossings.pending
@@ -62,7 +61,7 @@ class Checkpoints:
             None if one is None else torch.frombuffer(bytearray(one), dtype=torch.uint8) for one in self.worker_states()
         ]
         save_checkpoint(path, setup.config, state)
-        with locked(setup) as held:
+        with setup.locked() as held:
             if held:
                 if not ledger.finished:  # else these are their states at the end, too
                     self.received_states.clear()

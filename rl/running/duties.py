@@ -31,7 +31,6 @@ import time
 from collections.abc import Callable
 
 from rl.running.checkpoints import Checkpoints
-from rl.running.evaluations import locked
 from rl.running.outcome import Outcome
 from rl.running.row_writer import RowWriter
 from rl.running.setup import Setup
@@ -84,7 +83,7 @@ class Duties:
         """Ask the workers to end; those that wait would not come to another push."""
         self.setup.ledger.request_stop()
         if self.setup.ledger.workers_wait:
-            with locked(self.setup) as held:
+            with self.setup.locked() as held:
                 if held:
                     self.setup.ledger.finish()
 

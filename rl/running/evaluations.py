@@ -1,8 +1,7 @@
 """Episodes that the parent plays: for a verdict, for a row of the record, at the end of the run."""
 
-import contextlib
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from rl.acting.evaluate import evaluate
 from rl.agent.flat import FlatAgent
@@ -10,18 +9,6 @@ from rl.record.keys import Evaluation
 from rl.running.setup import Setup
 
 INTERVAL_EPISODES = 2**24  # number of the first episode of an evaluation in training; no other evaluation gets there
-LOCK_SECONDS = 1.0
-
-
-@contextlib.contextmanager
-def locked(setup: Setup) -> Iterator[bool]:
-    """Hold the learner's lock; False if a second was not enough, since a worker hangs that holds it."""
-    held = setup.memory.lock.acquire(timeout=LOCK_SECONDS)
-    try:
-        yield held
-    finally:
-        if held:
-            setup.memory.lock.release()
 
 
 def mean_return(
@@ -57,7 +44,7 @@ def evaluate_newest(setup: Setup, stop: Callable[[], bool]) -> Evaluation | None
     and CPU seconds stand beside the returns.
     """
     agent = FlatAgent(copy.deepcopy(setup.agent.agent))  # the parent's own may be confirming a crossing
-    with locked(setup) as held:
+    with setup.locked() as held:
         if not held:
             return None
         agent.load(setup.learner.parameters)

@@ -5,7 +5,7 @@ from typing import Any
 
 from rl.record.keys import Evaluation, row_as_keys
 from rl.record.record import Record
-from rl.running.evaluations import evaluate_newest, locked
+from rl.running.evaluations import evaluate_newest
 from rl.running.outcome import Outcome
 from rl.running.setup import Setup
 
@@ -43,7 +43,7 @@ class RowWriter:
                 evaluation = self.evaluation(stop)
                 if evaluation is None and not at_end:
                     return
-                with locked(self.setup) as held:
+                with self.setup.locked() as held:
                     if not held:
                         return
                     ledger.dues.evaluated()

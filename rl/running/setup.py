@@ -1,6 +1,8 @@
 """What a run trains: environments, agent, learner, and the memory that its processes share."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -17,6 +19,8 @@ from rl.parameters.sync import make_learner
 from rl.running.preflight import probe_environment, require_importable, require_room
 from rl.shared.learner_memory import LearnerMemory
 from rl.shared.ledger import Ledger
+
+LOCK_SECONDS = 1.0
 
 
 class Setup(NamedTuple):
@@ -40,6 +44,16 @@ class Setup(NamedTuple):
     def repeats(self) -> bool:
         """Whether the run repeats bit for bit, also when it is resumed."""
         return self.config.mode != "async"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[bool]:
+        """Hold the learner's lock; False if a second was not enough, since a worker hangs that holds it."""
+        held = self.memory.lock.acquire(timeout=LOCK_SECONDS)
+        try:
+            yield held
+        finally:
+            if held:
+                self.memory.lock.release()
 
 
 def set_up(

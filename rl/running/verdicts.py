@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from rl.running.evaluations import locked, mean_return
+from rl.running.evaluations import mean_return
 from rl.running.setup import Setup
 
 
@@ -19,7 +19,7 @@ class Verdicts:
     def judge(self, stop: Callable[[], bool]) -> None:
         """Play the episodes of the pending attempt and settle it; leave it pending where `stop` cut them short."""
         setup, config = self.setup, self.setup.config
-        with locked(setup) as held:  # until then the parameters are still being copied
+        with setup.locked() as held:  # until then the parameters are still being copied
             if not held:
                 return
             setup.agent.load(torch.from_numpy(setup.memory.candidate.parameters))
@@ -27,7 +27,7 @@ class Verdicts:
         if confirmation is None:
             return
         confirmed = bool(confirmation >= self.threshold)
-        with locked(setup) as held:
+        with setup.locked() as held:
             if not held:
                 return
             self.attempts.append(self.attempt(confirmation, confirmed))

@@ -77,8 +77,8 @@ class Pages:
 
     def turn(self) -> int:
         """Write the other page from here to the end of the change; returns its number. All of it must be written."""
-        self.open = self.both[1 - self.publication.valid(self.bit)]
         self.publication.write(self)
+        self.open = self.both[1 - self.publication.valid(self.bit)]
         return self.number
 
     @contextlib.contextmanager
