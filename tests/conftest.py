@@ -41,6 +41,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}.{'.'.join(shared)}"))
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """Stands for the time of training, in seconds; only the test moves it."""
+    now = [1000.0]
+    monkeypatch.setattr("rl.shared.clock.time.monotonic", lambda: now[0])
+    return now
+
+
 # --- lines below all results
 
 

@@ -1,11 +1,10 @@
-"""Pages and the lock: whoever is killed, at whatever line of an update, what the others see is whole and goes on."""
+"""Shared state changes whole or not at all, even if a process is killed at any line of an update."""
 
 import copy
 import os
 import random
 import signal
 import sys
-import threading
 import time
 
 import numpy as np
@@ -15,11 +14,9 @@ import torch
 from rl.config import Config
 from rl.parameters.learner import Learner
 from rl.parameters.sync import SyncLearner
-from rl.shared.arrays import SharedArrays
 from rl.shared.learner_memory import LearnerMemory
-from rl.shared.locks import Gate, Lock
 from rl.shared.published import Pages, Publication
-from rl.shared.signs import WorkerSigns
+from tests.support.forks import forked
 
 # --- pages
 
@@ -57,7 +54,7 @@ def test_a_change_within_a_change_is_published_with_it():
     assert seen() == (1, 2)
 
 
-def test_a_change_that_fails_leaves_everything_as_it_was_and_the_next_one_begins_from_there():
+def test_a_change_that_fails_leaves_everything_as_it_was():
     pages, seen = pages_of_two()
     with pages.change():
         pages.now.a[0], pages.now.b[0] = 1, 1
@@ -70,132 +67,46 @@ def test_a_change_that_fails_leaves_everything_as_it_was_and_the_next_one_begins
     assert seen() == (1, 3)
 
 
-# --- the lock
+def test_pages_of_one_publication_become_valid_together():
+    publication = Publication()
+    first, second = (Pages(publication, {"a": ((1,), np.int64)}) for _ in range(2))
+    seen_first, seen_second = copy.copy(first), copy.copy(second)
+    with publication.change():
+        with first.change():
+            first.now.a[0] = 1
+        with second.change():
+            second.now.a[0] = 2
+        assert seen_first.now.a[0] == seen_second.now.a[0] == 0
+    assert (seen_first.now.a[0], seen_second.now.a[0]) == (1, 2)
 
 
-def forked(action):
-    """The id of a process that runs `action` and ends."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            action()
-        finally:
-            os._exit(0)
-    return pid
-
-
-def holding(lock):
-    """The id of a process that has taken the lock, and keeps it for an hour."""
-    ready, theirs = os.pipe()
-
-    def hold():
-        lock.acquire()
-        os.write(theirs, b"x")
-        time.sleep(3600)
-
-    pid = forked(hold)
-    assert os.read(ready, 1) == b"x"
-    os.close(ready), os.close(theirs)
-    return pid
-
-
-@pytest.mark.parametrize("stop_first", [False, True])
-def test_the_lock_of_a_process_that_is_killed_is_free_and_that_of_one_that_lives_is_not(stop_first):
-    """Also of one that was stopped before: nothing in it can run any more, and nothing needs to."""
-    lock = Lock()
-    holder = holding(lock)
-    if stop_first:
-        os.kill(holder, signal.SIGSTOP)
-    began = time.monotonic()
-    assert not lock.acquire(timeout=0.2) and time.monotonic() - began >= 0.2
-    os.kill(holder, signal.SIGKILL)
-    assert lock.acquire(timeout=5)
-    lock.release()
-    os.waitpid(holder, 0)
-
-
-def test_of_two_that_wait_for_a_killed_one_each_gets_the_lock():
-    lock, ready = Lock(), SharedArrays({"got": ((2,), np.int64)})
-    holder = holding(lock)
-
-    def wait(number):
-        with lock:
-            ready.got[number] = 1
-
-    waiting = [forked(lambda number=number: wait(number)) for number in range(2)]
-    time.sleep(0.1)
-    assert ready.got.tolist() == [0, 0]
-    os.kill(holder, signal.SIGKILL)
-    for pid in (holder, *waiting):
-        os.waitpid(pid, 0)
-    assert ready.got.tolist() == [1, 1]
-
-
-def test_nobody_else_is_between_acquire_and_release_in_processes_and_threads():
-    """Three processes of two threads each add one 200 times, by reading and a moment later writing: 1200."""
-    lock, shared = Lock(), SharedArrays({"sum": ((1,), np.int64)})
-
-    def add():
-        for _ in range(200):
-            with lock:
-                value = shared.sum[0]
-                time.sleep(0)
-                shared.sum[0] = value + 1
-
-    def two_threads():
-        threads = [threading.Thread(target=add) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    for pid in [forked(two_threads) for _ in range(3)]:
-        os.waitpid(pid, 0)
-    assert shared.sum[0] == 1200
-
-
-def test_a_thread_that_does_not_get_the_lock_in_time_is_told_so():
-    lock, got = Lock(), []
-    with lock:
-        thread = threading.Thread(target=lambda: got.append(lock.acquire(timeout=0.05)))
-        thread.start()
-        thread.join(5)
-    assert got == [False] and lock.acquire(timeout=0)
-
-
-# --- signs of life
-
-
-def test_a_gate_has_as_many_permits_as_were_given_whichever_process_gave_them():
-    gate = Gate()
-    assert not gate.acquire(block=False)
-    for _ in range(2):
-        os.waitpid(forked(gate.release), 0)
-    gate.release()
-    assert [gate.acquire(block=False) for _ in range(4)] == [True, True, True, False]
-    late = forked(lambda: (time.sleep(0.2), gate.release()))
-    assert gate.acquire() and not gate.acquire(block=False)
-    os.waitpid(late, 0)
-
-
-def test_time_in_which_a_worker_waits_is_progress_and_no_other():
-    signs = WorkerSigns(2)
-    with pytest.raises(OSError), signs.waits(1):
-        signs.beat(0), signs.beat(1)
-        raise OSError
-    signs.beat(0), signs.beat(1)
-    assert signs.progress.tolist() == [0, 1]
+def test_a_turned_page_is_not_copied_and_a_change_of_other_pages_leaves_it_alone():
+    """Parameters are turned: an update writes all of them, and a change of the ledger alone does not copy them."""
+    publication = Publication()
+    parameters, ledger = (Pages(publication, {"a": ((1,), np.int64)}) for _ in range(2))
+    with publication.change():
+        assert parameters.turn() == parameters.number == 1 and parameters.now.a[0] == 0
+        parameters.now.a[0] = 1
+    with ledger.change():
+        ledger.now.a[0] = 5
+    assert (parameters.number, ledger.number) == (1, 1)
+    assert [page.a[0] for page in parameters.both] == [0, 1]
+    with pytest.raises(ZeroDivisionError), publication.change():
+        parameters.turn()
+        parameters.now.a[0] = 1 // 0
+    assert parameters.number == 1 and parameters.now.a[0] == 1
 
 
 # --- updates
 
 LOSSES = {"policy_loss": 1.0, "value_loss": 2.0, "entropy": 3.0, "explained_variance": 4.0}
-NOT_REPEATED = ("staleness", "sums", "rows")  # where several push at once
+NOT_REPEATED = ("staleness", "sums", "rows")  # these depend on the order of two workers' pushes
 
 
 class Pusher:
-    """A learner of 5 parameters. Update u pushes the gradient of number u, 10 env steps and 25 episodes worth u: each
-    one closes a row and asks for a checkpoint, and the 4th, which fills the window, crosses the threshold."""
+    """A learner of 5 parameters. Update u pushes gradient number u, 10 env steps and 25 episodes of return u.
+
+    Each update closes a row and asks for a checkpoint. The 4th brings the 100th episode and crosses the threshold."""
 
     def __init__(self, kind=Learner, **options):
         self.config = Config(
@@ -212,7 +123,7 @@ class Pusher:
         self.learner.cpu_seconds = lambda: 0.125
 
     def push(self, number=None):
-        """The update that is next, or one with the gradient of this number."""
+        """Make the next update, or one with the gradient of this number."""
         number = self.ledger.updates if number is None else number
         gradient = torch.from_numpy(np.random.default_rng(number).normal(size=5))
         self.learner.pulled_version = self.ledger.updates
@@ -230,7 +141,7 @@ class Pusher:
 
 
 def killed_at_line(line, action):
-    """Whether `action`, in a process of its own, was killed as it came to its line number `line` in rl/, from 0."""
+    """Run `action` in another process and kill it at line number `line` of rl/, from 0; whether it came there."""
     left = line
 
     def trace(frame, event, _argument):
@@ -253,9 +164,8 @@ def killed_at_line(line, action):
 
 @pytest.mark.parametrize("kind", [Learner, pytest.param(SyncLearner, marks=pytest.mark.slow)])
 def test_a_worker_killed_at_any_line_of_an_update_has_made_all_of_it_or_nothing(kind):
-    """It is killed at line 0, 1, 2, … of the update that crosses the threshold, each time in another run, then another
-    worker makes the next ones. What all see is after every one of them what a run of so many updates sees that nobody
-    died in."""
+    """It is killed at line 0, 1, 2, … of the update that crosses the threshold, each time in another run. Then another
+    worker makes the next updates. After each of them, everything equals a run of so many updates without a kill."""
     expected, plain = [], Pusher(kind)
     for _ in range(8):
         expected.append(plain.seen())
@@ -278,9 +188,9 @@ def test_a_worker_killed_at_any_line_of_an_update_has_made_all_of_it_or_nothing(
     assert made == sorted(made) and 0 < sum(made) < len(made) and line > 60
 
 
-def test_workers_killed_at_random_moments_leave_what_the_others_go_on_with():
-    """Two at a time push the same gradient as fast as they can, one of them is killed within 10 ms, and another begins:
-    20 times. n updates later all is what one worker's n updates make, and n are entered."""
+def test_workers_killed_at_random_moments_leave_the_others_whole_updates():
+    """Two workers push the same gradient as fast as they can. 20 times, one is killed within 10 ms and another begins.
+    After n updates everything equals the n updates of one worker, and n are entered."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     moments, pusher, plain = random.Random(seed), *(Pusher(total_env_steps=10_000_000) for _ in range(2))
@@ -322,7 +232,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing_and_frees_the_lock():
 
 
 def test_an_update_that_fails_half_way_is_as_if_it_had_never_begun(monkeypatch):
-    """The ledger fails after the optimiser's step; the next update is made from what was there before."""
+    """The ledger fails after the optimiser's step. The next update begins from what was there before."""
     pusher, plain = Pusher(), Pusher()
     for one in (pusher, plain):
         one.push()
