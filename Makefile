@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-PYTEST = $(BIN)/python -m pytest -q -n $(PROCESSES) --dist loadgroup
+PYTEST = $(BIN)/python -m pytest -q -n $(PROCESSES)
 PROCESSES ?= 2
 MINUTES ?= 60
 

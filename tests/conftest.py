@@ -3,11 +3,14 @@
 One thread, since a second one makes networks of this size slower.
 """
 
+import functools
 import signal
+from pathlib import Path
 
 import pytest
 import torch
 
+ROOT = Path(__file__).parents[1]
 LINES = pytest.StashKey[list[str]]()
 
 
@@ -31,14 +34,22 @@ def no_test_hangs(request):
     signal.signal(signal.SIGALRM, before)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Tests that read the same fixture of their module stay in one process, so that it is computed once."""
-    for item in items:
-        fixtures = item._fixtureinfo.name2fixturedefs
-        shared = sorted(name for name, found in fixtures.items() if found[-1].scope == "module")
-        if shared:
-            item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}.{'.'.join(shared)}"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """The tests of a file with fixtures of its module stay in one process; any other test goes to whoever is free."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class WholeFiles(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return file if shares_fixtures(file) else nodeid
+
+    return WholeFiles(config, log)
+
+
+@functools.cache
+def shares_fixtures(file):
+    return 'scope="module"' in (ROOT / file).read_text()
 
 
 @pytest.fixture
