@@ -46,7 +46,7 @@ def executed(run, clock, stop_after=None):
     ],
 )
 def test_the_exit_reason_is_the_limit_that_was_reached_first(tmp_path, clock, max_seconds, updates, reason):
-    """10 updates of a second each reach all env steps. If both limits are reached together, env steps are the reason."""
+    """10 updates of a second each reach all env steps. Where both limits are reached at once, env steps decide."""
     run = new_run(Config(**SECOND_EACH, max_seconds=max_seconds, run_dir=str(tmp_path / "run")), envs.make_vector)
     summary = executed(run, clock)
     assert (summary["exit_reason"], summary["exit_code"]) == (reason, 0)
