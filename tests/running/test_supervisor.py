@@ -1,4 +1,4 @@
-"""When a worker counts as hung, by a clock that the tests set; tests/test_processes.py has the real ones."""
+"""When a worker counts as hung, by a clock that the tests set; test_processes.py has workers that really hang."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ from rl.shared.signs import WorkerSigns
 
 
 class Watched:
-    """One worker with a timeout of 10 s, looked at when a test says so."""
+    """The parent of one worker with a timeout of 10 s, which is looked at when a test says so."""
 
     def __init__(self, monkeypatch, ready=True, started=True):
         self.now, self.asked = 0.0, []
@@ -41,7 +41,7 @@ class Watched:
         return len(self.asked) == 1
 
     def hangs_after(self, seconds):
-        """Whether it hangs at a look so many seconds after the last one."""
+        """Whether the worker hangs at a look so many seconds after the last look."""
         self.now += seconds
         return self.supervisor.hangs(self.supervisor.crew[0])
 
@@ -54,12 +54,12 @@ def test_a_worker_hangs_that_has_made_no_progress_for_its_timeout(monkeypatch):
 
 
 def test_between_two_looks_no_more_than_half_of_its_timeout_counts(monkeypatch):
-    """The one who looks was stopped for an hour, and the worker with it."""
+    """The parent was stopped for an hour, and the worker with it."""
     watched = Watched(monkeypatch)
     assert [watched.hangs_after(seconds) for seconds in (3600.0, 4.0, 2.0)] == [False, False, True]
 
 
-def test_a_worker_may_take_longer_to_begin_and_then_waits_for_the_others(monkeypatch):
+def test_a_worker_may_take_longer_to_begin_and_then_may_wait_for_the_others(monkeypatch):
     watched = Watched(monkeypatch, ready=False, started=False)
     looks = int(START_SECONDS / 4)
     assert [watched.hangs_after(4.0) for _ in range(looks + 1)] == [False] * looks + [True]
@@ -67,8 +67,8 @@ def test_a_worker_may_take_longer_to_begin_and_then_waits_for_the_others(monkeyp
     assert not any(watched.hangs_after(4.0) for _ in range(100))
 
 
-def test_whoever_takes_the_place_of_one_that_waited_does_not_wait_yet(monkeypatch):
-    """Time in which a worker waits counts as progress: one that hangs as it begins would never be found."""
+def test_a_worker_that_takes_the_place_of_a_waiting_one_does_not_wait_yet(monkeypatch):
+    """Waiting counts as progress, so a worker that hangs as it begins would never be found."""
     watched = Watched(monkeypatch)
     watched.signs.waiting[0], first = 1, watched.supervisor.crew[0]
     watched.supervisor.fail(first, "fell")
@@ -80,5 +80,5 @@ def test_whoever_takes_the_place_of_one_that_waited_does_not_wait_yet(monkeypatc
 
 
 @pytest.mark.parametrize(("exitcode", "words"), [(-9, "was killed by SIGKILL"), (3, "ended early: exit code 3")])
-def test_what_an_exit_code_says(exitcode, words):
+def test_an_exit_code_in_words(exitcode, words):
     assert supervisor.last_words(exitcode) == words

@@ -1,4 +1,4 @@
-"""Parts that an experiment puts in the place of rl's own: used without processes and in spawned ones, or refused."""
+"""Overrides that an experiment puts in the place of rl's own: workers use them, or they are refused."""
 
 import multiprocessing
 import re
@@ -27,13 +27,13 @@ SMALL = {
 
 
 def two_above(segment, values, config):
-    """Targets that are 2 above whatever the values are: the value loss is 4, before and after any update."""
+    """Targets 2 above the values: the value loss is 4, before and after any update."""
     assert config.reward_scale == 1.0 and segment.rewards.shape == values[:-1].shape
     return values[:-1] + 2.0
 
 
 class Idle(Learner):
-    """Enters every push in the ledger, as 7 versions old, and never moves a parameter."""
+    """Enters every push in the ledger as 7 versions old, and never moves a parameter."""
 
     def _apply(self, gradient, norm, env_steps, losses, episodes, cpu_seconds):
         numbers = {**losses, "grad_norm": norm, "staleness": 7, "learning_rate": 0.25}
@@ -44,10 +44,10 @@ def make_idle_learner(config, memory, rank):
     return Idle(config, memory, rank)
 
 
-def train(folder, parts, **options):
-    """A run to its end: its rows, its summary, how far its parameters moved."""
+def train(folder, overrides, **options):
+    """Train a run to its end; returns its rows, its summary, and how far its parameters moved."""
     config = Config(**{**SMALL, **options, "run_dir": str(folder)})
-    run = new_run(config, envs.make_vector, parts)
+    run = new_run(config, envs.make_vector, overrides)
     before, rows = run.setup.learner.parameters.clone(), []
     summary = run.execute(print, rows.append)
     assert summary["exit_code"] == 0 and summary["env_steps"] >= 640
@@ -57,8 +57,8 @@ def train(folder, parts, **options):
 SERIAL = {"mode": "serial", "workers": 1}
 
 
-def test_without_parts_losses_are_others_and_parameters_move(tmp_path):
-    """What the tests below see is not so anyway."""
+def test_without_overrides_losses_are_others_and_parameters_move(tmp_path):
+    """So what the tests below see comes from the overrides."""
     assert tuple(NO_OVERRIDES) == (None, None, None)
     rows, summary, moved = train(tmp_path / "run", NO_OVERRIDES, **SERIAL)
     assert all(abs(row["losses/value_loss"] - 4.0) > 1e-3 for row in rows)
@@ -66,13 +66,13 @@ def test_without_parts_losses_are_others_and_parameters_move(tmp_path):
 
 
 @pytest.mark.parametrize("unroll", ["recorded", "again"])
-def test_targets_of_an_experiment_are_those_that_a_serial_run_learns(tmp_path, unroll):
+def test_a_serial_run_learns_the_targets_of_an_experiment(tmp_path, unroll):
     rows, _, moved = train(tmp_path / "run", Overrides(targets=two_above), unroll=unroll, **SERIAL)
     assert [row["losses/value_loss"] for row in rows] == pytest.approx([4.0] * 10, abs=1e-5)
     assert moved > 1e-3  # by rl's own learner
 
 
-def test_a_learner_of_an_experiment_is_the_one_that_a_serial_run_pushes_to(tmp_path):
+def test_a_serial_run_pushes_to_the_learner_of_an_experiment(tmp_path):
     rows, summary, moved = train(tmp_path / "run", Overrides(make_learner=make_idle_learner), **SERIAL)
     assert moved == 0.0 and summary["staleness"] == [0] * 7 + [20]
     assert [row["worker/staleness"] for row in rows] == [7.0] * 10
@@ -80,7 +80,7 @@ def test_a_learner_of_an_experiment_is_the_one_that_a_serial_run_pushes_to(tmp_p
     assert all(abs(row["losses/value_loss"] - 4.0) > 1e-3 for row in rows)  # of rl's own targets
 
 
-def test_spawned_workers_use_both(tmp_path):
+def test_spawned_workers_use_targets_and_learner_of_an_experiment(tmp_path):
     rows, summary, moved = train(tmp_path / "run", Overrides(two_above, make_idle_learner), mode="async", workers=2)
     assert [row["losses/value_loss"] for row in rows] == pytest.approx([4.0] * len(rows), abs=1e-5)
     assert moved == 0.0 and summary["staleness"] == [0] * 7 + [summary["updates"]]
@@ -89,7 +89,7 @@ def test_spawned_workers_use_both(tmp_path):
 
 @pytest.mark.parametrize("mode", ["async", "sync"])
 @pytest.mark.parametrize("name", ["targets", "make_learner"])
-def test_a_part_that_workers_cannot_import_is_refused_in_one_line_before_anything_is_started(tmp_path, mode, name):
+def test_an_override_that_workers_cannot_import_is_refused_in_one_line_before_anything_is_started(tmp_path, mode, name):
     config = Config(**SMALL, mode=mode, run_dir=str(tmp_path / "run"))
     with pytest.raises(ValueError) as error:
         new_run(config, envs.make_vector, Overrides(**{name: lambda *_: None}))
@@ -98,14 +98,13 @@ def test_a_part_that_workers_cannot_import_is_refused_in_one_line_before_anythin
     assert multiprocessing.active_children() == [] and list(tmp_path.iterdir()) == []
 
 
-def test_without_processes_a_part_may_be_any_function(tmp_path):
-    """Nothing has to import it."""
+def test_in_serial_mode_an_override_may_be_any_function(tmp_path):
     rows, _, _ = train(tmp_path / "run", Overrides(targets=lambda segment, values, config: values[:-1] + 3.0), **SERIAL)
     assert [row["losses/value_loss"] for row in rows] == pytest.approx([9.0] * 10, abs=1e-5)
 
 
-def test_a_run_that_learnt_with_parts_goes_on_with_them_and_not_without(tmp_path):
-    """Otherwise it would go on silently as another experiment."""
+def test_a_run_that_learnt_with_overrides_is_resumed_with_them_only(tmp_path):
+    """Without them it would silently become another experiment."""
     folder = tmp_path / "run"
     train(folder, Overrides(targets=two_above), **SERIAL)
     longer = Config(**{**SMALL, **SERIAL, "run_dir": str(folder), "total_env_steps": 1280})
