@@ -20,8 +20,8 @@ def length_figure(
     """Draw interquartile means of the curves over seeds, and what each seed came to at the end.
 
     Args:
-        curves: of each arm, as `curves_of` gives them.
-        rows: of the study: arm, seed, final_length.
+        curves: what `curves_of` gives for each arm.
+        rows: the study's rows with arm, seed and final_length.
         file: the PNG.
         seconds: draw a panel over seconds, too; for studies whose runs had the machine to themselves.
         ordered: arms are values of one quantity, and get colours from dark to light.

@@ -37,7 +37,7 @@ class LengthCommand(StudyCommand):
 
 
 def nothing(_rows: list[Row]) -> str:
-    """Nothing to add to a page."""
+    """The page has no section after its table."""
     return ""
 
 
@@ -52,10 +52,10 @@ def run_study(
     """Train what is missing of an experiment, tabulate and draw.
 
     Args:
-        name: of the experiment, and of its table and figure.
+        name: the experiment's name, which its table and figure have too.
         arms: every arm, by name.
         command: which of them, how many seeds, which folders.
-        columns: of the table.
+        columns: the table's columns.
         more: makes the Markdown that the page ends with, from the study's rows.
         drawn: options of `length_figure`.
     """

@@ -1,7 +1,7 @@
 """Returns: what the value head should have said. Pure functions, time first, batch second.
 
-`discounts[t]` is γ where step t goes on and 0 where it ended its episode, so one recursion serves all endings: nothing
-after an end enters, and the value of a truncated episode's last observation comes in through the rewards.
+`discounts[t]` is γ where the episode continues after step t and 0 where step t ended it. So one recursion serves all
+endings: nothing after an end enters, and the value of a truncated episode's last observation enters as a reward.
 """
 
 import numpy as np

@@ -8,7 +8,7 @@
 - a checkpoint, when enough env steps have passed since the last one (`Ledger.record`).
 
 **Workers wait.** After the push, a worker sends its state if a checkpoint is due, once for each checkpoint. Serial and
-sync workers then wait until nothing is due any more (`Ledger.workers_wait`), and the clock of training stands still.
+sync workers then wait until nothing is due any more (`Ledger.workers_wait`), and the clock of training pauses.
 So the run repeats bit for bit, however long the answers take. Asynchronous workers do not wait.
 
 **The parent answers**, about every 20 ms, or after every push in serial mode (`Duties.answer`), in this order:
@@ -20,7 +20,7 @@ So the run repeats bit for bit, however long the answers take. Asynchronous work
 
 It reads and writes shared memory under the learner's lock, and plays and writes files without. It waits for the lock
 for a second at most, since a worker may hang that holds it; without the lock it does nothing, and tries again at its
-next look. Each answer is one published change (`Dues`), and the last one lets the workers and the clock go on.
+next look. Each answer is one published change (`Dues`), and the last one releases the workers and the clock.
 
 **A stop.** A signal, a fault, or a failed worker that nobody replaces, cuts short what is being played. What was cut
 short stays due. It is saved so, and the resumed run answers it first. Workers that wait are sent on by the end of the

@@ -84,7 +84,7 @@ def from_checkpoint(resumed: Resumed, setup: Setup) -> Continuation:
 
 
 def line(resumed: Resumed, setup: Setup, states: WorkerStates) -> str:
-    """One line that says from where the run goes on, and what is not as if it had never stopped."""
+    """One line that says from where the run continues, and what is not as if it had never stopped."""
     words = ["asynchronous workers do not repeat, nothing of the run is lost"] if not setup.repeats else []
     anew = [rank for rank, one in enumerate(states) if one is None or not has_environments(one)]
     if anew and resumed.env_steps:  # at 0 all begin as they would have

@@ -49,7 +49,7 @@ def resumed_run(
     overrides: Overrides = NO_OVERRIDES,
     workers: Workers = SPAWNED,
 ) -> "Run":
-    """A run that goes on from its checkpoint with its own config, in serial and sync mode as if it had never stopped.
+    """A run that continues from its checkpoint with its own config, in serial and sync mode as if it had never stopped.
 
     Environments without a `state_dict` begin new episodes, with random numbers that the run has not used.
 
@@ -66,7 +66,7 @@ class Run:
     """The parent's part of a run."""
 
     def __init__(self, setup: Setup, folder: RunFolder, workers: Workers, continuation: resume.Continuation) -> None:
-        """Nothing is started or written yet."""
+        """Keep the parts; the run starts and writes in `execute`."""
         self.setup, self.folder, self.workers, self.continuation = setup, folder, workers, continuation
         self.outcome = Outcome(setup.config, setup.ledger, continuation.restarts)
         self.duties = Duties(

@@ -59,7 +59,7 @@ class Supervisor:
             parent: the run.
             life: what each process runs, as `run_worker`.
             workers: how many.
-            signs: of life, which workers write.
+            signs: workers write in them that they live.
             timeout: seconds without progress after which a worker counts as hung.
         """
         self.parent, self.life, self.ranks, self.signs, self.timeout = parent, life, range(workers), signs, timeout

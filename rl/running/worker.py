@@ -46,7 +46,7 @@ def run_worker(
         config: everything about the run.
         make_environments: builds vector environments from (env, num_envs, **options).
         memory: shared with the other workers and the parent.
-        training_key: of the random numbers.
+        training_key: key of the random numbers.
         overrides: what an experiment puts in the place of rl's own.
         worker_states: the state from which this worker continues, at its rank.
         channel: to the parent, see `life` and `work`.

@@ -17,7 +17,7 @@ DUES = {
 class Dues:
     """A verdict on a crossing, an evaluation of a row, a checkpoint. `rl.running.duties` has the protocol.
 
-    Where workers wait for the parent, the clock stands still from the first of them to the last.
+    Where workers wait for the parent, the clock pauses from the first due thing to the last.
     """
 
     def __init__(self, pages: Pages, clock: Clock, crossings: Crossings, workers_wait: bool) -> None:

@@ -24,8 +24,8 @@ def agreement(
     """Real and projected seconds of the arms that learnt with the expensive environment, as a table and a sentence.
 
     Args:
-        rows: of the study: arm, env_steps, seconds.
-        curves: of every arm.
+        rows: the study's rows with arm, env_steps and seconds.
+        curves: every arm's curve.
         sps: measured env steps a second, by (arm, milliseconds).
         length: the mean episode length to be reached.
     """

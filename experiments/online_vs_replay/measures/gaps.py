@@ -34,8 +34,8 @@ def gap(output: AgentOutput, other: AgentOutput, config: Config, scale: AgentOut
     """Return ΔQ or ΔV: the distance divided by the largest value of its window, a mean over windows.
 
     Args:
-        output: of the state in training.
-        other: of the state that it is compared with.
+        output: what the agent says from the state in training.
+        other: what it says from the state that this one is compared with.
         config: tells Q-learning from actor-critics.
         scale: outputs whose largest value divides; `other` if None.
     """

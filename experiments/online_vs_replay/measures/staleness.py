@@ -34,7 +34,7 @@ def of_segments(agent: Agent, segments: Sequence[Segment], age: float, config: C
     Args:
         agent: with the newest parameters.
         segments: oldest first.
-        age: of the carried state, in updates.
+        age: updates since the carried state was computed.
         config: the run's.
     """
     *before, newest = segments
