@@ -14,7 +14,15 @@ from rl.acting.randomness import TRAINING, ActionNoise, environment_seeds
 from rl.acting.segment import Segment
 from rl.agent.actions import Categorical
 from rl.learning.returns import targets
-from tests.support.rl_small import Count, Dice, assert_bit_equal, differentiate, joined, small_collector, small_config
+from tests.support.rl_small import (
+    Count,
+    Dice,
+    assert_same_segment,
+    differentiate,
+    joined,
+    small_collector,
+    small_config,
+)
 
 DICE = {"env": "Dice-v0", "segment_length": 16}
 every_core = pytest.mark.parametrize("core", ["mlp", "gru", "lstm"])
@@ -120,7 +128,7 @@ def test_gymnasiums_own_vector_environment_that_resets_in_the_same_step_gives_th
     )
     ours = small_collector(config)
     for _ in range(3):
-        assert_bit_equal(theirs.collect(), ours.collect())
+        assert_same_segment(theirs.collect(), ours.collect())
 
 
 def test_a_truncation_without_a_final_observation_is_an_error():
@@ -219,7 +227,7 @@ def test_leaving_out_the_values_of_final_observations_changes_nothing_else_in_th
     monkeypatch.setattr(without, "_values_of", lambda final, cut: torch.zeros(3))
     segment = collected(without, 3)
     assert with_values.truncation_values.count_nonzero() > 0
-    assert_bit_equal(with_values._replace(truncation_values=segment.truncation_values), segment)
+    assert_same_segment(with_values._replace(truncation_values=segment.truncation_values), segment)
 
 
 def test_rows_of_final_observations_that_did_not_end_by_a_limit_alone_are_never_read():
@@ -237,7 +245,7 @@ def test_rows_of_final_observations_that_did_not_end_by_a_limit_alone_are_never_
     for _ in range(3):
         segment = noisy.collect()
         assert segment.truncation_values.isfinite().all()
-        assert_bit_equal(segment, clean.collect())
+        assert_same_segment(segment, clean.collect())
 
 
 # --- what crosses from one segment to the next
@@ -251,12 +259,12 @@ def test_differentiating_evaluating_and_reading_episodes_twice_leaves_the_next_s
     quiet, busy = small_collector(config), small_collector(config)
     for _ in range(3):
         segment = busy.collect()
-        assert_bit_equal(segment, quiet.collect())
+        assert_same_segment(segment, quiet.collect())
         for _ in range(2):
             differentiate(busy, segment, config)
             evaluate(busy.agent, config, envs.make_vector, episodes=2, greedy=False)
             busy.take_finished_episodes()
-    assert_bit_equal(busy.collect(), quiet.collect())
+    assert_same_segment(busy.collect(), quiet.collect())
 
 
 @every_recurrent_core
@@ -304,7 +312,7 @@ def test_a_segments_tensors_are_its_own(dtype):
     collector, plain = small_collector(config, OneBuffer), small_collector(config)
     segments = [collector.collect() for _ in range(3)]
     for segment in segments:
-        assert_bit_equal(segment, plain.collect())
+        assert_same_segment(segment, plain.collect())
 
 
 # --- episodes
@@ -507,7 +515,7 @@ def test_what_a_buffer_keeps_changes_nothing_else_and_is_not_there_without_one()
     one, other = (small_collector(small_config(algorithm=which, **DICE)) for which in ("a2c", "a2c_replay"))
     for _ in range(3):
         plain, kept = one.collect(), other.collect()
-        assert_bit_equal(plain, kept)
+        assert_same_segment(plain, kept)
         assert plain.final_observations is None and plain.log_probs is None
 
 

@@ -17,7 +17,7 @@ from rl.acting.segment import Segment
 from rl.agent.actions import Categorical
 from rl.learning.returns import targets
 from tests.support.rl_small import (
-    assert_bit_equal,
+    assert_same_segment,
     differentiate,
     is_recorded,
     joined,
@@ -122,7 +122,7 @@ def test_a_long_episode_is_the_segment_that_a_collector_of_just_that_length_coll
     """Bit for bit: observations, actions by the same noise, truncation values, and the state before the first row."""
     config = options_of(0, length, end, core=core)
     segment = small_collector(config).collect()
-    assert_bit_equal(segment, of_fixed_length(config, length))
+    assert_same_segment(segment, of_fixed_length(config, length))
     assert length < 10 or 0 < segment.actions.sum() < length
     assert (segment.truncation_values != 0).flatten().tolist() == [*[False] * (length - 1), end == "truncated"]
 
@@ -145,7 +145,7 @@ def test_segments_that_end_with_their_episodes_are_one_stream_of_a_fixed_length(
     collected = [collector.collect() for _ in range(segments)]
     lengths = [segment.env_steps for segment in collected]
     whole, used = joined(collected), noise_used(noted, lengths)
-    assert_bit_equal(whole, of_fixed_length(config, sum(lengths), KnownNoise(used)))
+    assert_same_segment(whole, of_fixed_length(config, sum(lengths), KnownNoise(used)))
     for segment, following in pairwise(collected):
         assert torch.equal(segment.observations[-1], following.observations[0])
         assert torch.equal(segment.is_first[-1], following.is_first[0])
@@ -163,7 +163,7 @@ def test_the_same_seed_collects_the_same_segments_and_another_one_others(segment
         collector = small_collector(config)
         return joined([collector.collect() for _ in range(20)])
 
-    assert_bit_equal(collected(1), collected(1))
+    assert_same_segment(collected(1), collected(1))
     assert not torch.equal(collected(1).actions[:20], collected(2).actions[:20])
 
 
@@ -247,7 +247,7 @@ def test_the_state_is_carried_over_the_segments_of_one_long_episode(core, n):
             assert carried.count_nonzero() == carried.numel()
         assert not following.is_first[0].any()
     whole = small_collector(options_of(0, 150, "truncated", core=core)).collect()
-    assert_bit_equal(joined(segments), whole)
+    assert_same_segment(joined(segments), whole)
 
 
 @pytest.mark.parametrize("segment_length", [0, 10])
@@ -309,7 +309,7 @@ def test_segments_of_unknown_length_are_not_recorded_and_learn_by_the_plain_unro
     for _ in range(4):
         segment, expected = collector.collect(), other.collect()
         assert not is_recorded(collector)
-        assert_bit_equal(segment, expected)
+        assert_same_segment(segment, expected)
         assert differentiate(collector, segment, config) == differentiate(other, expected, config)
     fixed = small_collector(options_of(10, 25, core=core, unroll="recorded", stop_at_episode_end=False))
     assert is_recorded(fixed)  # where the length is known it is

@@ -17,7 +17,7 @@ from rl.agent.flat import FlatAgent
 from rl.agent.recorded.which import can_record, is_written, make_unrolled
 from rl.config import Config
 from tests.support.rl_small import (
-    assert_bit_equal,
+    assert_same_segment,
     differentiate,
     is_recorded,
     make_agent,
@@ -440,7 +440,7 @@ def test_these_options_have_no_fast_path_and_learn_the_same_whichever_way_was_as
     assert not can_record(recorded.agent) and not is_recorded(recorded)
     for _ in range(3):
         segments = [collector.collect() for collector in (recorded, again)]
-        assert_bit_equal(*segments)
+        assert_same_segment(*segments)
         learnt = []
         for collector, segment in zip((recorded, again), segments, strict=True):
             losses = differentiate(collector, segment, small_config(core=core, **options))

@@ -7,7 +7,8 @@ import pytest
 import envs
 from envs.cartpole.cartpole import CartPoleVectorEnv
 from envs.cartpole.velocities import MaskVelocity
-from tests.support.envs_slow_loop import assert_bit_equal, random_actions, run_singles, run_vector
+from tests.support.bits import assert_bit_equal
+from tests.support.envs_slow_loop import random_actions, run_singles, run_vector
 
 
 def single(mask: bool, **kwargs) -> gymnasium.Env:

@@ -9,7 +9,8 @@ from gymnasium.vector import SyncVectorEnv
 import envs
 from envs.cartpole.cartpole import CartPoleVectorEnv
 from envs.cartpole.fall_penalty import FallPenalty, FallPenaltyCartPoleVectorEnv
-from tests.support.envs_slow_loop import Trajectory, assert_bit_equal, random_actions, run_singles, run_vector
+from tests.support.bits import assert_bit_equal
+from tests.support.envs_slow_loop import Trajectory, random_actions, run_singles, run_vector
 
 ID = "FallPenaltyCartPole-v1"
 

@@ -11,7 +11,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 import envs
 from envs.cartpole.cartpole import CartPoleVectorEnv
 from envs.vector.adapter import VectorAdapter
-from tests.support.envs_slow_loop import assert_bit_equal, random_actions, run_singles, run_vector
+from tests.support.bits import assert_bit_equal
+from tests.support.envs_slow_loop import random_actions, run_singles, run_vector
 
 
 class Counting(gymnasium.Env):

@@ -10,7 +10,8 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import envs
-from tests.support.envs_slow_loop import Trajectory, assert_bit_equal, random_actions, run_singles, run_vector
+from tests.support.bits import assert_bit_equal
+from tests.support.envs_slow_loop import Trajectory, random_actions, run_singles, run_vector
 
 
 class Canvas(gymnasium.Env):

@@ -9,7 +9,8 @@ from gymnasium.utils.env_checker import check_env
 
 import envs
 from envs.memory.recall_cue import RecallCueEnv, RecallCueVectorEnv
-from tests.support.envs_slow_loop import assert_bit_equal, random_actions, run_singles, run_vector
+from tests.support.bits import assert_bit_equal
+from tests.support.envs_slow_loop import random_actions, run_singles, run_vector
 
 
 def episode(env, seed, answer):

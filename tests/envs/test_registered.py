@@ -19,8 +19,9 @@ from envs.cartpole.flickering import FlickeringCartPoleVectorEnv, FlickeringObse
 from envs.cartpole.noisy_position import NoisyObservation, NoisyPositionCartPoleVectorEnv
 from envs.memory.recall_cue import RecallCueVectorEnv
 from envs.memory.repeat_previous import RepeatPreviousVectorEnv
+from tests.support.bits import assert_bit_equal
 from tests.support.cartpole_rules import balancing_actions
-from tests.support.envs_slow_loop import assert_bit_equal, random_actions, run_singles, run_vector
+from tests.support.envs_slow_loop import random_actions, run_singles, run_vector
 
 MASKED, FALL = "MaskedVelocityCartPole-v1", "FallPenaltyCartPole-v1"
 NOISY, FLICKERING = "NoisyPositionCartPole-v1", "FlickeringCartPole-v1"

@@ -10,7 +10,8 @@ from gymnasium.utils.env_checker import check_env
 
 import envs
 from envs.memory.repeat_previous import RepeatPreviousEnv, RepeatPreviousVectorEnv
-from tests.support.envs_slow_loop import assert_bit_equal, random_actions, run_singles, run_vector
+from tests.support.bits import assert_bit_equal
+from tests.support.envs_slow_loop import random_actions, run_singles, run_vector
 
 ID = "RepeatPrevious-v0"
 

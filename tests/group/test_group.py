@@ -29,8 +29,9 @@ from rl.record.checkpoint import load_checkpoint
 from rl.running.run import new_run, resumed_run
 from rl.shared.group_lost import GroupLost
 from rl.shared.learner_memory import LearnerMemory
+from tests.support.bits import assert_bit_equal
 from tests.support.programs import ENDLESS, Program, assert_whole, soon
-from tests.support.runs import ROOT, TINY, assert_bit_equal, untimed, words
+from tests.support.runs import ROOT, TINY, untimed, words
 
 CARTPOLE = {
     **TINY,

@@ -17,6 +17,7 @@ from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.record.saved_agent import load_agent
 from rl.running.run import new_run, resumed_run
 from rl.running.setup import set_up
+from tests.support.bits import assert_bit_equal
 from tests.support.replay_small import (
     SEQUENCES,
     Replay,
@@ -30,7 +31,7 @@ from tests.support.replay_small import (
     windows_of,
 )
 from tests.support.rl_small import differentiate, small_config
-from tests.support.runs import SERIAL, assert_bit_equal, read_rows, train
+from tests.support.runs import SERIAL, read_rows, train
 
 every_core = pytest.mark.parametrize("core", ["mlp", "rnn", "gru", "lstm"])
 again_or_recorded = pytest.mark.parametrize("unroll", ["again", "recorded"])

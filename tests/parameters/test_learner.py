@@ -19,8 +19,9 @@ from rl.running.run import resumed_run
 from rl.running.setup import set_up
 from rl.shared.learner_memory import LearnerMemory
 from rl.shared.locks import Gate
+from tests.support.bits import assert_bit_equal
 from tests.support.rl_small import segment_loss
-from tests.support.runs import SERIAL, assert_bit_equal, read_rows, train
+from tests.support.runs import SERIAL, read_rows, train
 
 LOSSES = {"policy_loss": 1.0, "value_loss": 2.0, "entropy": 3.0, "explained_variance": 4.0}
 Q_LOSSES = {"td_loss": 1.0, "q_values": 2.0, "explained_variance": 3.0, "state_age": 4.0}

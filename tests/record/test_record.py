@@ -17,7 +17,8 @@ from rl.running import row_writer
 from rl.running.evaluations import INTERVAL_EPISODES
 from rl.running.run import new_run
 from rl.shared.rows import Row
-from tests.support.runs import SERIAL, TIMES, assert_bit_equal, read_rows, train
+from tests.support.bits import assert_bit_equal
+from tests.support.runs import SERIAL, TIMES, read_rows, train
 
 SMALL = {**SERIAL, "total_env_steps": 3200, "log_interval": 320}  # 100 updates, 10 rows
 EVALUATIONS = ("eval/episodic_return", "eval/episodic_return_sampled")

@@ -18,8 +18,9 @@ from rl.config import Config
 from rl.record import exit_process, wandb_mirror
 from rl.record.wandb_mirror import WandbMirror
 from rl.running.run import new_run, resumed_run
+from tests.support.bits import assert_bit_equal
 from tests.support.programs import soon
-from tests.support.runs import ROOT, SERIAL, assert_bit_equal, read_rows, train, untimed, words
+from tests.support.runs import ROOT, SERIAL, read_rows, train, untimed, words
 
 SHORT = {**SERIAL, "total_env_steps": 320, "log_interval": 32}  # 10 updates, a row each
 

@@ -16,7 +16,8 @@ import envs
 from rl.config import Config
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.running.run import new_run, resumed_run
-from tests.support.runs import ROOT, SERIAL, assert_bit_equal, untimed
+from tests.support.bits import assert_bit_equal
+from tests.support.runs import ROOT, SERIAL, untimed
 
 SMALL = {**SERIAL, "hidden_size": 4, "torso_size": 4, "total_env_steps": 960, "log_interval": 96}
 SECONDS = ("seconds", "cpu_seconds")  # of the summary's and the ledger's names
@@ -408,7 +409,6 @@ import sys
 import envs
 from rl.config import Config
 from rl.running.run import new_run, resumed_run
-from tests.support.runs import ROOT, SERIAL, assert_bit_equal, untimed
 
 if __name__ == "__main__":
     folder, options = sys.argv[1:]

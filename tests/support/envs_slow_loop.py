@@ -49,14 +49,5 @@ def run_vector(envs: gymnasium.vector.VectorEnv, seeds: Sequence[int], actions: 
     return Trajectory(first, *(np.array(part) for part in zip(*rows, strict=True)))
 
 
-def assert_bit_equal(actual: Trajectory, expected: Trajectory) -> None:
-    """Equal in shape, type and every bit: 0.0 is not -0.0 here."""
-    for name, one, other in zip(Trajectory._fields, actual, expected, strict=True):
-        assert one.shape == other.shape, name
-        assert one.dtype == other.dtype, name
-        different = np.argwhere(np.frombuffer(one.tobytes(), np.uint8) != np.frombuffer(other.tobytes(), np.uint8))
-        assert len(different) == 0, f"{name}: first difference at byte {different[0, 0]} of {one.nbytes}"
-
-
 def random_actions(steps: int, batch: int, count: int = 2, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(count, size=(steps, batch))

@@ -22,6 +22,7 @@ from rl.config import Config
 from rl.learning.actor_critic import actor_critic_loss, moments, normalised
 from rl.learning.returns import targets
 from rl.names import load
+from tests.support.bits import assert_bit_equal
 
 # What a segment holds [time, batch] or [time + 1, batch] of.
 ROWS = ("observations", "is_first", "actions", "rewards", "terminated", "truncated", "truncation_values")
@@ -248,9 +249,7 @@ def joined(segments: list[Segment]) -> Segment:
     return segments[0]._replace(**columns)
 
 
-def assert_bit_equal(one: Segment, other: Segment) -> None:
-    """Equal in every bit."""
-    for name in ROWS:
-        assert torch.equal(getattr(one, name), getattr(other, name)), name
-    for part, (a, b) in enumerate(zip(one.core_state, other.core_state, strict=True)):
-        assert torch.equal(a, b), f"core_state[{part}]"
+def assert_same_segment(one: Segment, other: Segment) -> None:
+    """Equal in every bit of what the environments and the actor made."""
+    for name in (*ROWS, "core_state"):
+        assert_bit_equal(getattr(one, name), getattr(other, name), name)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
 import envs
@@ -23,6 +22,13 @@ TINY = {  # what the runs of all tests begin with
     "wandb": "disabled",
 }
 SERIAL = {**TINY, "mode": "serial", "workers": 1}
+SHORT = {  # 50 updates, a row of every fifth
+    **SERIAL,
+    "envs_per_worker": 2,
+    "segment_length": 4,
+    "total_env_steps": 400,
+    "log_interval": 40,
+}
 TIMES = ("time/seconds", "time/cpu_seconds", "eval/cpu_seconds", "charts/SPS")
 
 
@@ -71,25 +77,3 @@ def without_times(rows: Sequence[Mapping[str, float]]) -> list[dict[str, float]]
 def words(options: Mapping[str, Any]) -> list[str]:
     """Options of a config as the command line has them."""
     return [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-
-
-def assert_bit_equal(one: Any, other: Any, where: str = "") -> None:
-    """Equal in type, shape and every bit, whatever it is made of: 0.0 is not -0.0 here."""
-    if isinstance(one, (torch.Tensor, np.ndarray)):
-        assert type(one) is type(other) and (one.dtype, one.shape) == (other.dtype, other.shape), where
-        arrays = [
-            np.ascontiguousarray(array.detach() if isinstance(array, torch.Tensor) else array) for array in (one, other)
-        ]
-        different = np.argwhere(np.not_equal(*(np.frombuffer(array.tobytes(), np.uint8) for array in arrays)))
-        assert len(different) == 0, f"{where}: first difference at byte {different[0, 0]} of {arrays[0].nbytes}"
-    elif isinstance(one, Mapping):
-        assert one.keys() == other.keys(), where
-        for key in one:
-            assert_bit_equal(one[key], other[key], f"{where}/{key}")
-    elif isinstance(one, Sequence) and not isinstance(one, (str, bytes)):
-        assert type(one) is type(other) and len(one) == len(other), where
-        names = getattr(one, "_fields", range(len(one)))
-        for name, *pair in zip(names, one, other, strict=True):
-            assert_bit_equal(*pair, f"{where}/{name}")
-    else:
-        assert type(one) is type(other) and one == other, f"{where}: {one!r} and {other!r}"
