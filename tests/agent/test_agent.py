@@ -16,6 +16,7 @@ from rl.presets import PRESETS
 from rl.record.saved_agent import load_agent
 from rl.running.run import new_run, resumed_run
 from tests.support.rl_small import lively_agent, make_agent, random_segment, segment_loss, small_config
+from tests.support.runs import SERIAL
 
 every_core = pytest.mark.parametrize("core", ["mlp", "rnn", "gru", "lstm"])
 every_recurrent_core = pytest.mark.parametrize("core", ["rnn", "gru", "lstm"])
@@ -422,19 +423,7 @@ def test_a_player_with_a_separate_critic_carries_both_states_and_resets_both_whe
     torch.testing.assert_close(player.core_state, after, rtol=0, atol=1e-12)
 
 
-SMALL = {
-    "mode": "serial",
-    "workers": 1,
-    "envs_per_worker": 4,
-    "segment_length": 8,
-    "hidden_size": 8,
-    "torso_size": 8,
-    "total_env_steps": 800,
-    "log_interval": 100,
-    "eval_episodes": 3,
-    "wandb": "disabled",
-    "separate_critic": True,
-}
+SMALL = {**SERIAL, "total_env_steps": 800, "log_interval": 100, "eval_episodes": 3, "separate_critic": True}
 
 
 def silent(_line):

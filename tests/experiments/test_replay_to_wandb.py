@@ -14,19 +14,7 @@ import envs
 from experiments.lab.records import read_record
 from rl.config import Config
 from rl.running.run import new_run, resumed_run
-from tests.support.runs import ROOT
-
-SMALL = {
-    "mode": "serial",
-    "workers": 1,
-    "envs_per_worker": 2,
-    "segment_length": 4,
-    "hidden_size": 4,
-    "torso_size": 4,
-    "total_env_steps": 400,
-    "log_interval": 40,
-    "eval_episodes": 2,
-}
+from tests.support.runs import ROOT, SHORT
 
 
 def program(name, *words, code=0, **environment):
@@ -54,7 +42,7 @@ def mirrored(folder):
 def whole(tmp_path_factory):
     """A run that W&B saw from its first row, of ten, to its end."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    options = {**SMALL, "wandb": "offline", "wandb_group": "of mine", "run_dir": folder}
+    options = {**SHORT, "wandb": "offline", "wandb_group": "of mine", "run_dir": folder}
     program("train", *(f"--{key.replace('_', '-')}={value}" for key, value in options.items()))
     return folder
 
@@ -101,7 +89,7 @@ def test_a_run_that_was_killed_in_the_middle_of_a_row_is_replayed_up_to_it(whole
 def test_a_run_that_was_killed_and_resumed_is_replayed_with_no_row_twice(tmp_path):
     """Rows of 40 steps to 400; killed when its checkpoint was of 160 and its record had come to 240."""
     folder = tmp_path / "run"
-    run = new_run(Config(**SMALL, wandb="disabled", checkpoint_interval=160, run_dir=str(folder)), envs.make_vector)
+    run = new_run(Config(**SHORT, checkpoint_interval=160, run_dir=str(folder)), envs.make_vector)
 
     def kill(row):
         if row["global_step"] == 200:

@@ -19,19 +19,9 @@ from experiments.train import main
 from rl.config import Config
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.running.run import new_run, resumed_run
+from tests.support.runs import SERIAL, read_rows
 
-SMALL = {
-    "mode": "serial",
-    "workers": 1,
-    "envs_per_worker": 4,
-    "segment_length": 8,
-    "hidden_size": 8,
-    "torso_size": 8,
-    "total_env_steps": 1600,
-    "log_interval": 100,
-    "eval_episodes": 2,
-    "wandb": "disabled",
-}
+SMALL = {**SERIAL, "total_env_steps": 1600, "log_interval": 100}
 
 
 def silent(_line):
@@ -47,10 +37,6 @@ def train(folder, stop_at=None, run=None, **options):
             run.outcome.note_signal(signal.SIGINT)
 
     return run, run.execute(silent, on_row)
-
-
-def rows(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 # --- the file
@@ -187,7 +173,9 @@ def test_a_stopped_run_goes_on_where_it_stopped(tmp_path):
     _, whole_summary = train(tmp_path / "whole")
     _, stopped = train(tmp_path / "stopped", stop_at=500)
     assert stopped["exit_reason"] == "SIGINT" and stopped["exit_code"] == 130
-    assert 500 < stopped["env_steps"] < 600 and rows(tmp_path / "stopped")[-1]["global_step"] == stopped["env_steps"]
+    assert (
+        500 < stopped["env_steps"] < 600 and read_rows(tmp_path / "stopped")[-1]["global_step"] == stopped["env_steps"]
+    )
     assert stopped["eval_greedy"] is None
 
     again = resumed_run(tmp_path / "stopped", envs.make_vector)
@@ -199,7 +187,9 @@ def test_a_stopped_run_goes_on_where_it_stopped(tmp_path):
     assert ended["updates"] == 50 == again.setup.learner.vectors["step"].item() == whole_summary["updates"]
     assert sum(ended["staleness"]) == 50 and ended["seconds"] > stopped["seconds"]
     for key in ("global_step", "charts/learning_rate", "losses/updates"):  # no row twice, none missing, one schedule
-        assert [row[key] for row in rows(tmp_path / "stopped")] == [row[key] for row in rows(tmp_path / "whole")], key
+        assert [row[key] for row in read_rows(tmp_path / "stopped")] == [
+            row[key] for row in read_rows(tmp_path / "whole")
+        ], key
 
 
 def test_a_resumed_run_starts_from_the_very_parameters_moments_and_counters(tmp_path):
@@ -229,7 +219,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_without_a_repeated_or_mis
             shutil.copy(folder / "checkpoint.pt", tmp_path / "kept.pt")
 
     run.execute(silent, keep_the_first)
-    expected = [row["global_step"] for row in rows(folder)]
+    expected = [row["global_step"] for row in read_rows(folder)]
     assert expected[-1] == 1600
     shutil.copy(tmp_path / "kept.pt", folder / "checkpoint.pt")
     with open(folder / "metrics.jsonl", "a") as file:
@@ -238,7 +228,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_without_a_repeated_or_mis
     again = resumed_run(folder, envs.make_vector)
     assert again.setup.ledger.env_steps == 608
     _, summary = train(None, run=again)
-    assert [row["global_step"] for row in rows(folder)] == expected and summary["updates"] == 50
+    assert [row["global_step"] for row in read_rows(folder)] == expected and summary["updates"] == 50
 
 
 def test_a_resumed_run_has_no_summary_until_it_has_ended(tmp_path):

@@ -31,21 +31,10 @@ from rl.record.record import keep_rows
 from rl.record.saved_agent import load_agent
 from rl.record.worker_state import load_worker_state
 from rl.running.run import new_run, resumed_run
+from tests.support.runs import SHORT
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
-SMALL = {
-    "mode": "serial",
-    "workers": 1,
-    "envs_per_worker": 2,
-    "segment_length": 4,
-    "hidden_size": 4,
-    "torso_size": 4,
-    "total_env_steps": 400,
-    "log_interval": 40,
-    "checkpoint_interval": 160,
-    "eval_episodes": 2,
-    "wandb": "disabled",
-}
+SMALL = {**SHORT, "checkpoint_interval": 160}
 
 
 def fuzz(examples):

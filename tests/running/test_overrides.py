@@ -11,19 +11,9 @@ from rl.loop import NO_OVERRIDES, Overrides
 from rl.parameters.learner import Learner
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.running.run import new_run, resumed_run
+from tests.support.runs import TINY
 
-SMALL = {
-    "env": "CartPole-v1",
-    "hidden_size": 8,
-    "torso_size": 8,
-    "segment_length": 8,
-    "envs_per_worker": 4,
-    "total_env_steps": 640,
-    "log_interval": 64,
-    "eval_episodes": 2,
-    "wandb": "disabled",
-    "reward_scale": 1.0,
-}
+SMALL = {**TINY, "env": "CartPole-v1", "total_env_steps": 640, "log_interval": 64, "reward_scale": 1.0}
 
 
 def two_above(segment, values, config):

@@ -13,32 +13,11 @@ from rl.config import Config
 from rl.loop import Overrides
 from rl.running.folder import claim
 from rl.running.run import new_run
-
-TINY = {
-    "mode": "serial",
-    "workers": 1,
-    "envs_per_worker": 2,
-    "segment_length": 4,
-    "hidden_size": 4,
-    "torso_size": 4,
-    "total_env_steps": 400,
-    "log_interval": 40,
-    "eval_episodes": 2,
-    "wandb": "disabled",
-}
+from tests.support.runs import SHORT, untimed
 
 
 def tiny_configs(folder, seeds=(1, 2), **options):
-    return [Config(**{**TINY, **options}, seed=seed, run_dir=str(folder / f"s{seed}")) for seed in seeds]
-
-
-TIMES = ("time/seconds", "time/cpu_seconds", "eval/cpu_seconds", "charts/SPS")
-
-
-def rows(folder):
-    """The record of a run, without what tells the time."""
-    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: x for key, x in row.items() if key not in TIMES} for row in records]
+    return [Config(**{**SHORT, **options}, seed=seed, run_dir=str(folder / f"s{seed}")) for seed in seeds]
 
 
 def test_complete_runs_are_not_trained_again(tmp_path):
@@ -80,9 +59,9 @@ def test_two_runs_at_a_time_are_the_runs_that_one_at_a_time_trains(tmp_path):
         overrides = {configs[1].run_dir: Overrides(one_hundred)}
         folders[name] = runs.train_missing(configs, processes, overrides, told[name].append)
         assert sorted(told[name], key=lambda config: config.seed) == configs
-    assert [rows(folder) for folder in folders["at-once"]] == [rows(folder) for folder in folders["in-turn"]]
-    assert len(rows(folders["in-turn"][0])) == 10  # 400 env steps, a row for every 40
-    own, hundred = ([row["losses/value_loss"] for row in rows(folder)] for folder in folders["in-turn"])
+    assert [untimed(folder) for folder in folders["at-once"]] == [untimed(folder) for folder in folders["in-turn"]]
+    assert len(untimed(folders["in-turn"][0])) == 10  # 400 env steps, a row for every 40
+    own, hundred = ([row["losses/value_loss"] for row in untimed(folder)] for folder in folders["in-turn"])
     assert max(own) < 1 and hundred[0] == pytest.approx(100**2, rel=0.02)  # values begin near 0
 
 
@@ -90,7 +69,7 @@ def test_zeros_for_targets_leave_a_value_loss_of_the_mean_square_of_values(tmp_p
     """With a learning rate of almost 0 values stay what they were, near 0; returns of up to 4 steps are up to 4."""
     configs = tiny_configs(tmp_path, learning_rate=1e-12, env="CartPole-v1", reward_scale=1.0)
     runs.train_missing(configs, overrides={configs[1].run_dir: Overrides(zeros)})
-    own, none = ([row["losses/value_loss"] for row in rows(tmp_path / name)] for name in ("s1", "s2"))
+    own, none = ([row["losses/value_loss"] for row in untimed(tmp_path / name)] for name in ("s1", "s2"))
     assert min(own) > 1 > 0.5 > max(none) > 0
 
 
@@ -162,6 +141,6 @@ def test_two_studies_in_one_folder_and_two_runs_in_one_are_refused(tmp_path):
     with pytest.raises(ValueError, match="another process is writing there"):
         runs.train_missing(tiny_configs(tmp_path))
     with pytest.raises(ValueError, match="another process is writing there"):
-        new_run(Config(**TINY, run_dir=str(tmp_path)), envs.make_vector).execute()
+        new_run(Config(**SHORT, run_dir=str(tmp_path)), envs.make_vector).execute()
     os.close(held)
     assert len(runs.train_missing(tiny_configs(tmp_path / "study"))) == 2
