@@ -396,18 +396,18 @@ def test_the_state_carried_from_reading_to_reading_is_that_of_one_long_unroll(co
     experience = replay.experience
     target = replay.use_target() if algorithm == "q_replay" else None
     read, said = [], []
-    read_on, forward = experience.reader.read, experience.unroll.forward
+    read_on, unroll_now = experience.reader.read, experience.unrolled.unroll
 
     def noting_read(trained, following):
         read.append(read_on(trained, following))
         return read[-1]
 
-    def noting_forward(*arguments):
-        output = forward(*arguments)
+    def noting_unroll(*arguments):
+        output = unroll_now(*arguments)
         said.append(output.values.clone())
         return output
 
-    experience.reader.read, experience.unroll.forward = noting_read, noting_forward
+    experience.reader.read, experience.unrolled.unroll = noting_read, noting_unroll
     for _ in range(12):
         experience.differentiate()
     observations = torch.cat([window.observations[:3] for window in read])
@@ -419,7 +419,7 @@ def test_the_state_carried_from_reading_to_reading_is_that_of_one_long_unroll(co
         torch.testing.assert_close(experience.state_read, state, rtol=0, atol=1e-12)
         if target is not None:
             _, state = target.unroll(observations, start, is_first)
-            torch.testing.assert_close(experience.target_state, state, rtol=0, atol=1e-12)
+            torch.testing.assert_close(experience.target_state_read, state, rtol=0, atol=1e-12)
     assert is_first[0].all() and is_first[1:].any() and not is_first[3::3].all()
 
 
@@ -431,7 +431,7 @@ def test_where_an_episode_is_left_its_state_is_left_too(core):
     replay.experience.differentiate()
     for _ in range(6):
         replay.act()
-    for state in (replay.experience.state_read, replay.experience.target_state):
+    for state in (replay.experience.state_read, replay.experience.target_state_read):
         for part in state:
             part[:] = torch.nan
     losses = replay.experience.differentiate()
@@ -699,8 +699,8 @@ def test_two_workers_that_update_together_repeat_themselves(algorithm, way):
     """Each learns from its own environments, so that they draw differently."""
     options = {"algorithm": algorithm, "replay_way": way, "replay_ratio": 3.0}
     (first, workers), (again, _) = trained_by_threads(**options), trained_by_threads(**options)
-    assert_bit_equal(first.setup.learner.vectors, again.setup.learner.vectors)
-    assert first.setup.ledger.updates == again.setup.ledger.updates > 20
+    assert_bit_equal(first.learner.vectors, again.learner.vectors)
+    assert first.ledger.updates == again.ledger.updates > 20
     if algorithm != "q_online":
         one, other = (experience.buffer for _, _, experience in workers)
         assert not np.array_equal(one.observations, other.observations)
