@@ -153,9 +153,9 @@ def run_of(command: Command, workers: int) -> "Run":
     import envs
     from rl.group.rank_0 import WORKERS_OF_GROUP
     from rl.running.run import new_run, resumed_run
-    from rl.running.worker import SPAWNED
+    from rl.running.worker import OWN_WORKERS
 
-    folder, config, come_from = command.resume, command.config, WORKERS_OF_GROUP if workers else SPAWNED
+    folder, config, come_from = command.resume, command.config, WORKERS_OF_GROUP if workers else OWN_WORKERS
     began = restarts() and (Path(config.run_dir) / "checkpoint.pt").exists()
     if not folder and not began:
         return new_run(config, envs.make_vector, workers=come_from)
@@ -184,6 +184,10 @@ def main() -> None:
     with errors_in_one_line():
         with one_speaks():
             chosen, workers = command(), group_size()
+        if chosen.resume or chosen.config.mode != "serial":
+            from rl.running.server import start_server
+
+            start_server()  # it imports torch while this process does
         from rl.record.exit_process import exit_process
 
         if workers:

@@ -66,7 +66,7 @@ class Config:
     """How a group that torchrun started adds up gradients. ordered: worker 0 does, in order (equal bit for bit to one
     machine); all_reduce: all together (equal to rounding); auto: ordered up to 8 workers."""
     workers: int = 2
-    """Spawned worker processes, one thread each."""
+    """Worker processes, one thread each."""
     envs_per_worker: int = 32
     """Environments that each worker steps together."""
     segment_length: int = 32

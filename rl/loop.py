@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Overrides(NamedTuple):
-    """What an experiment puts in the place of rl's own (None); spawned workers import these functions."""
+    """What an experiment puts in the place of rl's own (None); workers import these functions."""
 
     targets: Callable[..., Any] | None = None  # in the place of rl.learning.returns.targets
     make_learner: Callable[..., Any] | None = None  # in the place of rl.parameters.sync.make_learner

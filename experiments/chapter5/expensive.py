@@ -1,7 +1,7 @@
 """CartPole whose steps take time, as those of a real simulator do; its episodes are those of CartPole.
 
 Importing this module registers `ExpensiveCartPole-v1`. Its name, `experiments.chapter5.expensive:ExpensiveCartPole-v1`,
-makes spawned workers import it, too.
+makes workers import it, too.
 """
 
 import math

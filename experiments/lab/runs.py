@@ -149,19 +149,18 @@ def train_at_once(
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
 
-    from rl.running.signals import sigint_blocked
-    from rl.running.supervisor import ONE_THREAD
+    from rl.running.server import ONE_THREAD, live, start_server
     from rl.running.worker import end_with_parent
+    from rl.shared.processes import SERVED
 
-    os.environ.update(ONE_THREAD)
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=end_with_parent) as pool:
+    start_server()  # the pool's processes do not see Ctrl-C, this one answers it
+    life = ({**os.environ, **ONE_THREAD}, end_with_parent)
+    with ProcessPoolExecutor(processes, mp_context=SERVED, initializer=live, initargs=life) as pool:
         try:
-            with sigint_blocked():  # this process answers Ctrl-C, the pool's do not
-                runs = {
-                    pool.submit(train_serially, config, overrides.get(config.run_dir, NO_OVERRIDES)): config
-                    for config in configs
-                }
+            runs = {
+                pool.submit(train_serially, config, overrides.get(config.run_dir, NO_OVERRIDES)): config
+                for config in configs
+            }
             for run in as_completed(runs):
                 summary = run.result()
                 if summary["exit_code"] != 0:

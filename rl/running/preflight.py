@@ -13,7 +13,7 @@ from rl.record.messages import in_short
 
 
 def require_importable(**functions: Callable[..., Any] | None) -> None:
-    """Check that spawned workers can be handed these functions.
+    """Check that workers can be handed these functions.
 
     Raises:
         ValueError: one cannot be pickled, as a lambda or a function in a function cannot.
@@ -23,8 +23,7 @@ def require_importable(**functions: Callable[..., Any] | None) -> None:
             ForkingPickler.dumps(function)
         except Exception as error:
             raise ValueError(
-                f"{name} {function!r}: a top-level function is needed, since spawned workers import it "
-                f"({in_short(error)})"
+                f"{name} {function!r}: a top-level function is needed, since workers import it ({in_short(error)})"
             ) from None
 
 

@@ -27,11 +27,14 @@ from rl.running.setup import Setup, set_up
 from rl.running.signals import noted_signals
 from rl.running.summary import summarise
 from rl.running.verdicts import Verdicts
-from rl.running.worker import SPAWNED, Workers
+from rl.running.worker import OWN_WORKERS, Workers
 
 
 def new_run(
-    config: Config, make_environments: MakeEnvironments, overrides: Overrides = NO_OVERRIDES, workers: Workers = SPAWNED
+    config: Config,
+    make_environments: MakeEnvironments,
+    overrides: Overrides = NO_OVERRIDES,
+    workers: Workers = OWN_WORKERS,
 ) -> "Run":
     """A run from the start; `execute` trains it.
 
@@ -47,7 +50,7 @@ def resumed_run(
     run_dir: str | Path,
     make_environments: MakeEnvironments,
     overrides: Overrides = NO_OVERRIDES,
-    workers: Workers = SPAWNED,
+    workers: Workers = OWN_WORKERS,
 ) -> "Run":
     """A run that continues from its checkpoint with its own config, in serial and sync mode as if it had never stopped.
 

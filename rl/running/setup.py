@@ -64,7 +64,7 @@ def set_up(
     Args:
         config: everything about the run.
         make_environments: builds vector environments from (env, num_envs, **options); a top-level function, since
-            spawned workers import it.
+            workers import it.
         overrides: what an experiment puts in the place of rl's own.
         start_env_steps: env steps of the checkpoint that a resumed run continues from.
 

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from rl.running.worker_process import Worker
 from rl.shared.signs import WorkerSigns
 
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 LOOK_SECONDS = 0.02
 STOP_SECONDS = 3.0  # once the run is asked to stop, workers may take so long to end their segment
 FAULT_SECONDS = 1.0  # after a fault, so long
@@ -68,7 +67,6 @@ class Supervisor:
 
     def run(self) -> None:
         """Return when no worker is left."""
-        os.environ.update(ONE_THREAD)  # inherited: it must be there before a worker imports numpy or torch
         try:
             for rank in self.ranks:
                 self.crew.append(self.new_worker(rank))

@@ -1,13 +1,14 @@
 """The life of a worker process.
 
 Nothing here imports torch before the worker watches its parent: a worker must end with its parent even while it is
-still importing.
+still importing, as it does where its server has not imported torch for it.
 """
 
 import contextlib
 import faulthandler
-import multiprocessing
+import multiprocessing.util
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -63,7 +64,7 @@ class Workers(NamedTuple):
     in_group: bool = False  # the parent starts rank 0 alone; torchrun has started the others
 
 
-SPAWNED = Workers()  # the parent starts all of them
+OWN_WORKERS = Workers()  # the parent starts all of them
 
 
 def work(built: Any, saved: bytes | None, channel: Connection) -> None:
@@ -106,6 +107,7 @@ def end_with_parent(beat: Callable[[], None] = lambda: None) -> None:
     def watch() -> None:
         while not wait([sentinel], timeout=BEAT_SECONDS):
             beat()
+        shutil.rmtree(multiprocessing.util.get_temp_dir(), ignore_errors=True)  # the parent's, which was killed
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
@@ -114,8 +116,9 @@ def end_with_parent(beat: Callable[[], None] = lambda: None) -> None:
 def leave_signals_to_parent() -> None:
     """Ignore Ctrl-C and SIGTERM, which may reach a whole group of processes: the parent answers them.
 
-    This process was started with both blocked. SIGINT stays so. SIGTERM is let through to a handler that does nothing,
+    This process was forked with both blocked. SIGINT stays so. SIGTERM is let through to a handler that does nothing,
     so that it still ends programs that an environment starts.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # also where the caller's own server is in use
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

@@ -1,16 +1,15 @@
 """A worker process, as its parent knows it."""
 
 import contextlib
+import os
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing import resource_tracker
 from typing import Any
 
-from rl.running.signals import sigint_blocked
-from rl.shared.processes import SPAWN
+from rl.running.server import ONE_THREAD, live, start_server
+from rl.shared.processes import SERVED
 
 LISTEN_SECONDS = 0.5  # the channel of an ended worker stays open as long as a program that it started lives
 
@@ -28,11 +27,11 @@ class Worker:
             news: set when the worker has sent something or has ended.
         """
         self.rank = rank
-        self.channel, theirs = SPAWN.Pipe()
-        self.process = SPAWN.Process(target=life, args=(rank, *arguments, theirs), name=f"worker {rank}", daemon=True)
-        resource_tracker.ensure_running()  # it lets both signals through when it starts its own process
-        with sigint_blocked(signal.SIGTERM):  # inherited: both may be sent to all processes, the parent answers
-            self.process.start()
+        self.channel, theirs = SERVED.Pipe()
+        parts = ({**os.environ, **ONE_THREAD}, life, rank, *arguments, theirs)
+        self.process = SERVED.Process(target=live, args=parts, name=f"worker {rank}", daemon=True)
+        start_server()
+        self.process.start()
         theirs.close()
         self.ready = self.settled = False  # settled: it has said how it ended
         self.seen, self.seen_at, self.idle = -1, time.monotonic(), 0.0  # its progress, and seconds without any

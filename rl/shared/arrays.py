@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from rl.shared.processes import SPAWN
+from rl.shared.processes import SERVED
 
 Layout = dict[str, tuple[tuple[int, ...], Any]]  # name -> (shape, dtype)
 
 
 class SharedArrays:
-    """Named numpy arrays in one block of memory, which spawned workers inherit.
+    """Named numpy arrays in one block of memory, which workers inherit.
 
     The block has no name, so no kill leaves any of it behind.
     """
@@ -18,7 +18,7 @@ class SharedArrays:
     def __init__(self, layout: Layout) -> None:
         """Allocate zeros."""
         self._layout = {name: (shape, np.dtype(dtype)) for name, (shape, dtype) in layout.items()}
-        self._block = SPAWN.RawArray("b", sum(self._bytes(*entry) for entry in self._layout.values()))
+        self._block = SERVED.RawArray("b", sum(self._bytes(*entry) for entry in self._layout.values()))
         self._map()
 
     @staticmethod

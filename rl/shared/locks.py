@@ -12,7 +12,7 @@ from typing import Any
 
 
 class NamelessFile:
-    """A file without a name. Spawned workers inherit it, and it is gone with the last of them."""
+    """A file without a name. Workers inherit it, and it is gone with the last of them."""
 
     def __init__(self) -> None:
         with tempfile.TemporaryFile() as file:

@@ -3,7 +3,9 @@
 import multiprocessing
 import os
 
-SPAWN = multiprocessing.get_context("spawn")  # never fork: a fork after an LSTM call hangs (pytorch/pytorch#123828)
+# Workers are forked from a server process that has imported torch and never called it: they start in milliseconds.
+# Never fork the parent itself: a fork after an LSTM call hangs (pytorch/pytorch#123828).
+SERVED = multiprocessing.get_context("forkserver")
 
 
 def available_cpus() -> int:

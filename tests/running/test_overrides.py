@@ -70,7 +70,7 @@ def test_a_serial_run_pushes_to_the_learner_of_an_experiment(tmp_path):
     assert all(abs(row["losses/value_loss"] - 4.0) > 1e-3 for row in rows)  # of rl's own targets
 
 
-def test_spawned_workers_use_targets_and_learner_of_an_experiment(tmp_path):
+def test_workers_use_targets_and_learner_of_an_experiment(tmp_path):
     rows, summary, moved = train(tmp_path / "run", Overrides(two_above, make_idle_learner), mode="async", workers=2)
     assert [row["losses/value_loss"] for row in rows] == pytest.approx([4.0] * len(rows), abs=1e-5)
     assert moved == 0.0 and summary["staleness"] == [0] * 7 + [summary["updates"]]
@@ -83,7 +83,7 @@ def test_an_override_that_workers_cannot_import_is_refused_in_one_line_before_an
     config = Config(**SMALL, mode=mode, run_dir=str(tmp_path / "run"))
     with pytest.raises(ValueError) as error:
         new_run(config, envs.make_vector, Overrides(**{name: lambda *_: None}))
-    line = rf"{name} <function .*<lambda>.*>: a top-level function is needed, since spawned workers import it \(.*\)"
+    line = rf"{name} <function .*<lambda>.*>: a top-level function is needed, since workers import it \(.*\)"
     assert re.fullmatch(line, str(error.value))  # a dot is no line break
     assert multiprocessing.active_children() == [] and list(tmp_path.iterdir()) == []
 

@@ -22,7 +22,7 @@ from rl.record.checkpoint import load_checkpoint
 from rl.record.record import Record
 from rl.running.crew import Crew
 from rl.running.run import new_run, resumed_run
-from rl.running.worker import SPAWNED
+from rl.running.worker import OWN_WORKERS
 from tests.support import dying
 from tests.support.programs import (
     ENDLESS,
@@ -241,7 +241,7 @@ def test_a_worker_is_replaced_as_often_as_that_is_allowed_and_then_the_run_ends(
 def test_workers_that_begin_anew_draw_random_numbers_that_nobody_has_drawn(tmp_path):
     """Worker 1's environments are seeded by the run's seed, their number and this key."""
     run = new_run(Config(**{**ENDLESS, "run_dir": str(tmp_path / "run"), "restart_workers": 3}), envs.make_vector)
-    crew = Crew(run.setup, SPAWNED, run.outcome, run.duties, [None, None])
+    crew = Crew(run.setup, OWN_WORKERS, run.outcome, run.duties, [None, None])
     keys = [crew.arguments_of(1)[3]]
     for _ in range(3):
         assert crew.replaces_worker("worker 1 fell", outside=True)
@@ -445,9 +445,10 @@ if __name__ == "__main__":
 """
 
 
-def test_workers_are_spawned_with_one_thread_and_without_wandb_even_after_a_large_lstm_in_the_parent(tmp_path):
-    """pytorch/pytorch#123828: a process forked after a parallel LSTM call hangs. ikostrikov/pytorch-a3c#33: threads of
-    all workers fight for the cores. wandb/wandb#2233: W&B in a child hangs at its exit."""
+def test_workers_are_started_with_one_thread_and_without_wandb_even_after_a_large_lstm_in_the_parent(tmp_path):
+    """pytorch/pytorch#123828: a process forked after a parallel LSTM call hangs; workers are forked from a server that
+    makes none. ikostrikov/pytorch-a3c#33: threads of all workers fight for the cores. wandb/wandb#2233: W&B in a child
+    hangs at its exit."""
     program = tmp_path / "program.py"
     program.write_text(AFTER_LSTM)
     path = os.pathsep.join([str(ROOT), str(ROOT)])
@@ -463,7 +464,7 @@ def test_workers_are_spawned_with_one_thread_and_without_wandb_even_after_a_larg
         assert json.loads((tmp_path / f"worker {rank}.json").read_text()) == {
             "torch_threads": 1,
             "wandb_imported": False,
-            "start_method": "spawn",
+            "start_method": "forkserver",
             "threads_at_start": ["1", "1", "1"],  # of the process, so before numpy or torch were imported
             "sigint_blocked": True,
         }

@@ -63,13 +63,13 @@ class Program:
         return found
 
     def workers(self) -> set[int]:
-        """Process ids of spawned children."""
-        found = set()
+        """Process ids of what the server has forked: they have its command line."""
+        parents = {}
         for pid in self.everyone():
             with contextlib.suppress(OSError):
-                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    found.add(pid)
-        return found
+                if b"multiprocessing.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    parents[pid] = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+        return {pid for pid, parent in parents.items() if parent in parents}
 
     def wait_until(self, condition: Callable[[], object], seconds: float = 60) -> None:
         deadline = time.monotonic() + soon(seconds)

@@ -23,17 +23,16 @@ def measure_group(size: int, parameters: Sequence[int]) -> list[Row]:
     Raises:
         RuntimeError: a worker failed.
     """
-    from rl.running.supervisor import ONE_THREAD
-    from rl.shared.processes import SPAWN
+    from rl.running.server import ONE_THREAD, live, start_server
+    from rl.shared.processes import SERVED
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    os.environ.update(ONE_THREAD)
-    ours, theirs = SPAWN.Pipe(duplex=False)
-    crew = [
-        SPAWN.Process(target=work, args=(rank, size, port, parameters, theirs), daemon=True) for rank in range(size)
-    ]
+    start_server()
+    ours, theirs = SERVED.Pipe(duplex=False)
+    environment, rest = {**os.environ, **ONE_THREAD}, (size, port, parameters, theirs)
+    crew = [SERVED.Process(target=live, args=(environment, work, rank, *rest), daemon=True) for rank in range(size)]
     for process in crew:
         process.start()
     theirs.close()

@@ -10,24 +10,15 @@ MIB = 2**20
 
 def held_by(parent: int, seconds: float) -> list[Row]:
     """Look at what each process of a run holds: MiB of private and of shared memory, and file descriptors."""
-    workers, rows = 0, []
-    for pid in [parent, *children(parent)]:
+    rows = []
+    for name, pid in members(parent):
         try:
-            words = Path(f"/proc/{pid}/cmdline").read_text()
             status = Path(f"/proc/{pid}/status").read_text().splitlines()
             maps = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
             descriptors = len(os.listdir(f"/proc/{pid}/fd"))
             [kilobytes] = [int(line.split()[1]) for line in status if line.startswith("RssAnon:")]
         except (OSError, ValueError):
             continue  # the process has just ended
-        if pid == parent:
-            name = "parent"
-        elif "spawn_main" in words:
-            name, workers = f"worker {workers}", workers + 1  # workers are started in the order of their ranks
-        elif "wandb-core" in words:
-            name = "W&B"
-        else:
-            continue  # this process only waits to remove semaphores
         shared = [entry[0].split("-") for entry in maps if len(entry) > 5 and entry[5].startswith("/dev/shm/")]
         rows.append(
             {
@@ -39,6 +30,21 @@ def held_by(parent: int, seconds: float) -> list[Row]:
             }
         )
     return rows
+
+
+def members(parent: int) -> list[tuple[str, int]]:
+    """Names and ids of a run's processes, but for the one from which workers are forked and the one that tidies up."""
+    found = [("parent", parent)]
+    for pid in children(parent):
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_text()
+        except OSError:
+            continue  # the process has just ended
+        if "wandb-core" in words:
+            found.append(("W&B", pid))
+        elif "multiprocessing.forkserver" in words:  # workers are started in the order of their ranks
+            found += [(f"worker {rank}", worker) for rank, worker in enumerate(children(pid))]
+    return found
 
 
 def children(parent: int) -> list[int]:

@@ -27,7 +27,7 @@ from experiments.speed.benchmark.worker_parts import PARTS
 from experiments.speed.memory import resident_bytes
 from rl.config import Config
 from rl.presets import SPEED
-from rl.shared.processes import SPAWN
+from rl.shared.processes import SERVED
 from tests.support.rl_small import make_agent
 
 ROOT = Path(__file__).parents[3]
@@ -217,7 +217,7 @@ def test_shares_and_means_of_waiting_by_hand():
 
 
 def test_a_timed_lock_tells_waiting_from_holding_and_pulls_from_pushes():
-    lock = TimedLock(SPAWN.Lock())
+    lock = TimedLock(SERVED.Lock())
     assert lock.acquire(timeout=1.0)  # the parent's way
     threading.Timer(0.2, lock.release).start()
     with lock:  # a pull

@@ -92,9 +92,11 @@ def test_too_few_samples_are_one_line():
 
 
 def test_what_a_process_holds_is_seen_from_outside():
-    """A child that opens three files, 64 KiB under /dev/shm, which is a fourth, and has 50 MiB of memory of its own."""
+    """A child's child that opens three files, 64 KiB under /dev/shm, a fourth, and has 50 MiB of its own."""
     code = """
 import mmap, os, sys
+if os.fork():
+    sys.exit(os.wait()[1])
 name = f"/dev/shm/{os.getpid()}"
 held = [open(os.devnull) for _ in range(3)]
 with open(name, "w+b") as file:
@@ -102,16 +104,20 @@ with open(name, "w+b") as file:
     held.append(mmap.mmap(file.fileno(), 65536))
 os.unlink(name)
 held.append(bytearray(os.urandom(50 * 2**20)))
-print("spawn_main", flush=True)
+print("ready", flush=True)
 sys.stdin.read()
 """
     child = subprocess.Popen(
-        [sys.executable, "-c", code, "spawn_main"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, "multiprocessing.forkserver"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         child.stdout.readline()
         assert child.pid in children(os.getpid())
-        ours, theirs = held_by(os.getpid(), 3.0)[0], held_by(child.pid, 3.0)[0]
+        [worker] = children(child.pid)
+        ours, theirs = held_by(os.getpid(), 3.0)[0], held_by(worker, 3.0)[0]
         assert (ours["process"], theirs["process"]) == ("parent", "parent")
         assert "worker 0" in [row["process"] for row in held_by(os.getpid(), 3.0)]
         assert theirs["file descriptors"] == 3 + 4 and theirs["shared memory"] == 0.0625
