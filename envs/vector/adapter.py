@@ -1,19 +1,18 @@
 """Adapters bring any environment of Gymnasium, single or vector, to the contract of `make_vector`."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Discrete, MultiDiscrete
+from gymnasium.spaces import Discrete
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
 from envs.vector.autoreset import require_same_step
 from envs.vector.columns import column_seeds
 from envs.vector.messages import env_name, one_line
-from envs.vector.observations import OneHots, array_box
+from envs.vector.observations import SUPPORTED, array_box, make_encoder
 
 
 class SingleAdapter(gymnasium.Wrapper):
@@ -35,15 +34,10 @@ class SingleAdapter(gymnasium.Wrapper):
         self._first_action = int(actions.start)
         self.action_space = Discrete(int(actions.n))
 
-        box = array_box(observed)
-        if box is not None:
-            self.observation_space, self._array_of = box, partial(np.array, dtype=box.dtype)
-        elif isinstance(observed, Discrete | MultiDiscrete):
-            self._array_of = OneHots(observed)
-            self.observation_space = self._array_of.space
-        else:
-            supported = "Box of numbers, Discrete, MultiDiscrete"
-            raise ValueError(f"{name} has observations {one_line(observed)}; supported: {supported}")
+        self._array_of = make_encoder(observed)
+        if self._array_of is None:
+            raise ValueError(f"{name} has observations {one_line(observed)}; supported: {SUPPORTED}")
+        self.observation_space = self._array_of.space
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

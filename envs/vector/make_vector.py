@@ -18,6 +18,7 @@ The result is a `gymnasium.vector.VectorEnv`, and
 * each column draws from its own generator, `gymnasium.utils.seeding.np_random(seed)` of its own seed: its trajectory
   depends on its seed and its actions, not on its neighbours or on how columns are divided over processes;
 * it can be copied and pickled in the middle of an episode if the single environment can;
+* `own_spaces` describes in plain JSON what the single environment shows and takes, before any adapter or transform;
 * `state_dict()` returns its state in plain Python, and `load_state_dict(state)` continues from there. An environment
   without them, or whose `state_dict()` returns None, begins new episodes when a run is resumed.
 
@@ -31,10 +32,10 @@ import gymnasium
 from gymnasium.vector import VectorEnv
 
 from envs.vector.autoreset import require_same_step
+from envs.vector.chain import Transformed, make_chain
 from envs.vector.forms import find_spec, make_form
 from envs.vector.messages import one_line
-from envs.vector.scaling import scaled
-from envs.vector.transforms import PreviousAction, PreviousReward, StackFrames
+from envs.vector.own_spaces import own_spaces
 
 
 def make_vector(
@@ -78,11 +79,18 @@ def make_vector(
         raise ValueError(f"cannot make environment {env!r}{with_args}: {reason}") from error
 
     require_same_step(vector)
-    vector = scaled(vector, observation_scale, env)
-    if frame_stack > 1:
-        vector = StackFrames(vector, frame_stack)
-    if previous_action:
-        vector = PreviousAction(vector)
-    if previous_reward:
-        vector = PreviousReward(vector)
+    described = own_spaces(vector)
+    chain = make_chain(
+        vector.single_observation_space,
+        vector.single_action_space,
+        env,
+        vector.metadata.get("observation_scale", ()),
+        frame_stack=frame_stack,
+        previous_action=previous_action,
+        previous_reward=previous_reward,
+        observation_scale=observation_scale,
+    )
+    if chain.transforms:
+        vector = Transformed(vector, chain)
+    vector.own_spaces = described
     return vector

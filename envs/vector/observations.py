@@ -6,6 +6,18 @@ import numpy as np
 from gymnasium import Space
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
+SUPPORTED = "Box of numbers, Discrete, MultiDiscrete"
+
+
+def make_encoder(space: Space) -> "Numbers | OneHots | None":
+    """Return what turns the observations of a space into arrays; None for a space that is not supported.
+
+    Whoever has an environment's own observations encodes them with it: training, evaluation and a Player alike.
+    """
+    if array_box(space) is not None:
+        return Numbers(space)
+    return OneHots(space) if isinstance(space, Discrete | MultiDiscrete) else None
+
 
 def array_box(space: Space) -> Box | None:
     """Return the Box of the arrays that stand for a Box's observations; None if the space is not a Box of numbers.
@@ -21,6 +33,17 @@ def array_box(space: Space) -> Box | None:
     with np.errstate(over="ignore"):
         low, high = space.low.astype(np.float32), space.high.astype(np.float32)
     return Box(low, high, space.shape, dtype=np.float32)
+
+
+class Numbers:
+    """Copies an observation of a Box of numbers into a new array. `space` is the Box of the result."""
+
+    def __init__(self, space: Box):
+        self.space = array_box(space)
+        self._dtype = self.space.dtype
+
+    def __call__(self, observation: Any) -> np.ndarray:
+        return np.array(observation, dtype=self._dtype)
 
 
 class OneHots:

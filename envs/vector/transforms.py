@@ -1,126 +1,116 @@
-"""Transforms change what an agent observes, for whole batches and for final observations as well.
+"""Transforms change what an agent observes. They know no environment, so whoever has its observations can apply them.
 
-`make_vector` applies them in this order: scale, stack frames, append the previous action, append the previous reward.
-So the frames of a stack are scaled and hold no actions or rewards. An agent sees one longer observation.
+A transform is told which observations open an episode (`open`) and which follow a step (`step`), for whole batches. It
+keeps whatever it must remember between two steps of a row. `envs.vector.chain` applies several, one after the other.
 """
 
 from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box
-from gymnasium.vector import VectorEnv, VectorWrapper
-from gymnasium.vector.utils import batch_space
 
-from envs.vector.autoreset import require_same_step
-from envs.vector.messages import env_name, one_line
+from envs.vector.messages import one_line
 from envs.vector.state import arrays_of, load_arrays
 
 
-def one_axis_space(env: VectorEnv, option: str) -> Box:
-    """Return the space of one observation.
+class Transform:
+    """A change of observations; this one changes nothing. `space` is the space of one observation after it."""
 
-    Raises:
-        ValueError: it has another number of axes than one; the line names the option that needs one.
-    """
-    space = env.single_observation_space
-    if len(space.shape) != 1:
-        raise ValueError(
-            f"{option} needs observations of one axis, and one observation of {env_name(env)} is {one_line(space)}"
-        )
-    return space
+    def __init__(self, space: Box):
+        self.space = space
 
+    def open(self, observations: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Change observations [number, feature] that open an episode.
 
-# Gymnasium's VectorObservationWrapper refuses SAME_STEP, hence the plain VectorWrapper.
-class Transform(VectorWrapper):
-    """A change of the observations of a SAME_STEP vector environment, whose new bounds are low and high [feature]."""
+        Args:
+            observations: those of the rows that open an episode, in their order.
+            rows: [batch] bool, which rows these are; the first call has all of them.
+        """
+        return observations
 
-    def __init__(self, env: VectorEnv, low: np.ndarray, high: np.ndarray):
-        super().__init__(env)
-        require_same_step(env)
-        self.single_observation_space = Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
-        self.observation_space = batch_space(self.single_observation_space, env.num_envs)
+    def step(self, observations: np.ndarray, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+        """Change observations [batch, feature] that follow actions [batch], which earned rewards [batch]."""
+        return observations
 
-    def state_dict(self) -> dict[str, Any] | None:
-        """Return the state in plain Python; None where the environment within has none to return."""
-        state_of_env = getattr(self.env, "state_dict", None)
-        within = state_of_env() if state_of_env else None
-        return None if within is None else {"arrays": arrays_of(self), "within": within}
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it remembers, in plain Python."""
+        return arrays_of(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from the `state_dict()` of an equal environment; this one must have been reset."""
-        load_arrays(self, state["arrays"])
-        self.env.load_state_dict(state["within"])
+        """Continue from the `state_dict()` of an equal transform; this one must have opened episodes."""
+        load_arrays(self, state)
 
 
 class StackFrames(Transform):
     """Concatenates the last `frames` observations, oldest first; an episode's first stands in for those before it."""
 
-    def __init__(self, env: VectorEnv, frames: int):
-        self._frames = frames
-        space = one_axis_space(env, "frame_stack")
-        super().__init__(env, np.tile(space.low, frames), np.tile(space.high, frames))
+    def __init__(self, space: Box, frames: int):
+        self.frames = frames
+        self._stack: np.ndarray | None = None  # [batch, (frame feature)]
+        super().__init__(box(np.tile(space.low, frames), np.tile(space.high, frames)))
 
-    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
-        observations, infos = self.env.reset(seed=seed, options=options)
-        self._stack = np.tile(observations, self._frames)  # "batch feature -> batch (frame feature)"
-        return self._stack.copy(), infos
+    def open(self, observations: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        opened = np.tile(observations, self.frames)  # "number feature -> number (frame feature)"
+        if self._stack is None:
+            self._stack = opened.copy()
+        else:
+            self._stack[rows] = opened
+        return opened
 
-    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        observations, rewards, terminated, truncated, infos = self.env.step(actions)
-        recent = self._stack[:, observations.shape[1] :]  # [batch, (frame feature)] without the oldest frame
+    def step(self, observations: np.ndarray, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+        recent = self._stack[:, observations.shape[1] :]  # without the oldest frame
         self._stack = np.concatenate((recent, observations), axis=1)
-        if "final_obs" in infos:
-            ended = infos["_final_obs"]
-            self._stack[ended] = np.tile(observations[ended], self._frames)
-            infos = {**infos, "final_obs": np.concatenate((recent, infos["final_obs"]), axis=1)}
-        return self._stack.copy(), rewards, terminated, truncated, infos
+        return self._stack.copy()
 
 
-class _AppendPrevious(Transform):
-    """Appends columns [batch, extra] about the last step.
+class PreviousAction(Transform):
+    """Appends a one-hot of the previous action: zeros where an episode opens."""
 
-    They are zeros where an episode opens, and the true ones on a final observation.
-    """
-
-    def __init__(self, env: VectorEnv, option: str, low: np.ndarray, high: np.ndarray):
-        self._extra = len(low)
-        space = one_axis_space(env, option)
-        super().__init__(env, np.append(space.low, low), np.append(space.high, high))
-
-    def _previous(self, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-        raise TypeError(f"{type(self).__name__} must define _previous")
-
-    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
-        observations, infos = self.env.reset(seed=seed, options=options)
-        nothing = np.zeros((self.num_envs, self._extra), dtype=np.float32)
-        return np.concatenate((observations, nothing), axis=1), infos
-
-    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        observations, rewards, terminated, truncated, infos = self.env.step(actions)
-        previous = self._previous(actions, rewards)
-        if "final_obs" in infos:
-            infos = {**infos, "final_obs": np.concatenate((infos["final_obs"], previous), axis=1)}
-            previous[infos["_final_obs"]] = 0.0
-        return np.concatenate((observations, previous), axis=1), rewards, terminated, truncated, infos
-
-
-class PreviousAction(_AppendPrevious):
-    """Appends a one-hot of the previous action."""
-
-    def __init__(self, env: VectorEnv):
-        actions = int(env.single_action_space.n)
+    def __init__(self, space: Box, actions: int):
+        self.actions = actions
         self._one_hot = np.eye(actions, dtype=np.float32)
-        super().__init__(env, "previous_action", np.zeros(actions), np.ones(actions))
+        super().__init__(box(np.append(space.low, np.zeros(actions)), np.append(space.high, np.ones(actions))))
 
-    def _previous(self, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-        return self._one_hot[actions]
+    def open(self, observations: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return with_zeros(observations, self.actions)
+
+    def step(self, observations: np.ndarray, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+        return np.concatenate((observations, self._one_hot[actions]), axis=1)
 
 
-class PreviousReward(_AppendPrevious):
-    """Appends the previous reward, as the environment gave it."""
+class PreviousReward(Transform):
+    """Appends the previous reward, as the environment gave it: zero where an episode opens."""
 
-    def __init__(self, env: VectorEnv):
-        super().__init__(env, "previous_reward", np.array([-np.inf]), np.array([np.inf]))
+    def __init__(self, space: Box):
+        super().__init__(box(np.append(space.low, -np.inf), np.append(space.high, np.inf)))
 
-    def _previous(self, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-        return rewards[:, None].astype(np.float32)  # "batch -> batch 1"
+    def open(self, observations: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return with_zeros(observations, 1)
+
+    def step(self, observations: np.ndarray, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+        return np.concatenate((observations, rewards[:, None].astype(np.float32)), axis=1)  # "batch -> batch 1"
+
+
+def with_zeros(observations: np.ndarray, columns: int) -> np.ndarray:
+    """Append so many columns of zeros."""
+    return np.concatenate((observations, np.zeros((len(observations), columns), dtype=np.float32)), axis=1)
+
+
+def box(low: np.ndarray, high: np.ndarray) -> Box:
+    """The space of float32 observations between these bounds [feature]."""
+    return Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
+
+
+def require_one_axis(space: Box, option: str, env: str) -> None:
+    """Refuse observations of another number of axes than one.
+
+    Args:
+        space: that of one observation.
+        option: needs one axis.
+        env: the name of the environment.
+
+    Raises:
+        ValueError: one line that names the option.
+    """
+    if len(space.shape) != 1:
+        raise ValueError(f"{option} needs observations of one axis, and one observation of {env} is {one_line(space)}")

@@ -8,6 +8,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import envs
 from envs.vector.adapter import VectorAdapter
+from envs.vector.chain import Chain, Transformed, make_chain
 from envs.vector.scaling import NormaliseObservations, ScaleObservations
 from envs.vector.transforms import PreviousAction, PreviousReward, StackFrames
 
@@ -56,6 +57,26 @@ def counting(num_envs=1):
     return VectorAdapter(SyncVectorEnv([Counting] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP))
 
 
+def transformed(env, *transforms):
+    """A vector environment behind transforms, each made for the space of the one before it."""
+    chain = Chain(env.single_observation_space)
+    for make in transforms:
+        chain.append(make(chain.space))
+    return Transformed(env, chain)
+
+
+def two_frames(space):
+    return StackFrames(space, 2)
+
+
+def three_frames(space):
+    return StackFrames(space, 3)
+
+
+def one_of_three(space):
+    return PreviousAction(space, 3)
+
+
 def observe(envs, actions=(0, 0, 0, 0)):
     """Return the observations of the one column, and its final observation."""
     observations, _ = envs.reset(seed=0)
@@ -72,7 +93,7 @@ def observe(envs, actions=(0, 0, 0, 0)):
 
 
 def test_frames_are_oldest_first_and_padded_with_the_episodes_first():
-    stacked = StackFrames(counting(), 3)
+    stacked = transformed(counting(), three_frames)
     assert observe(stacked, [0] * 5) == ([[0, 0, 0], [0, 0, 1], [0, 1, 2], [0, 0, 0], [0, 0, 1], [0, 1, 2]], [1, 2, 3])
     assert stacked.single_observation_space == Box(0, 8, (3,), dtype=np.float32)
     assert stacked.observation_space.shape == (1, 3)
@@ -90,20 +111,20 @@ def test_padding_repeats_the_first_observation_and_is_not_zeros():
 
 
 def test_the_previous_action_is_a_one_hot_zeros_at_first_and_the_true_one_on_a_final_observation():
-    seen, final = observe(PreviousAction(counting()), [1, 2, 0, 2])
+    seen, final = observe(transformed(counting(), one_of_three), [1, 2, 0, 2])
     assert seen == [[0, 0, 0, 0], [1, 0, 1, 0], [2, 0, 0, 1], [0, 0, 0, 0], [1, 0, 0, 1]]
     assert final == [3, 1, 0, 0]
 
 
 def test_the_previous_reward_is_the_environments_zero_at_first_and_the_true_one_on_a_final_observation():
     """ray-project/ray#12118, #8970: one option forced the other, and the action was a float. Here they are separate."""
-    seen, final = observe(PreviousReward(counting()))
+    seen, final = observe(transformed(counting(), PreviousReward))
     assert seen == [[0, 0], [1, 10], [2, 20], [0, 0], [1, 10]]
     assert final == [3, 30]
 
 
 def test_scale_divides_observations_final_observations_and_bounds():
-    scaled = ScaleObservations(counting(), (4.0,))
+    scaled = transformed(counting(), lambda space: ScaleObservations(space, (4.0,)))
     assert observe(scaled) == ([[0], [0.25], [0.5], [0], [0.25]], [0.75])
     assert scaled.single_observation_space == Box(0, 2, (1,), dtype=np.float32)
 
@@ -140,7 +161,7 @@ def rounded(numbers):
 
 def test_l2_leaves_the_direction_so_that_3_4_0_0_becomes_point_6_point_8_0_0_and_0_stays_0():
     """So it does with final observations: 0, 0, −5, 12 has length 13. No entry of a 0 becomes −0 or nan."""
-    normalised = NormaliseObservations(shown([3, 4, 0, 0], [0, 0, 0, 0], [0, -2, 0, 0], [0, 0, -5, 12]))
+    normalised = transformed(shown([3, 4, 0, 0], [0, 0, 0, 0], [0, -2, 0, 0], [0, 0, -5, 12]), NormaliseObservations)
     seen, final = observe(normalised, [0] * 4)
     first, last = [0.6, 0.8, 0, 0], [0, 0, -0.384615, 0.923077]
     assert rounded(seen) == [first, [0, 0, 0, 0], [0, -1, 0, 0], first, [0, 0, 0, 0]]
@@ -153,7 +174,7 @@ def test_l2_leaves_the_direction_so_that_3_4_0_0_becomes_point_6_point_8_0_0_and
 @pytest.mark.parametrize("size", [1e30, 8e37, 1e19, 1.0, 1e-19, 1e-22, 1e-30, 1e-37])
 def test_l2_works_for_any_size_that_a_float32_can_have(size):
     """The square of 1e30 is more than a float32 holds, and that of 1e-30 is less."""
-    seen, final = observe(NormaliseObservations(shown([3 * size, 4 * size], [-4 * size, 3 * size])), [0])
+    seen, final = observe(transformed(shown([3 * size, 4 * size], [-4 * size, 3 * size]), NormaliseObservations), [0])
     assert rounded([*seen, final]) == [[0.6, 0.8], [0.6, 0.8], [-0.8, 0.6]]
 
 
@@ -217,7 +238,7 @@ def test_l2_replaces_the_scale_that_the_environment_names():
 
 
 def test_a_column_that_ends_changes_nothing_in_the_others():
-    stacked = PreviousReward(StackFrames(counting(2), 2))
+    stacked = transformed(counting(2), two_frames, PreviousReward)
     stacked.reset(seed=0)
     for _ in range(2):
         stacked.step(np.array([0, 0]))
@@ -278,12 +299,9 @@ def test_a_wrong_scale_is_refused_in_one_line(scale, message):
     assert str(error.value) == message
 
 
-@pytest.mark.parametrize(
-    "transform", [NormaliseObservations, PreviousAction, PreviousReward, lambda env: StackFrames(env, 2)]
-)
-def test_a_transform_refuses_an_environment_that_resets_on_the_next_step(transform):
+def test_an_environment_that_resets_on_the_next_step_is_refused():
     with pytest.raises(ValueError, match=r"has autoreset mode NEXT_STEP; supported: SAME_STEP$"):
-        transform(SyncVectorEnv([Counting]))
+        transformed(SyncVectorEnv([Counting]), PreviousReward)
 
 
 def test_a_transform_of_an_environment_without_a_state_has_none_either():
@@ -291,3 +309,57 @@ def test_a_transform_of_an_environment_without_a_state_has_none_either():
     vector = envs.make_vector("Acrobot-v1", 2, frame_stack=2, previous_action=True)
     vector.reset(seed=1)
     assert vector.state_dict() is None
+
+
+# --- without an environment
+
+
+OPTIONS = [
+    {},
+    {"observation_scale": "l2"},
+    {"frame_stack": 3},
+    {"frame_stack": 2, "previous_action": True, "previous_reward": True, "observation_scale": "1,2,3,4"},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_chain_that_is_given_the_environments_own_observations_shows_what_training_saw(options):
+    """google-deepmind/mujoco_playground#267, DLR-RM/stable-baselines3#946: a policy that is deployed must see what it
+    saw in training. Here the chain knows no environment: it is told what opens an episode, and what follows a step."""
+    vector, own = (envs.make_vector("CartPole-v1", 5, **one) for one in (options, {"observation_scale": "none"}))
+    chain = make_chain(own.single_observation_space, own.single_action_space, "CartPole-v1", (), **options)
+    assert chain.space == vector.single_observation_space
+    expected, _ = vector.reset(seed=2)
+    seen = chain.open(own.reset(seed=2)[0], np.ones(5, dtype=bool))
+    ends = 0
+    for step in range(120):
+        assert seen.dtype == np.float32 and (seen == expected).all()
+        actions = np.array([0, 1, step % 2, 1, step % 3 == 0])
+        expected, *_, infos = vector.step(actions)
+        observations, rewards, _, _, own_infos = own.step(actions)
+        seen = chain.step(own_infos.get("final_obs", observations), actions, rewards)
+        if infos:
+            ended, ends = infos["_final_obs"], ends + infos["_final_obs"].sum()
+            assert (seen[ended] == infos["final_obs"][ended]).all()
+            seen[ended] = chain.open(observations[ended], ended)
+    assert ends > 15
+
+
+def test_the_state_of_an_environment_behind_transforms_has_the_form_of_older_checkpoints():
+    """The outermost transform first: its arrays, and what is within."""
+    vector = envs.make_vector("MaskedVelocityCartPole-v1", 2, frame_stack=2, previous_action=True)
+    vector.reset(seed=1)
+    for _ in range(3):
+        vector.step(np.array([0, 1]))
+    state, names = vector.state_dict(), []
+    within = state
+    while "within" in within:
+        names.append(list(within["arrays"]))
+        within = within["within"]
+    assert names == [["_one_hot"], ["_stack"], ["_scale"]] and set(within) == {"arrays", "generators"}
+    other = envs.make_vector("MaskedVelocityCartPole-v1", 2, frame_stack=2, previous_action=True)
+    other.reset(seed=7)
+    other.load_state_dict(state)
+    for action in (0, 1, 1, 0):
+        one, two = (each.step(np.array([action, 1]))[0] for each in (vector, other))
+        assert (one == two).all()
