@@ -16,16 +16,22 @@ CoreState = tuple[Tensor, ...]  # () MLP, (h,) RNN and GRU, (h, c) LSTM; each [l
 def reset_where(is_first: Tensor, core_state: CoreState) -> CoreState:
     """Return the state with a fresh one (zeros) in the rows that open an episode.
 
-    Selects instead of multiplying, since nan · 0 is nan, and leaves the caller's tensors untouched.
+    Selects instead of multiplying, since nan · 0 is nan, and leaves the caller's tensors untouched. Where no row opens
+    an episode there is nothing to do, which a graph that torch records must not believe for ever: there it selects.
 
     Args:
         is_first: [batch] bool.
         core_state: tensors [layer, batch, hidden].
     """
-    if not is_first.any():
+    if not is_recorded() and not is_first.any():
         return core_state
     opens = is_first[None, :, None]  # batch -> 1 batch 1
     return tuple(torch.where(opens, torch.zeros_like(part), part) for part in core_state)
+
+
+def is_recorded() -> bool:
+    """Whether torch records a graph of what runs (torch.jit.trace, torch.export, torch.onnx, torch.compile)."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 class Core(Protocol):
