@@ -152,7 +152,7 @@ def result(config: Config, overrides: Overrides) -> tuple[Row, dict[str, list[Ro
         "task": config.env,
         "delay": delay,
         "segment_length": config.segment_length,
-        "core": config.core,
+        "core": config.core_name,
         "carry_state": config.carry_state,
         "env_steps": config.total_env_steps,
         "final_return": final_score(Path(config.run_dir)),

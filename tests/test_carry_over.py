@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from rl.acting.player import Player
+from rl.acting.player import AgentPlayer
 from rl.agent.actions import Categorical
 from rl.agent.agent import Agent
 from rl.agent.twin import TwinCore, TwinTorso
@@ -90,7 +90,7 @@ def test_learning_bootstrapping_and_evaluating_do_not_advance_the_carried_state(
         segment = disturbed.collect()
         for _ in range(2):
             differentiate(disturbed, segment, config)
-            Player(disturbed.agent).act(np.zeros((1, 1)), is_first=True)
+            AgentPlayer(disturbed.agent).act(np.zeros((1, 1)), is_first=True)
         assert unrolled_values(quiet.agent, quiet.collect()) == unrolled_values(disturbed.agent, segment)
 
 
@@ -156,7 +156,7 @@ def test_without_carrying_every_segment_counts_from_one():
 
 def test_a_player_carries_the_state_between_calls_and_resets_it_where_an_episode_opens():
     """Evaluation that forgets the state, or the reset, is as common as training that does (isaac-sim/IsaacLab#3837)."""
-    player = Player(counting_agent(), num_envs=2)
+    player = AgentPlayer(counting_agent(), num_envs=2)
     counts = []
     for is_first in ([True, True], [False, False], [False, True], [False, False]):
         player.act(np.zeros((2, 1)), np.array(is_first))

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import gymnasium
 import numpy as np
-import torch
 
 from rl.acting.denormals import denormals_as_zeros
-from rl.acting.player import Player
+from rl.acting.player import AgentPlayer
 from rl.acting.policies import evaluated_policy
 from rl.acting.randomness import environment_seeds, evaluation_key
+from rl.acting.threads import one_thread
 from rl.agent.agent import Agent
 from rl.config import Config
 
@@ -17,6 +17,7 @@ MakeEnvironments = Callable[..., gymnasium.vector.VectorEnv]  # (env, num_envs, 
 MOST_STEPS = 20_000  # of an evaluated episode
 
 
+@one_thread()
 @denormals_as_zeros()
 def evaluate(
     agent: Agent,
@@ -27,6 +28,7 @@ def evaluate(
     seed: int = 0,
     offset: int = 0,
     stop: Callable[[], bool] = lambda: False,
+    make_player: Callable[..., AgentPlayer] = AgentPlayer,
 ) -> np.ndarray | None:
     """Undiscounted returns [episode] of fresh episodes, one in each of `episodes` environments.
 
@@ -43,16 +45,16 @@ def evaluate(
         seed: seeds the episodes and the sampling.
         offset: number of the first episode, so that several evaluations of one seed share none.
         stop: asked at every step; True ends the evaluation without a result.
+        make_player: makes what plays; another one than AgentPlayer meddles with its memory.
 
     Returns:
         The returns, or None where `stop` ended the evaluation.
     """
-    torch.set_num_threads(1)  # a second thread makes networks of this size slower
     environments = make_environments(config.env, episodes, **config.environment_options)
     try:
         seeds = environment_seeds(seed, evaluation_key(), range(offset, offset + episodes))
         observation, _ = environments.reset(seed=seeds)
-        player = Player(agent, episodes, greedy, seed, offset, evaluated_policy(config, episodes))
+        player = make_player(agent, episodes, greedy, seed, offset, evaluated_policy(config, episodes))
         returns = np.zeros(episodes)
         running = np.ones(episodes, dtype=bool)
         is_first = running.copy()

@@ -1,17 +1,18 @@
-"""A Player carries the core state of a trained agent."""
+"""An AgentPlayer carries the core state of a trained agent."""
 
 import numpy as np
 import torch
 
 from rl.acting.policies import Policy, Softmax
 from rl.acting.randomness import ActionNoise, evaluation_key
-from rl.agent.agent import Agent
+from rl.agent.agent import Agent, AgentOutput
 
 
-class Player:
-    """Plays with a trained agent and owns its core state: observation in, action out.
+class AgentPlayer:
+    """Plays with a trained agent and owns its core state: observations as the agent sees them in, actions from 0 out.
 
     `is_first` is required at every call, since a forgotten reset is the commonest fault of deployed recurrent policies.
+    The `Player` of rl/play.py takes an environment's own observations instead.
     """
 
     def __init__(
@@ -26,7 +27,7 @@ class Player:
         """Start fresh.
 
         Args:
-            agent: the Player does not modify it.
+            agent: the player does not modify it.
             num_envs: rows of every observation.
             greedy: take the most probable, or most valuable, action; else sample.
             seed: seeds the sampling; each row has its own stream, so that its actions do not depend on other rows.
@@ -35,8 +36,12 @@ class Player:
         """
         self.agent, self.num_envs, self.greedy, self.policy = agent, num_envs, greedy, policy or Softmax()
         self.noise = ActionNoise(seed, evaluation_key(), range(offset, offset + num_envs))
-        self.core_state = agent.initial_state(num_envs)
-        self.started = False
+        self.output: AgentOutput | None = None  # what the heads said last
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all episodes: the next observations open new ones. Random numbers go on."""
+        self.core_state, self.started = self.agent.initial_state(self.num_envs), False
 
     @torch.no_grad()
     def act(self, observation: np.ndarray, is_first: np.ndarray | bool) -> np.ndarray:
@@ -52,15 +57,24 @@ class Player:
         Raises:
             ValueError: a shape is wrong, or the very first observation is not marked as opening an episode.
         """
-        first = torch.as_tensor(np.broadcast_to(np.asarray(is_first, dtype=bool), (self.num_envs,)).copy())
         if len(observation) != self.num_envs:
             raise ValueError(f"{len(observation)} observations for a Player of {self.num_envs}: one row each is needed")
-        if not self.started and not first.all():
-            raise ValueError("the first observation of a Player opens an episode: is_first must be True in every row")
+        first = torch.from_numpy(self.opens(is_first))
         self.started = True
-        output, self.core_state = self.agent.step(torch.tensor(observation), self.core_state, first)
-        actions = self.agent.actions
+        self.output, self.core_state = self.agent.step(torch.tensor(observation), self.core_state, first)
+        output, actions = self.output, self.agent.actions
         if self.greedy:
             return actions.mode(output.logits).numpy()
         noise = torch.from_numpy(self.noise.draw(1, actions)[0]).to(self.agent.dtype)
         return actions.sample(self.policy.scores(output.logits), noise).numpy()
+
+    def opens(self, is_first: np.ndarray | bool) -> np.ndarray:
+        """Which rows open an episode, [batch] bool.
+
+        Raises:
+            ValueError: as `act`.
+        """
+        first = np.broadcast_to(np.asarray(is_first, dtype=bool), (self.num_envs,)).copy()
+        if not self.started and not first.all():
+            raise ValueError("the first observation of a Player opens an episode: is_first must be True in every row")
+        return first

@@ -33,18 +33,27 @@ def check_own_parts(config: Config) -> None:
     Raises:
         ValueError: one line that names the option, and what is wrong with the part.
     """
+    import_own_parts(config)
+    if config.core not in CORES:
+        try:
+            check_core(load(config.core))
+        except ValueError as error:
+            raise ValueError(f"--core {config.core}: {error}") from None
+
+
+def import_own_parts(config: Config) -> None:
+    """Import the core and the torso that a config names as `module:Class`.
+
+    Raises:
+        ValueError: one line that names the option, and why it cannot be imported.
+    """
     for option, name, known in (("--core", config.core, CORES), ("--torso", config.torso, TORSOS)):
         if name not in known:
             try:
-                part = load(name)
+                load(name)
             except Exception as error:  # a module of a user may raise anything while it is imported
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 raise ValueError(f"{option} {name}: it cannot be imported ({reason})") from error
-            if option == "--core":
-                try:
-                    check_core(part)
-                except ValueError as error:
-                    raise ValueError(f"{option} {name}: {error}") from None
 
 
 def _check(core: Core, name: str) -> None:

@@ -3,6 +3,7 @@
 Nothing here imports torch before the worker watches its parent.
 """
 
+import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
@@ -36,7 +37,8 @@ def run_rank_0(
 
         group = Group(memory.signs)
         parameters = memory.candidate.parameters.size
-        tell(group, Start(config, parameters, memory.ledger.env_steps, training_key, worker_states))
+        env_steps, places = memory.ledger.env_steps, list(sys.path)
+        tell(group, Start(config, parameters, env_steps, training_key, worker_states, places))
         built = build_worker(rank, config, make_environments, memory, training_key, grouped(overrides, group))
         group.begin(config.worker_timeout)
         work(built, worker_states[rank], channel)

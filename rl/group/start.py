@@ -2,6 +2,8 @@
 
 import dataclasses
 import io
+import os
+import sys
 from typing import NamedTuple
 
 import torch
@@ -19,6 +21,7 @@ class Start(NamedTuple):
     env_steps: int  # of the run so far
     training_key: int  # of the random numbers
     worker_states: WorkerStates
+    places: list[str]  # where rank 0 looks for modules
 
 
 def tell(group: Group, start: Start) -> None:
@@ -36,4 +39,5 @@ def hear(group: Group) -> Start:
     options = {**content.pop("config")}
     config = Config(**{**options, "env_arg": tuple(options["env_arg"])})
     states = [None if one is None else one.numpy().tobytes() for one in content.pop("worker_states")]
+    sys.path.extend(place for place in content["places"] if place not in sys.path and os.path.isdir(place))
     return Start(config=config, worker_states=states, **content)

@@ -27,6 +27,7 @@ class Record:
         run_dir: Path,
         config: Config,
         reward_threshold: float | None,
+        spaces: dict[str, Any] | None,
         notify: Notify,
         resumed_at: int | None,
         unwritten_from: int,
@@ -37,6 +38,7 @@ class Record:
             run_dir: an existing folder.
             config: what config.json describes.
             reward_threshold: what config.json says of the environment.
+            spaces: the same, those of the environment itself.
             notify: shows a line to the user.
             resumed_at: env steps of the checkpoint of a resumed run, or None.
             unwritten_from: env steps at which the first row begins that is not in the record.
@@ -48,6 +50,7 @@ class Record:
         description = {
             "config": dataclasses.asdict(config),
             "reward_threshold": reward_threshold,
+            "spaces": spaces,
             "versions": versions(),
             "git_commit": git_commit(),
             "command_line": sys.argv,

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from rl.record.checkpoint import save_checkpoint
+from rl.record.own_modules import own_folders
 from rl.record.worker_state import WorkerStates
 from rl.running.folder import RunFolder
 from rl.running.outcome import Outcome
@@ -56,6 +57,8 @@ class Checkpoints:
                 "env_steps": ledger.env_steps,
                 "restarts": self.outcome.restarts,
                 "parts": replaced(setup.overrides),
+                "spaces": setup.spaces,
+                "folders": own_folders(setup.config, self.folder.path),
             }
         state["workers"] = [
             None if one is None else torch.frombuffer(bytearray(one), dtype=torch.uint8) for one in self.worker_states()

@@ -123,6 +123,7 @@ class Run:
             self.folder.path,
             config,
             self.setup.reward_threshold,
+            self.setup.spaces,
             notify,
             self.continuation.resumed_at,
             ledger.rows.written_to(0),

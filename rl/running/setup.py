@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -35,6 +35,7 @@ class Setup(NamedTuple):
     agent: FlatAgent  # the parent's own, with the parameters of a new run at first
     memory: LearnerMemory
     learner: Learner  # the parent's end of it
+    spaces: dict[str, Any] | None  # of the environment itself, in plain JSON; None where it does not say them
 
     @property
     def ledger(self) -> Ledger:
@@ -82,6 +83,7 @@ def set_up(
         )
     probe = probe_environment(config, make_environments)  # a bad env ends here, in one line
     reward_threshold = probe.spec.reward_threshold if probe.spec else None
+    spaces = getattr(probe, "own_spaces", None)
     require_room(config, probe.spec.max_episode_steps if probe.spec else None)
     check_own_parts(config)
     agent = FlatAgent(agent_for(config, probe))
@@ -90,4 +92,4 @@ def set_up(
     learner = make_learner(config, memory)
     learner.parameters.copy_(agent.parameters)
     key = training_key(start_env_steps)
-    return Setup(config, make_environments, overrides, key, began, reward_threshold, agent, memory, learner)
+    return Setup(config, make_environments, overrides, key, began, reward_threshold, agent, memory, learner, spaces)

@@ -1,4 +1,4 @@
-"""The Player carries the state of deployment; evaluation plays fresh episodes and touches nothing of training."""
+"""The AgentPlayer carries the state of deployment; evaluation plays fresh episodes and touches nothing of training."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 import envs
 from rl.acting.evaluate import evaluate
-from rl.acting.player import Player
+from rl.acting.player import AgentPlayer
 from rl.acting.randomness import ActionNoise, environment_seeds, evaluation_key, sequence, training_key
 from rl.agent.actions import Categorical
 from rl.config import Config
@@ -21,12 +21,12 @@ def observations(steps: int, batch: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(steps, batch, 3))
 
 
-def play(player: Player, episode: np.ndarray) -> list[list[int]]:
+def play(player: AgentPlayer, episode: np.ndarray) -> list[list[int]]:
     """Actions [time][batch] of one episode."""
     return [player.act(observation, t == 0).tolist() for t, observation in enumerate(episode)]
 
 
-# --- Player
+# --- AgentPlayer
 
 
 @every_core
@@ -34,7 +34,7 @@ def test_two_episodes_with_a_reset_between_are_those_of_two_fresh_players(core):
     """isaac-sim/IsaacLab#3837: the state was not reset between the episodes of an evaluation."""
     agent = lively_agent(small_config(core=core), 3)
     first, second = observations(6, 2, seed=1), observations(6, 2, seed=2)
-    one, other, fresh = (Player(agent, 2) for _ in range(3))
+    one, other, fresh = (AgentPlayer(agent, 2) for _ in range(3))
     assert play(one, first) == play(other, first)
     assert play(one, second) == play(fresh, second)
     assert all(torch.equal(a, b) for a, b in zip(one.core_state, fresh.core_state, strict=True))
@@ -45,8 +45,8 @@ def test_a_player_carries_its_state_from_call_to_call(core):
     """ray-project/ray#36774: evaluation started from a fresh state at every call."""
     agent = lively_agent(small_config(core=core), 3)
     episode = observations(50, 1)
-    carried = play(Player(agent), episode)
-    player = Player(agent)
+    carried = play(AgentPlayer(agent), episode)
+    player = AgentPlayer(agent)
     restarted = [player.act(observation, True).tolist() for observation in episode]
     assert carried[0] == restarted[0] and carried != restarted
     with torch.no_grad():
@@ -57,7 +57,7 @@ def test_a_player_carries_its_state_from_call_to_call(core):
 
 def test_leaving_out_is_first_is_an_error_and_so_is_a_first_observation_that_opens_no_episode():
     """notadamking/RLTrader#49: the state was not passed at all."""
-    player = Player(lively_agent(small_config(), 3), 2)
+    player = AgentPlayer(lively_agent(small_config(), 3), 2)
     with pytest.raises(TypeError, match="is_first"):
         player.act(observations(1, 2)[0])
     for flags in (False, np.array([True, False])):
@@ -69,7 +69,7 @@ def test_leaving_out_is_first_is_an_error_and_so_is_a_first_observation_that_ope
 
 def test_another_number_of_rows_than_the_players_is_an_error():
     """Stable-Baselines-Team/stable-baselines3-contrib#187"""
-    player = Player(lively_agent(small_config(), 3), 2)
+    player = AgentPlayer(lively_agent(small_config(), 3), 2)
     with pytest.raises(ValueError, match="3 observations for a Player of 2"):
         player.act(observations(1, 3)[0], True)
     with pytest.raises(ValueError):
@@ -83,7 +83,7 @@ def test_5_environments_get_the_greedy_actions_of_1_each_wherever_an_episode_ope
     episode = observations(20, 5)
     is_first = np.random.default_rng(3).random((20, 5)) < 0.3
     is_first[0] = True
-    together, alone = Player(agent, 5), [Player(agent) for _ in range(5)]
+    together, alone = AgentPlayer(agent, 5), [AgentPlayer(agent) for _ in range(5)]
     chosen = []
     for observation, first in zip(episode, is_first, strict=True):
         actions = [player.act(observation[i : i + 1], first[i : i + 1]).item() for i, player in enumerate(alone)]
@@ -98,12 +98,12 @@ def test_5_environments_get_the_greedy_actions_of_1_each_wherever_an_episode_ope
 def test_a_row_samples_the_same_actions_in_any_company_and_others_with_another_seed():
     agent = lively_agent(small_config(), 3)
     episode = observations(50, 3)
-    three = np.array(play(Player(agent, 3, greedy=False, seed=7), episode))
-    one = np.array(play(Player(agent, 1, greedy=False, seed=7), episode[:, :1]))
+    three = np.array(play(AgentPlayer(agent, 3, greedy=False, seed=7), episode))
+    one = np.array(play(AgentPlayer(agent, 1, greedy=False, seed=7), episode[:, :1]))
     assert (three[:, 0] == one[:, 0]).all()
-    assert (three != np.array(play(Player(agent, 3, greedy=False, seed=8), episode))).any()
+    assert (three != np.array(play(AgentPlayer(agent, 3, greedy=False, seed=8), episode))).any()
     same = np.repeat(episode[:, :1], 3, axis=1)
-    rows = np.array(play(Player(agent, 3, greedy=False, seed=7), same)).T.tolist()
+    rows = np.array(play(AgentPlayer(agent, 3, greedy=False, seed=7), same)).T.tolist()
     assert rows[0] != rows[1] != rows[2]
 
 
@@ -114,7 +114,7 @@ def test_a_player_leaves_agent_observation_and_global_random_numbers_as_they_wer
     kept = episode.copy()
     parameters = [parameter.clone() for parameter in agent.parameters()]
     generators = torch.get_rng_state(), str(np.random.get_state())
-    play(Player(agent, 2, greedy), episode)
+    play(AgentPlayer(agent, 2, greedy), episode)
     assert (episode == kept).all()
     assert all(torch.equal(one, other) for one, other in zip(agent.parameters(), parameters, strict=True))
     assert torch.equal(torch.get_rng_state(), generators[0]) and str(np.random.get_state()) == generators[1]
@@ -132,7 +132,7 @@ def test_evaluation_returns_one_whole_episode_of_each_environment(core, greedy):
     returns = evaluate(agent, config, envs.make_vector, episodes=20, greedy=greedy, seed=5)
     expected = []
     for number, seed in enumerate(environment_seeds(5, evaluation_key(), range(20))):
-        env, player = Dice(), Player(agent, 1, greedy, seed=5)
+        env, player = Dice(), AgentPlayer(agent, 1, greedy, seed=5)
         player.noise = ActionNoise(5, evaluation_key(), range(number, number + 1))
         observation, _ = env.reset(seed=seed)
         expected.append(0.0)

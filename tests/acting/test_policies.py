@@ -6,7 +6,7 @@ import torch
 
 import envs
 from rl.acting.evaluate import evaluate
-from rl.acting.player import Player
+from rl.acting.player import AgentPlayer
 from rl.acting.policies import EpsilonGreedy, Softmax, acting_policy, evaluated_policy, q_values, through_q_values
 from rl.acting.randomness import TRAINING, ActionNoise
 from rl.agent.actions import Categorical
@@ -135,7 +135,7 @@ def test_2_workers_of_2_environments_act_as_1_of_4_does(algorithm):
 def test_a_greedy_player_takes_the_most_valuable_action(core):
     agent = lively_agent(small_config(core=core), 3)
     episode = np.random.default_rng(1).normal(size=(40, 2, 3))
-    player = Player(agent, 2, policy=EpsilonGreedy(torch.ones(2)))  # and asks no ε
+    player = AgentPlayer(agent, 2, policy=EpsilonGreedy(torch.ones(2)))  # and asks no ε
     actions = np.array([player.act(observation, t == 0) for t, observation in enumerate(episode)])
     is_first = (torch.arange(40) == 0)[:, None].expand(40, 2)
     with torch.no_grad():
@@ -152,7 +152,7 @@ def test_an_evaluation_that_samples_uses_the_last_epsilon_in_all_its_episodes():
     with torch.no_grad():
         agent.policy_head.weight.zero_()
         agent.policy_head.bias[:] = torch.tensor([0.0, 0.001])
-    player = Player(agent, 40, greedy=False, policy=evaluated_policy(config, 40))
+    player = AgentPlayer(agent, 40, greedy=False, policy=evaluated_policy(config, 40))
     taken = np.array([player.act(np.zeros((40, 3)), t == 0) for t in range(100)])
     assert abs((taken == 0).sum() - 400) < 76
     assert (taken == 0).any(axis=0).all()  # in every one of them

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 import envs
 from rl.acting.evaluate import evaluate
-from rl.acting.player import Player
+from rl.acting.player import AgentPlayer
 from rl.agent.actions import Categorical
 from rl.agent.agent import Agent
 from rl.agent.twin import TwinCore, TwinTorso
@@ -414,7 +414,7 @@ def test_a_player_with_a_separate_critic_carries_both_states_and_resets_both_whe
     observations, _, is_first = inputs(agent)
     is_first[0] = True
     output, after = agent.unroll(observations, agent.initial_state(BATCH), is_first)
-    player = Player(agent, BATCH)
+    player = AgentPlayer(agent, BATCH)
     played = [
         player.act(observation.numpy(), opens.numpy())
         for observation, opens in zip(observations, is_first, strict=True)

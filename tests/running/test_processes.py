@@ -256,7 +256,7 @@ def test_the_parent_writes_under_the_lock_or_not_at_all(tmp_path):
         **{**ENDLESS, "env": "tests.support.faulty_envs:Easy-v0", "run_dir": str(tmp_path), "eval_interval": 64}
     )
     run = new_run(config, envs.make_vector)
-    record, duties = Record(tmp_path, config, None, print, None, 0), run.duties
+    record, duties = Record(tmp_path, config, None, None, print, None, 0), run.duties
     duties.rows.open(record, print)
     for _ in range(4):
         run.setup.learner.push(None, 32, {}, [(8.0, 8)] * 25)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from experiments.chapter5.n_step_error.measured import LENGTHS, MEASURED
 from experiments.lab.rows import Row
-from rl.acting.player import Player
+from rl.acting.player import AgentPlayer
 from rl.acting.randomness import ActionNoise, environment_seeds, evaluation_key
 from rl.agent.agent import Agent
 from rl.config import Config
@@ -48,7 +48,7 @@ def measure(
     seeds = environment_seeds(config.seed, evaluation_key(), range(FIRST, FIRST + states))
     errors = []
     for state, seed in enumerate(seeds):
-        player = Player(agent, 1, greedy=False, seed=config.seed, offset=FIRST + state)
+        player = AgentPlayer(agent, 1, greedy=False, seed=config.seed, offset=FIRST + state)
         actions = episode_actions(player, single, seed)
         prefix = actions[: np.random.default_rng([config.seed, state]).integers(len(actions))]
         first = FIRST + states + state * copies
@@ -63,8 +63,8 @@ def measure(
     ]
 
 
-def episode_actions(player: Player, environments: gymnasium.vector.VectorEnv, seed: int) -> np.ndarray:  # [time]
-    """The actions of the episode that a fresh Player of one environment plays from this seed, the first 500 at most."""
+def episode_actions(player: AgentPlayer, environments: gymnasium.vector.VectorEnv, seed: int) -> np.ndarray:  # [time]
+    """The actions of the episode that a fresh player of one environment plays from this seed, the first 500 at most."""
     observation, _ = environments.reset(seed=[seed])
     ended, actions = True, []  # before its first observation
     while not (ended and actions) and len(actions) < MOST_STEPS:
