@@ -1,19 +1,24 @@
 """Play fresh episodes with a trained agent, its state carried.
 
-Question: how good is the policy of this run, greedy and sampled?
+Question: how good is the policy of this run, greedy and sampled, and does it use its memory?
 Command:  python -m experiments.evaluate runs/lstm-MaskedVelocityCartPole-v1-s1 --episodes 100
 Time:     about 3 seconds.
-Output:   mean, deviation and extremes of the episode returns; with --gif, one greedy episode as a picture.
+Output:   mean, deviation and extremes of the episode returns; with --control, returns with the state meddled with; with
+          --json, the return of each episode; with --gif, one greedy episode as a picture.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from experiments.lab.options import at_least
+
+if TYPE_CHECKING:
+    from rl.agent.agent import Agent
+    from rl.config import Config
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,18 @@ class Command:
     """Fresh episodes, with the greedy and with the sampled policy."""
     seed: int = 12345
     """Seed of episodes and sampling; evaluation shares no random numbers with training, whatever the seed is."""
+    best: bool = False
+    """Take the checkpoint of the best evaluation, which a run with --keep-best has."""
+    env_arg: tuple[str, ...] = ()
+    """Another value of an argument of the environment, as name=value; repeatable. Observations and actions must stay of
+    the shape that the agent knows."""
+    control: bool = False
+    """Play the greedy episodes again with the state reset before every step, frozen, and swapped between environments:
+    is the memory used?"""
+    frozen_after: int = 8
+    """Steps of an episode after which --control freezes the state."""
+    json: str = ""
+    """Write the return of each episode to this file; - writes it to standard output, and nothing else there."""
     gif: Path | None = None
     """Write one greedy episode to this file (needs pygame and pillow: pip install -e .[video])."""
 
@@ -43,36 +60,122 @@ def play(command: Command) -> None:
     Raises:
         ValueError: there is no readable checkpoint, or an option cannot work.
     """
-    at_least(1, episodes=command.episodes)
-    at_least(0, seed=command.seed)
-    if command.gif and command.gif.suffix != ".gif":
-        raise ValueError(f"--gif {command.gif}: a file name that ends in .gif is needed")
+    check(command)
     from rich.console import Console
     from rich.table import Table
 
     import envs
+    from experiments.lab.memory_control import Control, controls, lost, mean_with_interval, verdict
     from rl.acting.evaluate import evaluate
     from rl.record.saved_agent import load_agent
 
-    agent, config, env_steps = load_agent(command.run, envs.make_vector)
-    table = Table("policy", "mean", "std", "min", "max", "episodes", title=f"{command.run}, {env_steps:,} env steps")
-    for greedy in (True, False):
+    agent, trained, env_steps = load_agent(command.run, envs.make_vector, command.best)
+    config = with_arguments(trained, command.env_arg)
+    console = Console(stderr=command.json == "-")
+    changed = f", {' '.join(command.env_arg)}" if command.env_arg else ""
+    table = Table(
+        "policy", "mean", "std", "min", "max", "episodes", title=f"{command.run}, {env_steps:,} env steps{changed}"
+    )
+    found: dict[str, Any] = {}
+    for greedy, name in ((True, "greedy"), (False, "sampled")):
         returns = evaluate(agent, config, envs.make_vector, command.episodes, greedy, command.seed)
+        found[name] = returns.tolist()
         numbers = (returns.mean(), returns.std(), returns.min(), returns.max())
-        table.add_row("greedy" if greedy else "sampled", *(f"{n:.2f}" for n in numbers), str(len(returns)))
-    Console().print(table)
+        table.add_row(name, *(f"{n:.2f}" for n in numbers), str(len(returns)))
+    console.print(table)
+    if command.control:
+        played = {}
+        for name, (how, player) in controls(command.frozen_after).items():
+            returns = evaluate(
+                agent, config, envs.make_vector, command.episodes, True, command.seed, make_player=player
+            )
+            played[name] = Control(how, returns)
+        intact = played["intact"].returns
+        table = Table("state", "mean return [95 % interval]", "lost [95 % interval]", title="greedy, the same episodes")
+        for name, control in played.items():
+            loss = "" if name == "intact" else "{:.2f} [{:.2f}, {:.2f}]".format(*lost(intact, control.returns))
+            table.add_row(control.how.removeprefix("it is "), mean_with_interval(control.returns), loss)
+        console.print(table)
+        sentence = verdict(played, has_state=bool(agent.initial_state(1)))
+        console.print(sentence, soft_wrap=True, highlight=False)
+        found["control"] = {name: control.returns.tolist() for name, control in played.items()} | {"verdict": sentence}
+    if command.json:
+        write_json_of(command, config, env_steps, found)
     if command.gif:
-        print(f"wrote {command.gif}, {write_gif(command.gif, agent, config, command.seed)} frames")
+        print(f"wrote {command.gif}, {write_gif(command.gif, agent, config, command.seed)} frames", file=console.file)
 
 
-def write_gif(path: Path, agent: Any, config: Any, seed: int) -> int:
+def check(command: Command) -> None:
+    """Refuse options that cannot work, before anything is loaded.
+
+    Raises:
+        ValueError: names the first one.
+    """
+    at_least(2 if command.control else 1, episodes=command.episodes)
+    at_least(0, seed=command.seed, frozen_after=command.frozen_after)
+    if command.gif and command.gif.suffix != ".gif":
+        raise ValueError(f"--gif {command.gif}: a file name that ends in .gif is needed")
+    if command.json not in ("", "-") and (Path(command.json).is_dir() or not Path(command.json).parent.is_dir()):
+        raise ValueError(f"--json {command.json}: a file in a folder that exists is needed, or - for standard output")
+
+
+def with_arguments(config: "Config", given: tuple[str, ...]) -> "Config":
+    """The config of a run with other arguments of its environment, for the same agent.
+
+    Raises:
+        ValueError: the environment cannot be made with them, or the agent could not see or act in it.
+    """
+    if not given:
+        return config
+    import envs
+    from rl.running.preflight import probe_environment
+
+    names = {entry.partition("=")[0] for entry in given}
+    kept = (entry for entry in config.env_arg if entry.partition("=")[0] not in names)
+    other = replace(config, env_arg=(*kept, *given))
+    shapes = []
+    for one in (config, other):
+        probe = probe_environment(one, envs.make_vector)
+        shapes.append((probe.single_observation_space.shape, int(probe.single_action_space.n)))
+        probe.close()
+    (shape, actions), (other_shape, other_actions) = shapes
+    if (shape, actions) != (other_shape, other_actions):
+        raise ValueError(
+            f"--env-arg {' '.join(given)}: the agent knows observations of shape {shape} and {actions} actions, these "
+            f"are {other_shape} and {other_actions}"
+        )
+    return other
+
+
+def write_json_of(command: Command, config: "Config", env_steps: int, found: dict[str, Any]) -> None:
+    """Write the return of each episode, and of which run, environment and seed they are."""
+    import json
+
+    content = {
+        "run": str(command.run),
+        "env": config.env,
+        "env_args": config.env_args,
+        "env_steps": env_steps,
+        "best": command.best,
+        "episodes": command.episodes,
+        "seed": command.seed,
+        **found,
+    }
+    text = json.dumps(content, allow_nan=False) + "\n"
+    if command.json == "-":
+        print(text, end="")
+    else:
+        Path(command.json).write_text(text, encoding="utf-8")
+
+
+def write_gif(path: Path, agent: "Agent", config: "Config", seed: int) -> int:
     """Film one greedy episode and return the number of frames.
 
     Raises:
         ValueError: pygame or pillow is missing, or the environment cannot be filmed.
     """
     import envs
-    from rl.acting.player import Player
+    from rl.acting.player import AgentPlayer
 
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures without a screen, and without its complaints
     try:
@@ -86,7 +189,7 @@ def write_gif(path: Path, agent: Any, config: Any, seed: int) -> int:
         environments = envs.make_vector(config.env, 1, **options)
     except ValueError:
         raise ValueError(f"--gif {path}: {config.env} draws no pictures (render_mode rgb_array)") from None
-    player, frames, is_first = Player(agent, seed=seed), [], True
+    player, frames, is_first = AgentPlayer(agent, seed=seed), [], True
     observation, _ = environments.reset(seed=[seed])
     ended = False
     while not ended:
