@@ -1,0 +1,79 @@
+"""Write a trained policy to an ONNX file, which plays without this repository and without torch.
+
+Question: how does this policy get into my program?
+Command:  python -m experiments.export runs/lstm-MaskedVelocityCartPole-v1-s1 --out policy.onnx
+Time:     about 10 seconds.
+Output:   the file: one step of the policy, with what training did to observations, and the core state in and out.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the command line says."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Run folder, with a checkpoint."""
+    out: Path = Path("policy.onnx")
+    """The file."""
+    best: bool = False
+    """Take the checkpoint of the best evaluation, which a run with --keep-best has."""
+
+
+def main() -> None:
+    """Parse the command line, export, say what was written."""
+    from experiments.lab.command_line import experiment, parse
+
+    experiment(lambda: export(parse(Command, __doc__)))
+
+
+def export(command: Command) -> None:
+    """Write the file, once it has played beside the Player.
+
+    Raises:
+        ValueError: there is no readable checkpoint, an option cannot work, or the file would say something else than
+            the Player; then there is no file.
+    """
+    if command.out.suffix != ".onnx" or command.out.is_dir():
+        raise ValueError(f"--out {command.out}: a file name that ends in .onnx is needed")
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ValueError(f"--out {command.out}: {error.name} is not installed; pip install -e .[export]") from None
+    from experiments.export.beside import STEPS, own_environments, play_beside
+    from experiments.export.graph import PolicyStep
+    from experiments.export.onnx_file import as_onnx
+    from rl.play import Player
+
+    environments = own_environments(Player.from_run(command.run, best=command.best).config)
+    player = Player.from_run(command.run, len(environments), best=command.best)
+    command.out.parent.mkdir(parents=True, exist_ok=True)
+    step = PolicyStep(player)
+    try:
+        content = as_onnx(step, player)
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        compared = play_beside(session, step, player, environments)
+    except ValueError as error:
+        raise ValueError(f"{command.run}: {error}; no file was written") from None
+    temporary = command.out.with_name(command.out.name + ".tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, command.out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    print(
+        f"wrote {command.out}: over {STEPS:,} steps of {len(environments)} environments and {compared.borders} borders "
+        f"of episodes it says what the Player says; the largest difference is {compared.worst:.1g}"
+    )
+
+
+if __name__ == "__main__":
+    main()
