@@ -31,6 +31,8 @@ class Command:
     """Fresh episodes, with the greedy and with the sampled policy."""
     seed: int = 12345
     """Seed of episodes and sampling; evaluation shares no random numbers with training, whatever the seed is."""
+    eval_max_steps: int | None = None
+    """Most steps of an episode: a longer one counts with what it has earned until then; None: as the run has it."""
     best: bool = False
     """Take the checkpoint of the best evaluation, which a run with --keep-best has."""
     env_arg: tuple[str, ...] = ()
@@ -65,40 +67,56 @@ def play(command: Command) -> None:
     from rich.table import Table
 
     import envs
+    from experiments.lab.display import shown_progress
     from experiments.lab.memory_control import Control, controls, lost, mean_with_interval, verdict
-    from rl.acting.evaluate import evaluate
+    from rl.acting.evaluate import evaluate, play_episodes
     from rl.record.saved_agent import load_agent
 
     agent, trained, env_steps = load_agent(command.run, envs.make_vector, command.best)
     config = with_arguments(trained, command.env_arg)
+    if command.eval_max_steps is not None:
+        config = replace(config, eval_max_steps=command.eval_max_steps)
     console = Console(stderr=command.json == "-")
     changed = f", {' '.join(command.env_arg)}" if command.env_arg else ""
     table = Table(
         "policy", "mean", "std", "min", "max", "episodes", title=f"{command.run}, {env_steps:,} env steps{changed}"
     )
     found: dict[str, Any] = {}
+    cut = 0
     for greedy, name in ((True, "greedy"), (False, "sampled")):
-        returns = evaluate(agent, config, envs.make_vector, command.episodes, greedy, command.seed)
+        with shown_progress(name) as progress:
+            played = play_episodes(
+                agent, config, envs.make_vector, command.episodes, greedy, command.seed, progress=progress
+            )
+        returns, cut = played.returns, cut + int(played.cut.sum())
         found[name] = returns.tolist()
         numbers = (returns.mean(), returns.std(), returns.min(), returns.max())
         table.add_row(name, *(f"{n:.2f}" for n in numbers), str(len(returns)))
     console.print(table)
+    if cut:
+        console.print(
+            f"{cut} of {2 * command.episodes} episodes had not ended after {config.eval_max_steps} steps "
+            "(--eval-max-steps)",
+            highlight=False,
+        )
     if command.control:
-        played = {}
+        controlled = {}
         for name, (how, player) in controls(command.frozen_after).items():
             returns = evaluate(
                 agent, config, envs.make_vector, command.episodes, True, command.seed, make_player=player
             )
-            played[name] = Control(how, returns)
-        intact = played["intact"].returns
+            controlled[name] = Control(how, returns)
+        intact = controlled["intact"].returns
         table = Table("state", "mean return [95 % interval]", "lost [95 % interval]", title="greedy, the same episodes")
-        for name, control in played.items():
+        for name, control in controlled.items():
             loss = "" if name == "intact" else "{:.2f} [{:.2f}, {:.2f}]".format(*lost(intact, control.returns))
             table.add_row(control.how.removeprefix("it is "), mean_with_interval(control.returns), loss)
         console.print(table)
-        sentence = verdict(played, has_state=bool(agent.initial_state(1)))
+        sentence = verdict(controlled, has_state=bool(agent.initial_state(1)))
         console.print(sentence, soft_wrap=True, highlight=False)
-        found["control"] = {name: control.returns.tolist() for name, control in played.items()} | {"verdict": sentence}
+        found["control"] = {name: control.returns.tolist() for name, control in controlled.items()} | {
+            "verdict": sentence
+        }
     if command.json:
         write_json_of(command, config, env_steps, found)
     if command.gif:
@@ -112,6 +130,7 @@ def check(command: Command) -> None:
         ValueError: names the first one.
     """
     at_least(2 if command.control else 1, episodes=command.episodes)
+    at_least(1, eval_max_steps=1 if command.eval_max_steps is None else command.eval_max_steps)
     at_least(0, seed=command.seed, frozen_after=command.frozen_after)
     if command.gif and command.gif.suffix != ".gif":
         raise ValueError(f"--gif {command.gif}: a file name that ends in .gif is needed")
@@ -191,14 +210,15 @@ def write_gif(path: Path, agent: "Agent", config: "Config", seed: int) -> int:
         raise ValueError(f"--gif {path}: {config.env} draws no pictures (render_mode rgb_array)") from None
     player, frames, is_first = AgentPlayer(agent, seed=seed), [], True
     observation, _ = environments.reset(seed=[seed])
-    ended = False
-    while not ended:
+    for _ in range(config.eval_max_steps):
         picture = environments.render()
         if not picture or picture[0] is None:
             raise ValueError(f"--gif {path}: {config.env} draws no pictures (render_mode rgb_array)")
         frames.append(Image.fromarray(picture[0]).resize((300, 200)))
         observation, _, terminated, truncated, _ = environments.step(player.act(observation, is_first))
-        is_first, ended = False, bool(terminated[0] or truncated[0])
+        is_first = False
+        if terminated[0] or truncated[0]:
+            break
     environments.close()
     path.parent.mkdir(parents=True, exist_ok=True)
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=20, loop=0)

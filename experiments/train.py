@@ -203,7 +203,7 @@ def main() -> None:
             display = TrainingDisplay(progress, config.total_env_steps, f"{config.core_name} on {config.env}")
             if workers > MOST_ORDERED and config.reduce == "all_reduce":
                 display.notify(f"--reduce all_reduce: more than {MOST_ORDERED} workers, equal to rounding")
-            summary = run.execute(display.notify, display.row)
+            summary = run.execute(display.notify, display.row, display.evaluation)
         show_summary(run.folder.path, summary)
     exit_process(summary["exit_code"])
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from rl.algorithms import ALGORITHMS, Algorithm
 from rl.config_rules import check
+from rl.names import absolute
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Config:
     """One training run: what is learnt, by which network, by how many workers, and where the record goes."""
 
     env: str = "MaskedVelocityCartPole-v1"
-    """Gymnasium id, or module:Id-v0 to import a module that registers it first."""
+    """Gymnasium id, or module:Id-v0 or path/file.py:Id-v0 to import first what registers it."""
     env_arg: tuple[str, ...] = ()
     """Keyword argument of the environment as name=value (Python literals; anything else is a string); repeatable."""
     frame_stack: int = 1
@@ -30,13 +31,14 @@ class Config:
     """a2c: actor-critic from segments as they come. q_replay: double, duelling Q-learning from a replay buffer. The two
     between: a2c_replay, actor-critic from a buffer (V-trace); q_online, Q-learning from segments as they come."""
     core: str = "lstm"
-    """The memory between torso and heads: rnn, gru or lstm; mlp has none; module:Class names a core of yours."""
+    """The memory between torso and heads: rnn, gru or lstm; mlp has none; module:Class or path/file.py:Class names
+    a core of yours."""
     hidden_size: int = 64
     """Units of each core layer."""
     core_layers: int = 1
     """Layers of the core, stacked."""
     torso: str = "mlp"
-    """What stands before the core: mlp, or module:Class for a torso of yours."""
+    """What stands before the core: mlp, or module:Class or path/file.py:Class for a torso of yours."""
     torso_size: int = 64
     """Units of each layer of the torso."""
     torso_layers: int = 1
@@ -83,6 +85,8 @@ class Config:
     stop_when_solved: bool = False
     """End the run once the environment's reward threshold is reached and fresh episodes (--eval-episodes) confirm it;
     the run keeps the parameters of that moment."""
+    reward_threshold: float | None = None
+    """Mean episode return that counts as solved, in the place of the one that the environment registers."""
     seed: int = 1
     """Seeds parameters, environments and action noise; every environment has its own random numbers."""
 
@@ -173,6 +177,8 @@ class Config:
     """Env steps between two evaluations in training, greedy and sampled, on the same episodes each time; 0: none."""
     interval_episodes: int = 20
     """Episodes of each evaluation in training."""
+    eval_max_steps: int = 20_000
+    """Most steps of an evaluated episode: a longer one counts with what it has earned until then."""
     run_dir: str = ""
     """Folder of the record; empty: runs/<core>-<env>-s<seed>, with a number behind it where that is taken."""
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
@@ -189,6 +195,8 @@ class Config:
             ValueError: one line about the first option found wrong.
         """
         check(self)
+        for name in ("env", "core", "torso"):  # a file is found from any folder
+            object.__setattr__(self, name, absolute(getattr(self, name)))
 
     @property
     def env_args(self) -> dict[str, Any]:

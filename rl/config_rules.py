@@ -4,6 +4,7 @@ Each error is one line that names the option as the command line spells it, its 
 """
 
 import dataclasses
+import math
 from typing import Any, Literal, get_args, get_origin
 
 from rl.names import CORES, TORSOS, check_name
@@ -21,8 +22,8 @@ _RANGES: dict[str, tuple[float, float, str]] = {}  # least value, greatest value
 for _names, *_range in (
     (
         "frame_stack hidden_size core_layers torso_size workers envs_per_worker total_env_steps log_interval "
-        "checkpoint_interval eval_episodes interval_episodes replay_capacity replay_batch sequence_length target_steps "
-        "target_interval",
+        "checkpoint_interval eval_episodes interval_episodes eval_max_steps replay_capacity replay_batch "
+        "sequence_length target_steps target_interval",
         *(1, _MANY, "a whole number of at least 1"),
     ),
     (
@@ -70,12 +71,18 @@ def _check_value(field: dataclasses.Field, value: Any) -> None:
         raise ValueError(f"{name} {value!r}: a whole number is needed")
     if field.type is float and (isinstance(value, bool) or not isinstance(value, (int, float))):
         raise ValueError(f"{name} {value!r}: a number is needed")
+    if field.name == "reward_threshold" and value is not None and not _is_finite_number(value):
+        raise ValueError(f"{name} {value!r}: a finite number is needed")
     choices = get_args(field.type) if get_origin(field.type) is Literal else ()
     if choices and value not in choices:
         raise ValueError(f"{name} {value!r}: one of {', '.join(choices)} is needed")
     low, high, meaning = _RANGES.get(field.name, (None, None, ""))
     if low is not None and not low <= value <= high:  # also refuses nan
         raise ValueError(f"{name} {value}: {meaning} is needed")
+
+
+def _is_finite_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_processes(config: Config) -> None:

@@ -1,4 +1,7 @@
-"""Adapters bring any environment of Gymnasium, single or vector, to the contract of `make_vector`."""
+"""Adapters bring any environment of Gymnasium, single or vector, to the contract of `make_vector`, and hold it to that.
+
+What does not fit is refused in the step that gave it, in one line (`BrokenContract`).
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +13,26 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
 from envs.vector.autoreset import require_same_step
-from envs.vector.columns import column_seeds
-from envs.vector.messages import env_name, one_line
-from envs.vector.observations import SUPPORTED, array_box, make_encoder
+from envs.vector.calls import broken_call, wrong_answer
+from envs.vector.columns import ColumnsVectorEnv, column_seeds
+from envs.vector.contract import (
+    FLAGS,
+    WHOLE,
+    Bounds,
+    check_batch,
+    check_flags,
+    check_rewards,
+    kinds_for,
+    not_in,
+    reward_number,
+    why_not,
+)
+from envs.vector.messages import BrokenContract, env_name, in_short, one_line
+from envs.vector.observations import SUPPORTED, array_box, lost_precision, make_encoder
+from envs.vector.single_state import attributes_of, load_single_state, single_state
+from envs.vector.state import frozen, packed, unpacked
+
+CHECKED_STEPS = 1000  # of a vector form made of columns that is none of this package
 
 
 class SingleAdapter(gymnasium.Wrapper):
@@ -27,30 +47,71 @@ class SingleAdapter(gymnasium.Wrapper):
 
     def __init__(self, env: gymnasium.Env):
         super().__init__(env)
-        observed, actions = env.observation_space, env.action_space
-        name = env_name(env)
+        self.observed, actions = env.observation_space, env.action_space
+        self._name = env_name(env)
         if not isinstance(actions, Discrete):
-            raise ValueError(f"{name} has actions {one_line(actions)}; supported: Discrete")
+            raise ValueError(f"{self._name} has actions {one_line(actions)}; supported: Discrete")
         self._first_action = int(actions.start)
         self.action_space = Discrete(int(actions.n))
-
-        self._array_of = make_encoder(observed)
+        self._array_of = make_encoder(self.observed)
         if self._array_of is None:
-            raise ValueError(f"{name} has observations {one_line(observed)}; supported: {SUPPORTED}")
+            raise ValueError(f"{self._name} has observations {one_line(self.observed)}; supported: {SUPPORTED}")
         self.observation_space = self._array_of.space
+        self._attributes = attributes_of(env)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        return self._array_of(self.env.reset(seed=seed, options=options)[0]), {}
+        try:
+            given = self.env.reset(seed=seed, options=options)
+        except (TypeError, ValueError) as error:
+            if broken := broken_call(self._name, "reset", error):
+                raise broken from error
+            raise
+        if not isinstance(given, tuple) or len(given) != 2:
+            raise wrong_answer(self._name, "reset", in_short(given))
+        self._check_info(given[1], "reset")
+        return self._array(given[0], "reset"), {}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        observation, reward, terminated, truncated, _ = self.env.step(int(action) + self._first_action)
-        return self._array_of(observation), reward, terminated, truncated, {}
+        try:
+            given = self.env.step(int(action) + self._first_action)
+        except (TypeError, ValueError) as error:
+            if broken := broken_call(self._name, "step", error):
+                raise broken from error
+            raise
+        if not isinstance(given, tuple) or len(given) != 5:
+            raise wrong_answer(self._name, "step", in_short(given))
+        observation, reward, terminated, truncated, info = given
+        if type(reward) is not float:
+            reward = reward_number(self._name, reward)
+        if type(terminated) not in FLAGS or type(truncated) not in FLAGS:
+            check_flags(self._name, terminated, truncated)
+        self._check_info(info, "step")
+        return self._array(observation, "step"), reward, terminated, truncated, {}
+
+    def _check_info(self, info: Any, call: str) -> None:
+        if not isinstance(info, dict):
+            raise BrokenContract(f"{self._name}: {call} gave the info {in_short(info)}; a dict is needed")
+
+    def _array(self, observation: Any, call: str) -> np.ndarray:
+        try:
+            return self._array_of(observation)
+        except (TypeError, ValueError) as error:
+            reason = why_not(self.observed, observation) or one_line(error)
+            raise not_in(self._name, call, observation, self.observed, reason) from None
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """Return the state in plain Python; None where the environment or a wrapper hides its own."""
+        return single_state(self.env, self._attributes)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from the `state_dict()` of an equal environment; this one must have been reset."""
+        load_single_state(self.env, state)
 
 
 class VectorAdapter(VectorWrapper):
-    """Gives the arrays of a SAME_STEP vector environment as copies, its final observations among them.
+    """Gives the arrays of a SAME_STEP vector environment as copies, its final observations among them, all checked.
 
     Infos hold nothing else. `envs.vector.observations` says which array stands for which observation.
 
@@ -58,33 +119,128 @@ class VectorAdapter(VectorWrapper):
         ValueError: the autoreset mode is not SAME_STEP, or the spaces are not a Box of numbers and Discrete from 0.
     """
 
-    def __init__(self, env: VectorEnv):
+    def __init__(self, env: VectorEnv, observed: gymnasium.Space | None = None):
+        """Adapt a vector environment.
+
+        Args:
+            env: the vector environment.
+            observed: the space of the single environments within, where `env` has another one.
+        """
         super().__init__(env)
         require_same_step(env)
-        observed, actions = env.single_observation_space, env.single_action_space
-        box = array_box(observed)
+        space, actions = env.single_observation_space, env.single_action_space
+        box, observed = array_box(space), space if observed is None else observed
         if box is None:
-            raise ValueError(f"{env} has observations {one_line(observed)}; supported: Box of numbers")
+            raise ValueError(f"{env} has observations {one_line(space)}; supported: Box of numbers")
         if not isinstance(actions, Discrete) or actions.start != 0:
             raise ValueError(f"{env} has actions {one_line(actions)}; supported: Discrete from 0")
-        self._dtype = box.dtype
+        self._name, self._kinds = env_name(env), kinds_for(space)
+        self._bounds = Bounds(self._name, box, observed)
         self.single_observation_space, self.observation_space = box, batch_space(box, env.num_envs)
+        if lost := lost_precision(observed):
+            self.metadata = {**env.metadata, "notes": (f"{self._name}: {lost}",)}
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        observations, _ = self.env.reset(seed=column_seeds(seed, self.num_envs), options=options)
-        return np.array(observations, dtype=self._dtype), {}
+        given = self.env.reset(seed=column_seeds(seed, self.num_envs), options=options)
+        if not isinstance(given, tuple) or len(given) != 2:
+            raise wrong_answer(self._name, "reset", in_short(given))
+        return self._array(given[0], "reset"), {}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        given = self.env.step(actions)
+        if not isinstance(given, tuple) or len(given) != 5:
+            raise wrong_answer(self._name, "step", in_short(given))
+        observations, rewards, terminated, truncated, infos = given
         # Copies at receipt: the environment may write its next step into the same arrays.
-        observations = np.array(observations, dtype=self._dtype)
-        rewards, terminated, truncated = np.array(rewards), np.array(terminated), np.array(truncated)
+        observations, shape = self._array(observations, "step"), (self.num_envs,)
+        rewards = check_batch(self._name, "rewards", rewards, shape, "biuf")
+        check_rewards(self._name, rewards)
+        terminated = check_batch(self._name, "terminated", terminated, shape, "b")
+        truncated = check_batch(self._name, "truncated", truncated, shape, "b")
         ended = terminated | truncated
         if not np.count_nonzero(ended):
             return observations, rewards, terminated, truncated, {}
-        final = observations.copy()
-        for column in ended.nonzero()[0]:
-            final[column] = infos["final_obs"][column]
+        final = self._final(observations, infos, ended)
         return observations, rewards, terminated, truncated, {"final_obs": final, "_final_obs": ended}
+
+    def _array(self, observations: Any, call: str) -> np.ndarray:
+        """Return observations as a new array of the Box's dtype."""
+        box = self.single_observation_space
+        array = check_batch(
+            self._name, f"{call}: observations", observations, self.observation_space.shape, self._kinds
+        )
+        if array.dtype != box.dtype:
+            if box.dtype.kind in WHOLE:  # a number too large would become another one
+                self._bounds.check(array, call)
+            array = array.astype(box.dtype)
+        self._bounds.check(array, call)
+        return array
+
+    def _final(self, observations: np.ndarray, infos: dict[str, Any], ended: np.ndarray) -> np.ndarray:
+        """Return the last observations of the episodes that ended; in other rows the observations."""
+        if "final_obs" not in infos:
+            raise BrokenContract(f"{self._name}: an episode ended without its last observation, infos['final_obs']")
+        last, box = observations.copy(), self.single_observation_space
+        for column in ended.nonzero()[0]:
+            given = infos["final_obs"][column]
+            array = check_batch(self._name, "step: a final observation", given, box.shape, self._kinds)
+            if box.dtype.kind in WHOLE and array.dtype != box.dtype:
+                self._bounds.check(array[None], "step")
+            last[column] = array
+        self._bounds.check(last, "step")
+        return last
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """Return the state in plain Python; None where the environment within cannot tell it."""
+        if singles := self._singles():
+            states = [single.state_dict() for single in singles]
+            return None if None in states else {"singles": states}
+        if not all(hasattr(self.env, name) for name in ("state_dict", "load_state_dict")):
+            return None
+        state = self.env.state_dict()
+        return None if state is None else packed(state)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from the `state_dict()` of an equal environment; this one must have been reset."""
+        if singles := self._singles():
+            for single, one in zip(singles, state["singles"], strict=True):
+                single.load_state_dict(one)
+        else:
+            self.env.load_state_dict(unpacked(state))
+
+    def _singles(self) -> list[SingleAdapter]:
+        """Return the single environments that are stepped one after the other, if that is how they are."""
+        singles = getattr(self.env, "envs", ())
+        return list(singles) if all(isinstance(single, SingleAdapter) for single in singles) else []
+
+
+class FirstStepsChecked(VectorAdapter):
+    """Checks the first steps of a vector form made of columns; then its steps reach the caller as they are.
+
+    Such a form keeps in arrays whatever its steps change. One that does not, and has no `state_dict` of its own, cannot
+    tell its state.
+    """
+
+    def __init__(self, env: ColumnsVectorEnv):
+        super().__init__(env)
+        self._left, self._made_with = CHECKED_STEPS, self._no_arrays()
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        self._left -= 1
+        if self._left <= 0:
+            self.step = self.env.step
+        return super().step(actions)
+
+    def state_dict(self) -> dict[str, Any] | None:
+        inherited = type(self.env).state_dict is ColumnsVectorEnv.state_dict
+        return None if inherited and self._no_arrays() != self._made_with else self.env.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.env.load_state_dict(state)
+
+    def _no_arrays(self) -> Any:
+        """Return what the attributes are now that the inherited `state_dict` leaves out."""
+        others = {name: value for name, value in vars(self.env).items() if not isinstance(value, np.ndarray)}
+        return frozen({name: value for name, value in others.items() if name not in ("_generators", "spec")})

@@ -1,35 +1,55 @@
 """The form in which an id is made: its vector form where that keeps the contract, else single environments."""
 
+import contextlib
 import dataclasses
 import importlib
 import inspect
-from functools import partial
 from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, VectorEnvCreator, load_env_creator
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from envs.vector.adapter import SingleAdapter, VectorAdapter
+from envs.vector.adapter import FirstStepsChecked, SingleAdapter, VectorAdapter
 from envs.vector.columns import ColumnsVectorEnv
+from envs.vector.files import import_file, is_file
 
 # Vector forms, as entry points, that take the place of those in Gymnasium's registry.
 OTHER_VECTOR_FORMS: dict[str, str] = {}
+OURS = __name__.partition(".")[0]  # this package
 
 
 def find_spec(env: str) -> EnvSpec:
-    """Return the spec of an id or of `module:Id-v0`, after importing the module.
+    """Return the spec of an id, of `module:Id-v0` or of `path/file.py:Id-v0`, after importing the module or the file.
 
     Raises:
-        ValueError: the id has no version. Other errors are those of the import and of `gymnasium.spec`.
+        ValueError: the id has no version, the file is missing, or the module cannot be found. Other errors are those of
+            the import and of `gymnasium.spec`.
     """
     module, _, env_id = env.rpartition(":")
-    if module:
-        importlib.import_module(module)
+    if is_file(env):
+        raise ValueError(f"an id is needed behind the file, as in {env}:Id-v0")
+    if is_file(module):
+        import_file(module)
+    elif module:
+        _import(module, env_id)
     versions = [known for known in gymnasium.registry if known.rpartition("-v")[0] == env_id]
     if versions and env_id not in gymnasium.registry:  # gymnasium.make would take the newest, which changes with time
         raise ValueError(f"the id needs its version: {', '.join(versions)}")
     return gymnasium.spec(env_id)
+
+
+def _import(module: str, env_id: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # another one, which this one imports
+        file = f"{module.replace('.', '/')}.py"
+        raise ValueError(
+            f"ModuleNotFoundError: {error}; run the command in the folder that has {file}, or name the file by its "
+            f"path, as in path/{file}:{env_id}"
+        ) from error
 
 
 def make_form(spec: EnvSpec, num_envs: int, env_args: dict[str, Any]) -> VectorEnv:
@@ -41,19 +61,36 @@ def make_form(spec: EnvSpec, num_envs: int, env_args: dict[str, Any]) -> VectorE
     vector_form = _vector_form(spec, env_args)
     if vector_form is not None:
         vector = gymnasium.make_vec(dataclasses.replace(spec, vector_entry_point=vector_form), num_envs, **env_args)
-        return vector if isinstance(vector, ColumnsVectorEnv) else VectorAdapter(vector)
+        if not isinstance(vector, ColumnsVectorEnv):
+            return VectorAdapter(vector)
+        if type(vector).__module__.partition(".")[0] != OURS:
+            return FirstStepsChecked(vector)
+        vector.metadata = {**vector.metadata, "exact": True}
+        return vector
     if spec.entry_point is None:
         raise ValueError("it has no single form, and its vector form does not say that its autoreset mode is SAME_STEP")
+    return make_singles(spec, num_envs, env_args)
+
+
+def make_singles(spec: EnvSpec, num_envs: int, env_args: dict[str, Any]) -> VectorEnv:
+    """Make single environments that are stepped one after the other."""
     # Gymnasium's checks of every step cost as much as a small environment's step.
-    unchecked = dataclasses.replace(spec, order_enforce=False)
-    make_single = partial(_make_single, unchecked, env_args)
-    sync = SyncVectorEnv([make_single] * num_envs, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+    unchecked, made = dataclasses.replace(spec, order_enforce=False), []
+
+    def make_single() -> gymnasium.Env:
+        made.append(SingleAdapter(gymnasium.make(unchecked, disable_env_checker=True, **env_args)))
+        return made[-1]
+
+    try:
+        sync = SyncVectorEnv([make_single] * num_envs, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+    except BaseException:
+        for one in made:  # perhaps only so many may exist, and the caller tries fewer
+            with contextlib.suppress(Exception):
+                one.close()
+        raise
+    sync.env_fns = ()  # it does not need them any more, and they cannot be pickled
     sync.spec = spec
-    return VectorAdapter(sync)
-
-
-def _make_single(spec: EnvSpec, env_args: dict[str, Any]) -> gymnasium.Env:
-    return SingleAdapter(gymnasium.make(spec, disable_env_checker=True, **env_args))
+    return VectorAdapter(sync, made[0].observed)
 
 
 def _vector_form(spec: EnvSpec, env_args: dict[str, Any]) -> str | VectorEnvCreator | None:

@@ -15,6 +15,9 @@ The result is a `gymnasium.vector.VectorEnv`, and
 * where any episode ended, infos is {"final_obs": [batch, ...], "_final_obs": bool [batch]}: each episode's last
   observation, in the rows where the second is true. Where none ended, infos is empty;
 * every array is new, and the environment never changes it afterwards;
+* observations, rewards and flags that do not fit raise `BrokenContract`, one line. Forms of this package are exact, as
+  `metadata["exact"]` says, and are not checked;
+* `metadata["notes"]`, where it is there, has lines for the user;
 * each column draws from its own generator, `gymnasium.utils.seeding.np_random(seed)` of its own seed: its trajectory
   depends on its seed and its actions, not on its neighbours or on how columns are divided over processes;
 * it can be copied and pickled in the middle of an episode if the single environment can;
@@ -53,7 +56,7 @@ def make_vector(
     The transforms (all arguments from `frame_stack` on) need observations of one axis.
 
     Args:
-        env: an id that Gymnasium knows, or `module:Id-v0`, where importing the module registers the id.
+        env: an id that Gymnasium knows, or `module:Id-v0` or `path/file.py:Id-v0`, where importing it registers the id.
         num_envs: the number of environments, at least 1.
         env_args: keyword arguments of the environment, as for `gymnasium.make`; `max_episode_steps` is one of them.
         frame_stack: how many of the last observations to concatenate, oldest first.

@@ -6,7 +6,10 @@ import numpy as np
 from gymnasium import Space
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
+from envs.vector.contract import WHOLE, kinds_for, why_not
+
 SUPPORTED = "Box of numbers, Discrete, MultiDiscrete"
+EXACT = 2**24  # float32 holds every whole number up to this
 
 
 def make_encoder(space: Space) -> "Numbers | OneHots | None":
@@ -35,29 +38,63 @@ def array_box(space: Space) -> Box | None:
     return Box(low, high, space.shape, dtype=np.float32)
 
 
+def lost_precision(space: Space) -> str:
+    """Say in words what the arrays cannot hold of a space's observations; "" where they hold everything."""
+    box = array_box(space)
+    if box is None or box.dtype == space.dtype:
+        return ""
+    if space.dtype.kind == "f":
+        lost = space.dtype.itemsize > box.dtype.itemsize
+        return f"observations of {space.dtype} are read as float32, which keeps 7 digits" if lost else ""
+    low, high = int(space.low.min(initial=0)), int(space.high.max(initial=0))
+    if max(-low, high) <= EXACT:
+        return ""
+    return f"observations of {space.dtype} up to {max(-low, high)} are read as float32, exact to {EXACT}"
+
+
 class Numbers:
-    """Copies an observation of a Box of numbers into a new array. `space` is the Box of the result."""
+    """Copies an observation of a Box of numbers into a new array. `space` is the Box of the result.
+
+    Raises:
+        ValueError: the observation has another shape or kind of number, or would not fit into the array. Bounds are not
+            looked at: `envs.vector.contract.Bounds` does so for a whole batch.
+    """
 
     def __init__(self, space: Box):
-        self.space = array_box(space)
-        self._dtype = self.space.dtype
+        self.space, self._observed = array_box(space), space
+        self._dtype, self._shape, self._kinds = self.space.dtype, space.shape, kinds_for(space)
+        self._wraps = self._dtype.kind in WHOLE  # where a number too large would become another one
 
     def __call__(self, observation: Any) -> np.ndarray:
-        return np.array(observation, dtype=self._dtype)
+        array = np.asarray(observation)
+        fits = array.shape == self._shape and array.dtype.kind in self._kinds
+        if (not fits or (self._wraps and array.dtype != self._dtype)) and (reason := why_not(self._observed, array)):
+            raise ValueError(reason)
+        return array.astype(self._dtype)  # a copy
 
 
 class OneHots:
     """Turns a Discrete observation into a one-hot, and a MultiDiscrete one into its one-hots side by side.
 
     `space` is the Box of the result, float32 [feature].
+
+    Raises:
+        ValueError: the observation is not one of its space.
     """
 
     def __init__(self, space: Discrete | MultiDiscrete):
+        self._observed = space
         sizes = np.atleast_1d(space.n if isinstance(space, Discrete) else space.nvec).ravel()
+        self._shape, self._first = space.shape, np.asarray(space.start)
+        self._last = self._first + (space.n if isinstance(space, Discrete) else space.nvec) - 1
         self._ones = np.cumsum(sizes) - sizes - np.ravel(space.start)  # value v has its one at this + v
         self.space = Box(0.0, 1.0, (int(sizes.sum()),), dtype=np.float32)
 
     def __call__(self, observation: Any) -> np.ndarray:
+        values = np.asarray(observation)
+        fits = values.shape == self._shape and values.dtype.kind in WHOLE
+        if not fits or np.count_nonzero((values < self._first) | (values > self._last)):
+            raise ValueError(why_not(self._observed, values))
         row = np.zeros(self.space.shape, dtype=np.float32)
-        row[self._ones + np.ravel(observation)] = 1.0
+        row[self._ones + values.ravel()] = 1.0
         return row

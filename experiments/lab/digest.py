@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -24,6 +25,8 @@ def digest(config: Config, overrides: Overrides) -> str:
     }
     if "env" in learning:
         learning["env"] = learning["env"].rpartition(":")[2]  # of `module:Id-v0`
+    for name in learning.keys() & {"core", "torso"}:
+        learning[name] = os.path.basename(learning[name])  # of `folder/file.py:Class`
     return hashlib.sha256(
         json.dumps([learning, [described(overrides.targets), described(overrides.make_learner)]]).encode()
     ).hexdigest()[:8]

@@ -1,13 +1,18 @@
 """What experiments show on the terminal: progress while runs train, and how a run ended."""
 
 import contextlib
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
+
+EVERY_SECONDS = 0.5  # between two looks at an evaluation, on a bar
+LINE_SECONDS = 10.0  # the same, in lines
 
 
 class TrainingDisplay:
@@ -16,6 +21,7 @@ class TrainingDisplay:
     def __init__(self, progress: Progress, total_env_steps: int, label: str) -> None:
         self.progress = progress
         self.task = progress.add_task(label, total=total_env_steps, numbers="starting")
+        self.shown_at = time.monotonic()  # when an evaluation was last shown
 
     def row(self, keys: dict[str, float]) -> None:
         """Show a row of the record. The return comes first, since a narrow terminal cuts the line off."""
@@ -23,6 +29,13 @@ class TrainingDisplay:
         shown = "" if episode_return is None else f"return {episode_return:6.2f}  "
         numbers = f"{shown}{keys['charts/SPS']:,.0f} steps/s  {keys['global_step']:,} steps"
         self.progress.update(self.task, completed=keys["global_step"], numbers=numbers)
+
+    def evaluation(self, ended: int, episodes: int, steps: int) -> None:
+        """Show how far an evaluation is, a few times a second; it is told at every step."""
+        if time.monotonic() - self.shown_at > EVERY_SECONDS:
+            self.shown_at = time.monotonic()
+            numbers = f"evaluation: {ended} of {episodes}, {steps:,} steps"
+            self.progress.update(self.task, numbers=numbers)
 
     def notify(self, line: str) -> None:
         """Show a line above the bars."""
@@ -62,6 +75,21 @@ class StudyDisplay:
 def show_line(progress: Progress, line: str) -> None:
     """Show a line above the bars, as it is."""
     progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def shown_progress(label: str) -> Iterator[Callable[[int, int, int], None]]:
+    """Show on stderr how far an evaluation is: a line every ten seconds, so that a short one shows nothing."""
+    shown_at = time.monotonic()
+
+    def show(ended: int, episodes: int, steps: int) -> None:
+        nonlocal shown_at
+        if time.monotonic() - shown_at > LINE_SECONDS:
+            shown_at = time.monotonic()
+            words = f"{label}: {ended} of {episodes} episodes have ended, the others have taken {steps:,} steps"
+            print(words, file=sys.stderr, flush=True)
+
+    yield show
 
 
 @contextlib.contextmanager

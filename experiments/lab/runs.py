@@ -135,7 +135,7 @@ def train_in_turn(
     for config in configs:
         with display.run(Path(config.run_dir).name, config.total_env_steps) as shown:
             run = new_run(config, envs.make_vector, overrides.get(config.run_dir, NO_OVERRIDES))
-            summary = run.execute(shown.notify, shown.row)
+            summary = run.execute(shown.notify, shown.row, shown.evaluation)
         if summary["exit_code"] != 0:
             raise RunFailed(config, summary["exit_reason"], summary["exit_code"])
         finished(config)

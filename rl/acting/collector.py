@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rl.acting.finite import require_finite
 from rl.acting.policies import Policy, Softmax
 from rl.acting.randomness import ActionNoise
 from rl.acting.segment import Segment, first_steps, joined
@@ -140,6 +141,7 @@ class Collector:
                     segment = first_steps(segment, t + 1)
                     break
         steps = segment.env_steps // batch
+        require_finite(self.environments, observed[: steps + 1], earned[:steps])
         self.observation, self.is_first = observations[steps], is_first[steps]
         if self.for_replay:
             segment = segment._replace(log_probs=distribution.log_probs(scores, actions))

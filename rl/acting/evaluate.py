@@ -1,6 +1,7 @@
-"""Evaluation: returns of fresh episodes."""
+"""Evaluation: fresh episodes and their returns."""
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -14,12 +15,35 @@ from rl.agent.agent import Agent
 from rl.config import Config
 
 MakeEnvironments = Callable[..., gymnasium.vector.VectorEnv]  # (env, num_envs, **Config.environment_options)
-MOST_STEPS = 20_000  # of an evaluated episode
+Progress = Callable[[int, int, int], Any]  # episodes that have ended, episodes, steps of those that are running
+
+
+class Episodes(NamedTuple):
+    """Fresh episodes."""
+
+    returns: np.ndarray  # [episode] undiscounted
+    lengths: np.ndarray  # [episode] steps
+    cut: np.ndarray  # [episode] bool: it had not ended after `Config.eval_max_steps`
+
+
+def never() -> bool:
+    """Nothing asks to stop."""
+    return False
+
+
+def show_nothing(_ended: int, _episodes: int, _steps: int) -> None:
+    """Show no progress."""
+
+
+def evaluate(*arguments: Any, **named: Any) -> np.ndarray | None:
+    """Undiscounted returns [episode] of fresh episodes, or None where `stop` ended them; as `play_episodes`."""
+    played = play_episodes(*arguments, **named)
+    return None if played is None else played.returns
 
 
 @one_thread()
 @denormals_as_zeros()
-def evaluate(
+def play_episodes(
     agent: Agent,
     config: Config,
     make_environments: MakeEnvironments,
@@ -27,14 +51,18 @@ def evaluate(
     greedy: bool,
     seed: int = 0,
     offset: int = 0,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], bool] = never,
     make_player: Callable[..., AgentPlayer] = AgentPlayer,
-) -> np.ndarray | None:
-    """Undiscounted returns [episode] of fresh episodes, one in each of `episodes` environments.
+    progress: Progress = show_nothing,
+) -> Episodes | None:
+    """Play fresh episodes, each in an environment of its own.
 
     Every environment plays one episode to its end, so that short episodes are not favoured. An episode that has not
-    ended after 20,000 steps counts with what it has earned: without a time limit a policy may circle for ever. Seeds
-    are disjoint from all training seeds. Training's random numbers and core state stay as they are.
+    ended after `eval_max_steps` counts with what it has earned: without a time limit a policy may circle for ever.
+    Seeds are disjoint from all training seeds. Training's random numbers and core state stay as they are.
+
+    No more environments are made at once than training has, since more may not fit on the machine; if so many cannot be
+    made, half as many are tried, down to one. An episode does not depend on which others are played with it.
 
     Args:
         agent: evaluation does not modify it.
@@ -46,27 +74,78 @@ def evaluate(
         offset: number of the first episode, so that several evaluations of one seed share none.
         stop: asked at every step; True ends the evaluation without a result.
         make_player: makes what plays; another one than AgentPlayer meddles with its memory.
+        progress: told at every step.
 
     Returns:
-        The returns, or None where `stop` ended the evaluation.
+        The episodes, or None where `stop` ended the evaluation.
     """
-    environments = make_environments(config.env, episodes, **config.environment_options)
-    try:
-        seeds = environment_seeds(seed, evaluation_key(), range(offset, offset + episodes))
-        observation, _ = environments.reset(seed=seeds)
-        player = make_player(agent, episodes, greedy, seed, offset, evaluated_policy(config, episodes))
-        returns = np.zeros(episodes)
-        running = np.ones(episodes, dtype=bool)
-        is_first = running.copy()
-        for _ in range(MOST_STEPS):
-            if not running.any():
-                break
-            if stop():
-                return None
-            observation, rewards, terminated, truncated, _ = environments.step(player.act(observation, is_first))
-            returns += rewards * running
-            is_first = terminated | truncated
-            running &= ~is_first
-    finally:
-        environments.close()
-    return returns
+    played: list[Episodes] = []
+    first, at_once = 0, min(episodes, config.total_environments)
+    while first < episodes:
+        environments = make_at_most(config, make_environments, min(at_once, episodes - first), episodes - first)
+        try:
+            at_once, last = environments.num_envs, first + environments.num_envs
+            numbers, before = range(offset + first, offset + last), first
+            player = make_player(
+                agent, len(numbers), greedy, seed, numbers.start, evaluated_policy(config, len(numbers))
+            )
+            seeds = environment_seeds(seed, evaluation_key(), numbers)
+
+            def of_all(ended: int, steps: int, before: int = before) -> None:
+                progress(before + ended, episodes, steps)
+
+            batch = _play(player, environments, seeds, config.eval_max_steps, stop, of_all)
+        finally:
+            environments.close()
+        if batch is None:
+            return None
+        played.append(batch)
+        first = last
+    return Episodes(*(np.concatenate(parts) for parts in zip(*played, strict=True)))
+
+
+def make_at_most(
+    config: Config, make_environments: MakeEnvironments, number: int, all_of_them: int
+) -> gymnasium.vector.VectorEnv:
+    """Make so many environments; all of them where one object steps any number; fewer where so many cannot be made."""
+    while True:
+        try:
+            environments = make_environments(config.env, number, **config.environment_options)
+            break
+        except Exception:  # a foreign environment may raise anything
+            if number == 1:
+                raise
+            number //= 2
+    if number == all_of_them or not environments.metadata.get("exact"):
+        return environments
+    environments.close()
+    return make_environments(config.env, all_of_them, **config.environment_options)
+
+
+def _play(
+    player: AgentPlayer,
+    environments: gymnasium.vector.VectorEnv,
+    seeds: list[int],
+    most_steps: int,
+    stop: Callable[[], bool],
+    progress: Callable[[int, int], Any],
+) -> Episodes | None:
+    """Play one episode in each environment."""
+    batch = len(seeds)
+    observation, _ = environments.reset(seed=seeds)
+    returns, lengths = np.zeros(batch), np.zeros(batch, dtype=np.int64)
+    running = np.ones(batch, dtype=bool)
+    is_first = running.copy()
+    for step in range(most_steps):
+        left = np.count_nonzero(running)
+        if not left:
+            break
+        if stop():
+            return None
+        progress(batch - left, step)
+        observation, rewards, terminated, truncated, _ = environments.step(player.act(observation, is_first))
+        returns += rewards * running
+        lengths += running
+        is_first = terminated | truncated
+        running &= ~is_first
+    return Episodes(returns, lengths, running)

@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 
 import torch
 
@@ -15,7 +14,7 @@ from rl.group.exchange import Group
 from rl.group.learner import grouped
 from rl.group.start import hear
 from rl.loop import NO_OVERRIDES, build_worker, run_work
-from rl.record.messages import in_short
+from rl.record.messages import in_short, told
 from rl.shared.group_lost import GroupLost
 from rl.shared.learner_memory import LearnerMemory
 
@@ -38,8 +37,8 @@ def run_other_rank(make_environments: MakeEnvironments) -> int:
         print(f"{name} {lost}", file=sys.stderr, flush=True)
     except BaseException as error:  # SystemExit from an environment is a failure too
         if group:
-            group.leave_word(f"{name} failed: {in_short(error)}")
-        print(f"{name} failed:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+            group.leave_word(f"{name} failed: {error if getattr(error, 'in_one_line', False) else in_short(error)}")
+        print(f"{name} failed:{told(error)}", file=sys.stderr, flush=True)
     return 1
 
 

@@ -1,6 +1,7 @@
 """What a run says to its user: lines."""
 
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 
 Notify = Callable[[str], None]  # shows a line to the user
@@ -19,3 +20,10 @@ def in_short(error: BaseException) -> str:
 def listed(ranks: Iterable[int]) -> str:
     """Numbers of workers, as 0, 1."""
     return ", ".join(map(str, ranks))
+
+
+def told(error: BaseException) -> str:
+    """What a failure says behind a colon: its one line where the error is made for its user, else its traceback."""
+    if getattr(error, "in_one_line", False):
+        return f" {' '.join(str(error).split())}"
+    return "\n" + "".join(traceback.format_exception(error))

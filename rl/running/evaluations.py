@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 
-from rl.acting.evaluate import evaluate
+from rl.acting.evaluate import play_episodes
 from rl.agent.flat import FlatAgent
 from rl.record.keys import Evaluation
 from rl.running.setup import Setup
@@ -24,7 +24,7 @@ def mean_return(
         offset: number of the first episode, on which its random numbers depend.
         stop: whether to stop.
     """
-    returns = evaluate(
+    played = play_episodes(
         agent.agent,
         setup.config,
         setup.make_environments,
@@ -33,8 +33,12 @@ def mean_return(
         seed=setup.config.seed,
         offset=offset,
         stop=stop,
+        progress=setup.playing.progress,
     )
-    return None if returns is None else float(returns.mean())
+    if played is None:
+        return None
+    setup.playing.count(played)
+    return float(played.returns.mean())
 
 
 def evaluate_newest(setup: Setup, stop: Callable[[], bool]) -> Evaluation | None:

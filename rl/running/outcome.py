@@ -2,11 +2,10 @@
 
 import contextlib
 import signal
-import traceback
 from collections.abc import Iterator
 
 from rl.config import Config
-from rl.record.messages import Notify, to_stderr
+from rl.record.messages import Notify, to_stderr, told
 from rl.shared.ledger import Ledger
 
 
@@ -48,8 +47,8 @@ class Outcome:
         """Turn an exception of the parent's own work into a fault of the run, which comes to an orderly end."""
         try:
             yield
-        except (Exception, SystemExit):
-            self.fail(f"the run failed:\n{traceback.format_exc()}")
+        except (Exception, SystemExit) as error:
+            self.fail(f"the run failed:{told(error)}")
 
     def replaces_worker(self, cause: str, outside: bool) -> bool:
         """Whether another worker takes the place of one that failed; if not, its failure is a fault of the run.

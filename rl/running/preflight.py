@@ -1,5 +1,6 @@
 """Checks before anything is started or written. An error is one line that names the option."""
 
+import math
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -59,3 +60,20 @@ def require_room(config: Config, longest: int | None) -> None:
                 f"--replay-capacity {config.replay_capacity}: whole episodes of {longest} steps, one of "
                 f"every environment, take {rows * batch} env steps, at least that is needed"
             )
+
+
+def require_threshold(config: Config, reward_threshold: float | None) -> None:
+    """Check that a run which is to stop once it is solved can ever be solved.
+
+    Args:
+        config: says whether it is to stop then.
+        reward_threshold: mean return that counts as solved, or None.
+
+    Raises:
+        ValueError: no return counts as solved.
+    """
+    if config.stop_when_solved and (reward_threshold is None or not math.isfinite(reward_threshold)):
+        raise ValueError(
+            f"--stop-when-solved True: {config.env} registers no reward threshold that can be reached, so the run "
+            "would not end by it; --reward-threshold X sets one, or leave it out"
+        )

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from rl.acting.evaluate import MakeEnvironments
+from rl.acting.evaluate import MakeEnvironments, Progress, show_nothing
 from rl.config import Config
 from rl.loop import NO_OVERRIDES, Overrides
 from rl.record.messages import Notify, to_stderr
@@ -21,6 +21,7 @@ from rl.running.crew import Crew
 from rl.running.duties import Duties, never
 from rl.running.folder import RunFolder, choose_run_dir
 from rl.running.outcome import Outcome
+from rl.running.preflight import require_threshold
 from rl.running.row_writer import OnRow, RowWriter, ignore
 from rl.running.serial import train_serially
 from rl.running.setup import Setup, set_up
@@ -43,6 +44,7 @@ def new_run(
     """
     folder = RunFolder(config, choose_run_dir(config))
     setup = set_up(config, make_environments, overrides)
+    require_threshold(config, setup.reward_threshold)
     return Run(setup, folder, workers, resume.from_the_start(setup))
 
 
@@ -80,18 +82,21 @@ class Run:
             Checkpoints(setup, folder, self.outcome, continuation.worker_states),
         )
 
-    def execute(self, notify: Notify = to_stderr, on_row: OnRow = ignore) -> dict[str, Any]:
+    def execute(
+        self, notify: Notify = to_stderr, on_row: OnRow = ignore, on_evaluation: Progress = show_nothing
+    ) -> dict[str, Any]:
         """Train, then leave a checkpoint, a record and a summary, whatever happened.
 
         Args:
             notify: shows a line to the user.
             on_row: is given each row of the record as it is written.
+            on_evaluation: is told at every step of an evaluation how far it is.
 
         Returns:
             The summary, as in summary.json. `exit_code` is 0, 1 after a fault, 128 + signal after a signal.
         """
         setup, outcome, duties = self.setup, self.outcome, self.duties
-        outcome.notify = notify
+        outcome.notify, setup.playing.progress = notify, on_evaluation
         with noted_signals(outcome.note_signal), self.folder.held():
             record = self.open_record(notify, on_row)
             with outcome.noting_faults():
@@ -115,9 +120,10 @@ class Run:
         return summary
 
     def open_record(self, notify: Notify, on_row: OnRow) -> Record:
-        """Begin the record, or continue it, which one line says."""
-        if self.continuation.line:
-            notify(self.continuation.line)
+        """Begin the record, or continue it, and say what there is to say first."""
+        for line in (self.continuation.line, *self.setup.notes):
+            if line:
+                notify(line)
         config, ledger = self.setup.config, self.setup.ledger
         record = Record(
             self.folder.path,

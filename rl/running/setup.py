@@ -16,7 +16,9 @@ from rl.config import Config
 from rl.loop import NO_OVERRIDES, Overrides
 from rl.parameters.learner import Learner
 from rl.parameters.sync import make_learner
+from rl.running.playing import Playing
 from rl.running.preflight import probe_environment, require_importable, require_room
+from rl.running.probe import time_limit, try_out
 from rl.shared.learner_memory import LearnerMemory
 from rl.shared.ledger import Ledger
 
@@ -31,11 +33,13 @@ class Setup(NamedTuple):
     overrides: Overrides
     training_key: int  # of the random numbers
     began: float  # time.monotonic() at the beginning of start-up
-    reward_threshold: float | None  # of the environment
+    reward_threshold: float | None  # of the config, or else of the environment
     agent: FlatAgent  # the parent's own, with the parameters of a new run at first
     memory: LearnerMemory
     learner: Learner  # the parent's end of it
     spaces: dict[str, Any] | None  # of the environment itself, in plain JSON; None where it does not say them
+    playing: Playing  # what is played in evaluations
+    notes: tuple[str, ...]  # lines for the user, said when the run begins
 
     @property
     def ledger(self) -> Ledger:
@@ -82,14 +86,29 @@ def set_up(
             "come, a2c or q_online is needed"
         )
     probe = probe_environment(config, make_environments)  # a bad env ends here, in one line
-    reward_threshold = probe.spec.reward_threshold if probe.spec else None
     spaces = getattr(probe, "own_spaces", None)
-    require_room(config, probe.spec.max_episode_steps if probe.spec else None)
+    reward_threshold = config.reward_threshold
+    if reward_threshold is None and probe.spec:
+        reward_threshold = probe.spec.reward_threshold
+    require_room(config, time_limit(config, probe))
     check_own_parts(config)
     agent = FlatAgent(agent_for(config, probe))
-    probe.close()
+    notes = try_out(config, probe)
     memory = LearnerMemory(config, len(agent), reward_threshold, start_env_steps)
     learner = make_learner(config, memory)
     learner.parameters.copy_(agent.parameters)
     key = training_key(start_env_steps)
-    return Setup(config, make_environments, overrides, key, began, reward_threshold, agent, memory, learner, spaces)
+    return Setup(
+        config,
+        make_environments,
+        overrides,
+        key,
+        began,
+        reward_threshold,
+        agent,
+        memory,
+        learner,
+        spaces,
+        Playing(),
+        notes,
+    )

@@ -13,6 +13,7 @@ def summarise(setup: Setup, outcome: Outcome, attempts: list[dict[str, Any]], st
     env_steps, seconds, crossing_mean = ledger.crossings.newest
     solved, trained = ledger.crossings.confirmed, ledger.clock.trained_seconds
     evaluations = evaluate_at_end(setup, outcome)
+    say_what_did_not_end(setup, outcome, attempts)
     reason, code = outcome.reason()  # afterwards: a signal may have come during the evaluations
     return {
         "env_steps": ledger.env_steps,
@@ -35,11 +36,14 @@ def summarise(setup: Setup, outcome: Outcome, attempts: list[dict[str, Any]], st
 
 
 def evaluate_at_end(setup: Setup, outcome: Outcome) -> dict[str, float | None]:
-    """Play fresh episodes with the parameters at the end of the run; None for what was not played to its end."""
-    evaluations: dict[str, float | None] = {"eval_greedy": None, "eval_sampled": None}
+    """Play fresh episodes with the parameters at the end of the run; None for what was not played to its end.
+
+    `eval_cut` is how many of these episodes had not ended after --eval-max-steps.
+    """
+    evaluations: dict[str, float | None] = {"eval_greedy": None, "eval_sampled": None, "eval_cut": None}
     if outcome.stopping:
         return evaluations
-    agent, episodes = setup.agent, setup.config.eval_episodes
+    agent, episodes, cut_before = setup.agent, setup.config.eval_episodes, setup.playing.cut
 
     def stop() -> bool:
         return outcome.stopping
@@ -48,4 +52,21 @@ def evaluate_at_end(setup: Setup, outcome: Outcome) -> dict[str, float | None]:
         agent.load(setup.learner.parameters)
         evaluations["eval_greedy"] = mean_return(setup, agent, episodes, True, 0, stop)
         evaluations["eval_sampled"] = mean_return(setup, agent, episodes, False, episodes, stop)
+        if evaluations["eval_sampled"] is not None:
+            evaluations["eval_cut"] = setup.playing.cut - cut_before
     return evaluations
+
+
+def say_what_did_not_end(setup: Setup, outcome: Outcome, attempts: list[dict[str, Any]]) -> None:
+    """Tell the user of evaluated episodes that were cut, and of a training in which no episode ended."""
+    config, playing, ledger = setup.config, setup.playing, setup.ledger
+    if playing.cut:
+        outcome.notify(
+            f"{playing.cut} of {playing.episodes} evaluated episodes had not ended after {config.eval_max_steps} steps "
+            "(--eval-max-steps) and count with what they had earned until then"
+        )
+    if ledger.env_steps and not ledger.crossings.any_episode and not attempts and not outcome.stopping:
+        outcome.notify(
+            f"no episode ended in {ledger.env_steps} env steps of training, so its returns are unknown; "
+            "--env-arg max_episode_steps=N sets a time limit"
+        )

@@ -12,13 +12,13 @@ import shutil
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rl.config import Config
 from rl.loop import Overrides, build_worker, run_work
+from rl.record.messages import told
 from rl.shared.group_lost import GroupLost
 from rl.shared.learner_memory import LearnerMemory
 
@@ -82,7 +82,7 @@ def work(built: Any, saved: bytes | None, channel: Connection) -> None:
 def life(rank: int, memory: LearnerMemory, channel: Connection) -> Iterator[None]:
     """What surrounds the work of every worker process: it ends with its parent, leaves signals to it, reports failures.
 
-    A failure is sent as ("failed", traceback), or as ("lost", message) if others of its group are gone.
+    A failure is sent as ("failed", its line or traceback), or as ("lost", message) if others of its group are gone.
     """
     end_with_parent(lambda: memory.signs.beat(rank))
     leave_signals_to_parent()
@@ -95,8 +95,8 @@ def life(rank: int, memory: LearnerMemory, channel: Connection) -> Iterator[None
     except GroupLost as lost:
         channel.send(("failed" if lost.failed else "lost", str(lost)))
         sys.exit(1)
-    except BaseException:  # SystemExit from an environment is a failure too
-        channel.send(("failed", f"failed:\n{traceback.format_exc()}"))
+    except BaseException as error:  # SystemExit from an environment is a failure too
+        channel.send(("failed", f"failed:{told(error)}"))
         sys.exit(1)
 
 

@@ -63,6 +63,11 @@ class Crossings:
         self.pages.now.attempt[0] = _SOLVED if confirmed else _IDLE
 
     @property
+    def any_episode(self) -> bool:
+        """Whether an episode has ended since the beginning, or since an attempt failed."""
+        return bool(self.pages.now.returns_seen[0])
+
+    @property
     def pending(self) -> bool:
         """Whether a crossing waits for its verdict."""
         return bool(self.pages.now.attempt[0] == _PENDING)

@@ -1,11 +1,15 @@
 """The AgentPlayer carries the state of deployment; evaluation plays fresh episodes and touches nothing of training."""
 
+from dataclasses import replace
+
+import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium.envs.registration import EnvSpec
 
 import envs
-from rl.acting.evaluate import evaluate
+from rl.acting.evaluate import evaluate, play_episodes
 from rl.acting.player import AgentPlayer
 from rl.acting.randomness import ActionNoise, environment_seeds, evaluation_key, sequence, training_key
 from rl.agent.actions import Categorical
@@ -223,9 +227,87 @@ def test_the_noise_of_an_environment_does_not_depend_on_its_neighbours_or_on_how
     assert whole.shape == (10, 4, 3)
 
 
-def test_an_episode_that_never_ends_counts_with_what_it_has_earned(monkeypatch):
-    """CartPole without its limit under a perfect balance would go on for ever: here it is cut after 3 steps."""
-    monkeypatch.setattr("rl.acting.evaluate.MOST_STEPS", 3)
-    config = Config(env="CartPole-v1", env_arg=("max_episode_steps=-1",))
+def test_an_episode_that_never_ends_counts_with_what_it_has_earned():
+    """takuseno/d3rlpy#209. CartPole without its limit may never end: it is cut after 3 steps."""
+    config = Config(env="CartPole-v1", env_arg=("max_episode_steps=-1",), eval_max_steps=3)
     agent = make_agent(config, 4, 2)
     assert evaluate(agent, config, envs.make_vector, episodes=2, greedy=True).tolist() == [3.0, 3.0]
+    played = play_episodes(agent, config, envs.make_vector, episodes=2, greedy=True)
+    assert played.cut.tolist() == [True, True] and played.lengths.tolist() == [3, 3]
+
+
+def test_an_episode_that_ends_with_the_last_step_is_not_cut():
+    config = small_config(env="Count-v0", eval_max_steps=3)
+    played = play_episodes(lively_agent(config, 2), config, envs.make_vector, episodes=4, greedy=True)
+    assert played.returns.tolist() == [6.0] * 4 and played.lengths.tolist() == [3] * 4 and not played.cut.any()
+
+
+# --- how many at once
+
+
+class Few(Dice):
+    """So many of it may exist at once."""
+
+    most, alive, made = 0, 0, 0
+
+    def __init__(self):
+        if Few.alive == Few.most:
+            raise RuntimeError("no licence is left")
+        Few.alive, Few.made = Few.alive + 1, Few.made + 1
+
+    def close(self):
+        Few.alive -= 1
+
+
+@pytest.fixture
+def few(monkeypatch):
+    monkeypatch.setitem(gymnasium.registry, "Few-v0", EnvSpec("Few-v0", Few))
+
+    def limit(most):
+        Few.most, Few.alive, Few.made = most, 0, 0
+
+    return limit
+
+
+@greedy_or_sampled
+@pytest.mark.parametrize("most", [3, 2, 1])
+def test_an_evaluation_makes_no_more_environments_at_once_than_training_did_and_fewer_where_it_must(few, greedy, most):
+    """allenai/tango#237: training was complete, and its evaluation could never be played. Training has 3; if these
+    cannot be made, 1 is tried. Episodes are those of ten at once, and nothing is left open."""
+    config = small_config(env="Few-v0")
+    agent = lively_agent(config, 2)
+    few(10)
+    wide = evaluate(agent, replace(config, envs_per_worker=10), envs.make_vector, 10, greedy, 5, 7)
+    few(most)
+    narrow = play_episodes(agent, config, envs.make_vector, 10, greedy, 5, 7)
+    assert narrow.returns.tolist() == wide.tolist() and len(set(wide.tolist())) > 4
+    before_the_refusal = most if most < 3 else 0
+    assert Few.alive == 0 and Few.made == 10 + before_the_refusal
+
+
+def test_where_not_even_one_can_be_made_the_reason_is_told(few):
+    few(0)
+    config = small_config(env="Few-v0")
+    with pytest.raises(ValueError, match="no licence is left"):
+        evaluate(lively_agent(config, 2), config, envs.make_vector, 10, greedy=True)
+
+
+def test_a_form_whose_columns_cost_nothing_plays_all_episodes_at_once():
+    numbers = []
+
+    def noting(env, num_envs, **options):
+        numbers.append(num_envs)
+        return envs.make_vector(env, num_envs, **options)
+
+    config = small_config(env="RecallCue-v0")
+    evaluate(lively_agent(config, 3), config, noting, episodes=20, greedy=True)
+    assert numbers == [3, 20]
+
+
+def test_progress_is_told_at_every_step_over_all_batches():
+    config = small_config(env="Count-v0", envs_per_worker=2)
+    told = []
+    play_episodes(
+        lively_agent(config, 2), config, envs.make_vector, 3, True, progress=lambda *numbers: told.append(numbers)
+    )
+    assert told == [(0, 3, 0), (0, 3, 1), (0, 3, 2), (2, 3, 0), (2, 3, 1), (2, 3, 2)]

@@ -79,7 +79,7 @@ KINDS = [
         for action in ("raises", "exits", "leaves", "nan_reward", "nan_observation", "hangs", "slow")
     ],
 ]
-NOT_FINITE = r"worker 1 failed:.*FloatingPointError: the (advantages are not finite|loss is nan)"  # sync sees it first
+NOT_FINITE = r"worker 1 failed: Faulty-v0: step gave .*nan.*"
 CAUSES = {
     ("worker", "SIGKILL"): r"worker \d was killed by SIGKILL",
     ("worker", THEN_KILLED): r"worker \d was killed by SIGKILL",

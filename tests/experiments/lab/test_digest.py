@@ -51,6 +51,7 @@ OTHER = {
     "replay_way": "zero",
     "eval_interval": 10_000,
     "reduce": "all_reduce",
+    "reward_threshold": 1.0,
 }
 
 

@@ -31,3 +31,21 @@ def test_a_study_shows_how_many_of_its_runs_are_complete(shown):
         study.end()
     first, last = shown.getvalue().splitlines()
     assert first.rstrip() == "Training 9 of 12 runs in [runs]" and "4 of 12 runs" in last
+
+
+def test_an_evaluation_shows_how_far_it_is_on_the_bar_of_its_run_and_in_lines(shown, monkeypatch, capsys):
+    """takuseno/d3rlpy#209: minutes of silence. A clock that moves by 6 s at each look."""
+    clock = iter(range(0, 600, 6))
+    monkeypatch.setattr(display.time, "monotonic", lambda: next(clock))
+    with display.training_progress() as progress:
+        bar = display.TrainingDisplay(progress, 1_500_000, "lstm on CliffWalking-v1")
+        bar.evaluation(3, 100, 15_000)
+    assert "evaluation: 3 of 100, 15,000 steps" in shown.getvalue()
+    with display.shown_progress("greedy") as show:
+        for step in range(4):
+            show(7, 100, 1000 * step)
+    assert (
+        capsys.readouterr().err
+        == "greedy: 7 of 100 episodes have ended, the others have taken 1,000 steps\n" * 1
+        + ("greedy: 7 of 100 episodes have ended, the others have taken 3,000 steps\n")
+    )

@@ -1,0 +1,152 @@
+"""What an environment gives is compared with what it said: shapes, kinds of numbers, bounds, rewards, flags.
+
+Infinities and nan are refused in every space, since no network can learn from them.
+"""
+
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+
+from envs.vector.messages import BrokenContract, in_short
+
+WHOLE = "biu"  # kinds of NumPy's dtypes that hold whole numbers
+LARGEST = float(np.finfo(np.float32).max)
+FLAGS = (bool, np.bool_)
+
+
+def kinds_for(space: gymnasium.Space) -> str:
+    """Return the kinds of dtypes in which a space's observations may come: a float space takes whole numbers too."""
+    return "biuf" if space.dtype.kind == "f" else WHOLE
+
+
+def why_not(space: gymnasium.Space, observation: Any) -> str:
+    """Say in words why an observation is not one of its space; "" if it is one."""
+    if not isinstance(space, Box | Discrete | MultiDiscrete | MultiBinary):
+        return "" if space.contains(observation) else "it is of another kind"
+    try:
+        array = np.asarray(observation)
+    except ValueError as error:  # rows of different lengths
+        return f"it is no array ({in_short(error)})"
+    if array.dtype.kind not in kinds_for(space):
+        return f"it is of {array.dtype}, and the space is of {space.dtype}"
+    if array.shape != tuple(space.shape):
+        return f"its shape is {array.shape}, and that of the space is {tuple(space.shape)}"
+    low, high = bounds_of(space)
+    outside = ~((array >= low) & (array <= high) & np.isfinite(array))
+    if not outside.any():
+        return ""
+    place = tuple(int(index) for index in np.argwhere(outside)[0])
+    bounds = f"{np.broadcast_to(low, array.shape)[place]} to {np.broadcast_to(high, array.shape)[place]}"
+    entry = f"entry {', '.join(map(str, place))} is {array[place]}" if place else f"it is {array[()]}"
+    return f"{entry}, and a finite number from {bounds} is needed"
+
+
+def bounds_of(space: Box | Discrete | MultiDiscrete | MultiBinary) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the greatest values of a space."""
+    if isinstance(space, Box):
+        return space.low, space.high
+    if isinstance(space, MultiBinary):
+        return np.array(0), np.array(1)
+    first = np.asarray(space.start)
+    return first, first + (space.n if isinstance(space, Discrete) else space.nvec) - 1
+
+
+def not_in(env: str, what: str, observation: Any, space: gymnasium.Space, reason: str) -> BrokenContract:
+    """Return the error of an observation that is not one of its space.
+
+    Args:
+        env: the name of the environment.
+        what: where the observation came from, as "step".
+        observation: the observation.
+        space: the environment's.
+        reason: what is wrong with it, in words.
+    """
+    return BrokenContract(f"{env}: {what} gave {in_short(observation)}, which is not in {in_short(space)}: {reason}")
+
+
+class Bounds:
+    """Checks a whole batch of observations against a Box, in a few calls whatever the number of rows."""
+
+    def __init__(self, env: str, box: Box, space: gymnasium.Space):
+        """Take the name of the environment, the Box of its arrays, and its own space for the message."""
+        self.env, self.box, self.space = env, box, space
+        self.low, self.high, self.everything = box.low, box.high, False
+        if box.dtype.kind == "f":  # these two comparisons refuse infinities and nan as well
+            largest = np.finfo(box.dtype).max
+            self.low, self.high = np.maximum(box.low, -largest), np.minimum(box.high, largest)
+        else:
+            least, most = (0, 1) if box.dtype.kind == "b" else (np.iinfo(box.dtype).min, np.iinfo(box.dtype).max)
+            self.everything = bool((box.low == least).all() and (box.high == most).all())  # as uint8 from 0 to 255
+
+    def check(self, observations: np.ndarray, what: str) -> None:
+        """Refuse observations [batch, ...] of which one is outside.
+
+        Raises:
+            BrokenContract: one is outside, or is no finite number.
+        """
+        if self.everything and observations.dtype == self.box.dtype:
+            return
+        inside = (observations >= self.low) & (observations <= self.high)
+        if np.count_nonzero(inside) != inside.size:
+            row = observations[np.argwhere(~inside)[0][0]]
+            raise not_in(self.env, what, row, self.space, why_not(self.box, row))
+
+
+def check_rewards(env: str, rewards: np.ndarray) -> None:
+    """Refuse rewards [batch] of which one is nan, infinite, or too large for float32.
+
+    Raises:
+        BrokenContract: names the environment and the reward.
+    """
+    finite = np.abs(rewards) <= LARGEST
+    if np.count_nonzero(finite) != finite.size:
+        wrong = rewards[~finite][0]
+        raise BrokenContract(f"{env}: step gave the reward {wrong}; a finite number is needed (float32)")
+
+
+def reward_number(env: str, reward: SupportsFloat) -> float:
+    """Return a reward as a number.
+
+    Raises:
+        BrokenContract: it is none.
+    """
+    if isinstance(reward, float | int | np.number | np.bool_) and not isinstance(reward, np.complexfloating):
+        return reward
+    if isinstance(reward, SupportsFloat) and getattr(reward, "shape", ()) == ():
+        try:
+            return float(reward)
+        except (TypeError, ValueError):
+            pass
+    raise BrokenContract(f"{env}: step gave the reward {in_short(reward)}; a number is needed")
+
+
+def check_flags(env: str, terminated: Any, truncated: Any) -> None:
+    """Refuse flags of a step that are no bools.
+
+    Raises:
+        BrokenContract: names the environment and the flag.
+    """
+    for name, flag in (("terminated", terminated), ("truncated", truncated)):
+        if type(flag) not in FLAGS and not (isinstance(flag, np.ndarray) and flag.dtype.kind == "b" and flag.ndim == 0):
+            raise BrokenContract(f"{env}: step gave {name} {in_short(flag)}; True or False is needed")
+
+
+def check_batch(env: str, name: str, array: Any, shape: tuple[int, ...], kinds: str) -> np.ndarray:
+    """Return what a vector environment gave as a new array.
+
+    Raises:
+        BrokenContract: it has another shape or another kind of dtype than is needed.
+    """
+    try:
+        array = np.array(array)
+    except ValueError as error:
+        raise BrokenContract(f"{env}: {name} is no array ({in_short(error)}); shape {shape} is needed") from None
+    if array.shape != shape or array.dtype.kind not in kinds:
+        needed = f"shape {shape} and a dtype of {' or '.join(_KINDS[kind] for kind in kinds)}"
+        raise BrokenContract(f"{env}: {name} has shape {array.shape} and dtype {array.dtype}; {needed} is needed")
+    return array
+
+
+_KINDS = {"b": "bools", "i": "whole numbers", "u": "unsigned whole numbers", "f": "floating-point numbers"}
