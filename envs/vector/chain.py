@@ -86,7 +86,7 @@ class Transformed(VectorWrapper):
     def __init__(self, env: VectorEnv, chain: Chain):
         super().__init__(env)
         require_same_step(env)
-        self.chain = chain
+        self.chain, self.steps_differ = chain, any(transform.steps_differ for transform in chain.transforms)
         self.single_observation_space = chain.space
         self.observation_space = batch_space(chain.space, env.num_envs)
 
@@ -98,10 +98,12 @@ class Transformed(VectorWrapper):
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
         if "final_obs" not in infos:
             return self.chain.step(observations, actions, rewards), rewards, terminated, truncated, infos
-        # In the rows that go on, the final observation is the observation.
         ended, final = infos["_final_obs"], self.chain.step(infos["final_obs"], actions, rewards)
-        seen = final.copy()
-        seen[ended] = self.chain.open(observations[ended], ended)
+        if self.steps_differ:
+            seen = final.copy()  # in the rows that go on, the final observation is the observation
+            seen[ended] = self.chain.open(observations[ended], ended)
+        else:  # all rows at once, which is faster
+            seen = self.chain.open(observations, ended)
         return seen, rewards, terminated, truncated, {**infos, "final_obs": final}
 
     def state_dict(self) -> dict[str, Any] | None:

@@ -16,6 +16,8 @@ from envs.vector.state import arrays_of, load_arrays
 class Transform:
     """A change of observations; this one changes nothing. `space` is the space of one observation after it."""
 
+    steps_differ = False  # whether an observation that follows a step is changed in another way than one that opens
+
     def __init__(self, space: Box):
         self.space = space
 
@@ -44,6 +46,8 @@ class Transform:
 class StackFrames(Transform):
     """Concatenates the last `frames` observations, oldest first; an episode's first stands in for those before it."""
 
+    steps_differ = True
+
     def __init__(self, space: Box, frames: int):
         self.frames = frames
         self._stack: np.ndarray | None = None  # [batch, (frame feature)]
@@ -66,6 +70,8 @@ class StackFrames(Transform):
 class PreviousAction(Transform):
     """Appends a one-hot of the previous action: zeros where an episode opens."""
 
+    steps_differ = True
+
     def __init__(self, space: Box, actions: int):
         self.actions = actions
         self._one_hot = np.eye(actions, dtype=np.float32)
@@ -80,6 +86,8 @@ class PreviousAction(Transform):
 
 class PreviousReward(Transform):
     """Appends the previous reward, as the environment gave it: zero where an episode opens."""
+
+    steps_differ = True
 
     def __init__(self, space: Box):
         super().__init__(box(np.append(space.low, -np.inf), np.append(space.high, np.inf)))
