@@ -101,7 +101,8 @@ def play(command: Command) -> None:
         )
     if command.control:
         controlled = {}
-        for name, (how, player) in controls(command.frozen_after).items():
+        together = played_together(config) > 1
+        for name, (how, player) in controls(command.frozen_after, together).items():
             returns = evaluate(
                 agent, config, envs.make_vector, command.episodes, True, command.seed, make_player=player
             )
@@ -121,6 +122,15 @@ def play(command: Command) -> None:
         write_json_of(command, config, env_steps, found)
     if command.gif:
         print(f"wrote {command.gif}, {write_gif(command.gif, agent, config, command.seed)} frames", file=console.file)
+
+
+def played_together(config: "Config") -> int:
+    """How many environments an evaluation plays at a time, at most."""
+    import envs
+
+    probe = envs.make_vector(config.env, 1, **config.environment_options)
+    probe.close()
+    return 2 if probe.metadata.get("exact") else config.total_environments
 
 
 def check(command: Command) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Discrete
 
 from envs.vector.chain import make_chain
+from envs.vector.messages import in_short
 from envs.vector.observations import make_encoder
 from envs.vector.spaces import space_of
 from rl.acting.denormals import denormals_as_zeros
@@ -81,7 +82,7 @@ class Player:
             )
         if state["spaces"] is None:
             raise ValueError(f"{path}: its environment has a space of a class of its own, which a Player cannot know")
-        with found_again(state, path):
+        with found_again(config, state, path) as config:
             import_own_parts(config)
             with fitting(path):
                 player = cls(config, state["spaces"], num_envs, greedy, seed)
@@ -129,17 +130,16 @@ class Player:
 
     def _encoded(self, observation: Any) -> np.ndarray:
         """One observation as the array that stands for it."""
-        space = self.observation_space
-        if np.shape(observation) != space.shape:
-            hint = ", without an axis of environments" if np.shape(observation) == (1, *space.shape) else ""
-            raise ValueError(
-                f"an observation of shape {np.shape(observation)}: the environment's own has shape {space.shape}{hint}"
-            )
-        if not isinstance(space, Box) and not space.contains(np.asarray(observation, dtype=space.dtype)):
-            raise ValueError(f"observation {observation}: it is not in {space}, the environment's space")
-        encoded = self.encode(observation)
+        space, shape = self.observation_space, np.shape(observation)
+        if shape != space.shape:
+            hint = ", without an axis of environments" if shape == (1, *space.shape) else ""
+            raise ValueError(f"an observation of shape {shape}: the environment's own has shape {space.shape}{hint}")
+        try:
+            encoded = self.encode(observation)
+        except ValueError as error:
+            raise ValueError(f"observation {in_short(observation)}: {error}") from None
         if not np.isfinite(encoded).all():
-            raise ValueError(f"observation {observation}: finite numbers are needed")
+            raise ValueError(f"observation {in_short(observation)}: finite numbers are needed")
         return encoded
 
     def _rewards(self, reward: np.ndarray | float | None, first: np.ndarray) -> np.ndarray:

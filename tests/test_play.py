@@ -141,6 +141,17 @@ def test_no_environment_is_made_and_the_callers_process_stays_as_it_was(run_dir,
     assert torch.is_grad_enabled()
 
 
+def test_a_run_leaves_the_number_of_threads_and_the_random_numbers_of_its_callers_process_as_they_were(tmp_path):
+    generator, numbers = torch.get_rng_state(), str(np.random.get_state())
+    torch.set_num_threads(2)
+    try:
+        train(tmp_path / "run", total_env_steps=64)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert torch.equal(generator, torch.get_rng_state()) and numbers == str(np.random.get_state())
+
+
 def test_a_reset_forgets_the_episode_and_the_next_observation_must_open_one(run_dir):
     player, fresh, shown = Player.from_run(run_dir), Player.from_run(run_dir), np.array([0.1, 0.02], dtype=np.float32)
     for step in range(5):
@@ -183,7 +194,9 @@ def test_a_number_that_the_space_does_not_hold_is_one_line(tmp_path):
     train(tmp_path / "run", total_env_steps=64, env="Maze-v0", env_arg=("shows=number",))
     player = Player.from_run(tmp_path / "run")
     for wrong in (4, 15, -1):
-        with pytest.raises(ValueError, match=rf"observation {wrong}: it is not in Discrete\(10, start=5\)"):
+        with pytest.raises(
+            ValueError, match=rf"^observation {wrong}: it is {wrong}, and a finite number from 5 to 14 is needed$"
+        ):
             player.act(wrong, True)
     assert player.act(14, True) in player.action_space
 

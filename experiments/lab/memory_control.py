@@ -18,13 +18,19 @@ class Control(NamedTuple):
     returns: np.ndarray  # [episode]
 
 
-def controls(frozen_after: int) -> dict[str, tuple[str, Callable[..., AgentPlayer]]]:
-    """What is done to the state, by name: in words, and who plays like that."""
+def controls(frozen_after: int, together: bool) -> dict[str, tuple[str, Callable[..., AgentPlayer]]]:
+    """What is done to the state, by name: in words, and who plays like that.
+
+    Args:
+        frozen_after: steps of an episode after which the state is frozen.
+        together: whether several environments are played at a time; a single one has none to swap with.
+    """
+    swapped = {"swapped": ("environments swap it at every step", SwappedPlayer)}
     return {
         "intact": ("it is intact", AgentPlayer),
         "reset": ("it is reset before every step", ResetPlayer),
         "frozen": (f"it is frozen after {frozen_after} steps", partial(FrozenPlayer, steps=frozen_after)),
-        "swapped": ("environments swap it at every step", SwappedPlayer),
+        **(swapped if together else {}),
     }
 
 

@@ -27,7 +27,7 @@ def load_agent(
     """
     path = checkpoint_of(run_dir, best)
     config, state = load_checkpoint(path)
-    with found_again(state, path):
+    with found_again(config, state, path) as config:
         import_own_parts(config)
         environments = make_environments(config.env, 1, **config.environment_options)
         agent = agent_for(config, environments)

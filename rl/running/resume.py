@@ -9,7 +9,7 @@ from rl.config import Config
 from rl.loop import Overrides
 from rl.record.checkpoint import file_id, fitting, load_checkpoint
 from rl.record.messages import listed
-from rl.record.own_modules import add_folders
+from rl.record.own_modules import add_folders, with_files
 from rl.record.worker_state import WorkerStates, has_environments
 from rl.running.setup import Setup
 
@@ -52,6 +52,7 @@ def read_checkpoint(run_dir: str | Path, overrides: Overrides) -> Resumed:
         with fitting(path):
             complete, at, needed = is_complete(config, state), state["env_steps"], list(state.get("parts", []))
             add_folders(state, Path(run_dir))  # for good: workers look where this process looks
+            config = with_files(config, state, Path(run_dir))
             if type(at) is not int or at < 0:
                 raise TypeError(f"env_steps {at!r}")
         if complete:

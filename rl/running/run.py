@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from rl.acting.evaluate import MakeEnvironments, Progress, show_nothing
+from rl.acting.threads import one_thread
 from rl.config import Config
 from rl.loop import NO_OVERRIDES, Overrides
 from rl.record.messages import Notify, to_stderr
@@ -82,6 +83,7 @@ class Run:
             Checkpoints(setup, folder, self.outcome, continuation.worker_states),
         )
 
+    @one_thread()
     def execute(
         self, notify: Notify = to_stderr, on_row: OnRow = ignore, on_evaluation: Progress = show_nothing
     ) -> dict[str, Any]:

@@ -5,10 +5,9 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import torch
-
 from rl.acting.evaluate import MakeEnvironments
 from rl.acting.randomness import training_key
+from rl.acting.threads import one_thread
 from rl.agent.build import agent_for
 from rl.agent.check import check_own_parts
 from rl.agent.flat import FlatAgent
@@ -61,6 +60,7 @@ class Setup(NamedTuple):
                 self.memory.lock.release()
 
 
+@one_thread()
 def set_up(
     config: Config, make_environments: MakeEnvironments, overrides: Overrides = NO_OVERRIDES, start_env_steps: int = 0
 ) -> Setup:
@@ -77,7 +77,6 @@ def set_up(
         ValueError: the environment cannot be made or is not supported, or workers could not make it.
     """
     began = time.monotonic()
-    torch.set_num_threads(1)  # a second thread makes networks of this size slower
     if config.mode != "serial":
         require_importable(make_environments=make_environments, **overrides._asdict())
     if config.replays and overrides.targets:

@@ -132,6 +132,14 @@ def test_the_verdict_says_what_the_interval_allows():
     assert verdict(played, False) == "The core carries no state, so that there is no memory to use."
 
 
+def test_a_single_environment_has_none_to_swap_with(tmp_path, monkeypatch, capsys):
+    """A run of one environment plays one at a time, unless it is one of ours, which any number can be made of."""
+    for env, swapped in (("FrozenLake-v1", False), ("RecallCue-v0", True)):
+        train(tmp_path / env, total_env_steps=40, env=env, envs_per_worker=1)
+        _, out, _ = said(monkeypatch, capsys, tmp_path / env, "--control", "--episodes", 3, "--json", "-")
+        assert ("swapped" in json.loads(out)["control"]) == swapped
+
+
 def test_an_evaluation_leaves_the_number_of_threads_as_it_was(run_dir):
     """constantinpape/elf#75: 2 before it, 1 after it."""
     agent, config, _ = load_agent(run_dir, envs.make_vector)

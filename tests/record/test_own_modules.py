@@ -42,8 +42,8 @@ def project(tmp_path, monkeypatch):
 
 def forget():
     """As a new process would: nothing of the project is imported."""
-    for name in NAMES:
-        sys.modules.pop(name, None)
+    for name in [name for name in sys.modules if name.startswith(NAMES)]:
+        del sys.modules[name]
     gymnasium.registry.pop("Blink-v0", None)
 
 
@@ -67,6 +67,21 @@ def test_agent_and_player_find_them_from_anywhere_and_leave_the_callers_places_a
 def test_they_are_found_where_the_whole_project_has_moved(project, tmp_path):
     shutil.move(project, tmp_path / "moved")
     assert type(load_agent(tmp_path / "moved" / "run", envs.make_vector)[0].core).__name__ == "MinGRU"
+
+
+def test_files_that_are_named_by_their_path_are_found_where_the_project_has_moved(project, tmp_path, monkeypatch):
+    named = {"env": f"{project}/blink.py:Blink-v0", "core": f"{project}/mingru.py:MinGRU"}
+    options = {**SERIAL, **OPTIONS, **named, "log_interval": 32, "run_dir": str(project / "files")}
+    run = new_run(Config(**options), envs.make_vector)
+    run.execute(lambda _line: None, lambda row: run.outcome.note_signal(signal.SIGTERM))
+    forget()
+    shutil.move(project, tmp_path / "moved")
+    assert Player.from_run(tmp_path / "moved" / "files").act([1.0], True) in (0, 1)
+    agent, config, _ = load_agent(tmp_path / "moved" / "files", envs.make_vector)
+    assert type(agent.core).__name__ == "MinGRU" and config.core == f"{tmp_path}/moved/mingru.py:MinGRU"
+    forget()
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert resumed_run(tmp_path / "moved" / "files", envs.make_vector).execute(lambda _line: None)["exit_code"] == 0
 
 
 def test_a_module_that_is_gone_is_one_line(project):

@@ -12,6 +12,7 @@ from experiments.chapter5.n_step_error.measured import LENGTHS, MEASURED
 from experiments.lab.rows import Row
 from rl.acting.player import AgentPlayer
 from rl.acting.randomness import ActionNoise, environment_seeds, evaluation_key
+from rl.acting.threads import one_thread
 from rl.agent.agent import Agent
 from rl.config import Config
 from rl.learning.returns import n_step_returns
@@ -29,6 +30,7 @@ class Rollouts(NamedTuple):
     values: Tensor  # [time + 1, copy] V of the observation before each step, and after the last step
 
 
+@one_thread()
 def measure(
     agent: Agent, config: Config, make_environments: Callable[..., gymnasium.vector.VectorEnv], states: int, copies: int
 ) -> list[Row]:
@@ -41,7 +43,6 @@ def measure(
         states: number of states, each of its own episode.
         copies: rollouts from each state, at least 2.
     """
-    torch.set_num_threads(1)  # a second thread makes networks of this size slower
     options = config.environment_options
     options["env_args"] = options["env_args"] | {"max_episode_steps": -1}
     single, many = (make_environments(config.env, number, **options) for number in (1, copies))
