@@ -12,6 +12,7 @@ from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from envs.vector.messages import BrokenContract, in_short
 
 WHOLE = "biu"  # kinds of NumPy's dtypes that hold whole numbers
+LARGE = 4096  # numbers, from which on a minimum is cheaper than a comparison of each
 LARGEST = float(np.finfo(np.float32).max)
 FLAGS = (bool, np.bool_)
 
@@ -43,14 +44,15 @@ def why_not(space: gymnasium.Space, observation: Any) -> str:
     return f"{entry}, and a finite number from {bounds} is needed"
 
 
-def bounds_of(space: Box | Discrete | MultiDiscrete | MultiBinary) -> tuple[np.ndarray, np.ndarray]:
+def bounds_of(space: Box | Discrete | MultiDiscrete | MultiBinary) -> tuple[Any, Any]:
     """Return the least and the greatest values of a space."""
     if isinstance(space, Box):
         return space.low, space.high
     if isinstance(space, MultiBinary):
-        return np.array(0), np.array(1)
-    first = np.asarray(space.start)
-    return first, first + (space.n if isinstance(space, Discrete) else space.nvec) - 1
+        return 0, 1
+    if isinstance(space, Discrete):
+        return int(space.start), int(space.start + space.n) - 1
+    return space.start, space.start + space.nvec - 1
 
 
 def not_in(env: str, what: str, observation: Any, space: gymnasium.Space, reason: str) -> BrokenContract:
@@ -76,7 +78,9 @@ class Bounds:
         if box.dtype.kind == "f":  # these two comparisons refuse infinities and nan as well
             largest = np.finfo(box.dtype).max
             self.low, self.high = np.maximum(box.low, -largest), np.minimum(box.high, largest)
-        else:
+        lows, highs = np.unique(self.low), np.unique(self.high)
+        self.uniform = (lows[0], highs[0]) if len(lows) == len(highs) == 1 else ()  # the bounds of all entries
+        if box.dtype.kind != "f":
             least, most = (0, 1) if box.dtype.kind == "b" else (np.iinfo(box.dtype).min, np.iinfo(box.dtype).max)
             self.everything = bool((box.low == least).all() and (box.high == most).all())  # as uint8 from 0 to 255
 
@@ -88,6 +92,10 @@ class Bounds:
         """
         if self.everything and observations.dtype == self.box.dtype:
             return
+        if self.uniform and observations.size > LARGE:
+            lowest, highest = self.uniform
+            if observations.min() >= lowest and observations.max() <= highest:  # nan is neither
+                return
         inside = (observations >= self.low) & (observations <= self.high)
         if np.count_nonzero(inside) != inside.size:
             row = observations[np.argwhere(~inside)[0][0]]

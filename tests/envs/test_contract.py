@@ -52,6 +52,12 @@ def refused(env_id=ID, steps=12, num_envs=3, **env_args):
         ("multi", np.array([-1, 0]), "entry 0 is -1, and a finite number from 0 to 1 is needed"),
         ("image", np.full((2, 2), 201, np.uint8), "entry 0, 0 is 201, and a finite number from 0 to 200 is needed"),
         ("image", np.full((2, 2), 263), "entry 0, 0 is 263"),  # as uint8 it would be 7
+        (
+            "picture",
+            np.diag([0.0] * 79 + [np.nan]),
+            "entry 79, 79 is nan, and a finite number from 0.0 to 1.0 is needed",
+        ),
+        ("picture", np.diag([0.0] * 79 + [1.5]), "entry 79, 79 is 1.5"),
         ("image", np.full((2, 2), 0.5), "it is of float64, and the space is of uint8"),
     ],
 )

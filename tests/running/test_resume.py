@@ -294,6 +294,30 @@ def test_where_one_of_two_synchronous_workers_is_lost_both_begin_with_empty_buff
     ]
 
 
+# --- single environments
+
+
+SINGLES = "tests.support.broken_envs:"
+
+
+@pytest.mark.parametrize(("mode", "env"), [("serial", "StatefulCountedAndTold-v0"), ("sync", "Stateful-v0")])
+def test_single_environments_that_tell_their_state_go_on_bit_by_bit_through_all_that_is_around_them(
+    tmp_path, mode, env
+):
+    """Farama-Foundation/Gymnasium#995: a wrapper hid the state. Stopped within episodes of 30 steps at most; the
+    random numbers of the environment, its time limit and a wrapper that tells its count go on too."""
+    runs = Runs(tmp_path, env=SINGLES + env, previous_reward=True, **(SYNC if mode == "sync" else {}))
+    runs.assert_equal(runs.stopped(at(384)))
+    assert goes_on_bit_by_bit(runs)
+
+
+def test_a_wrapper_that_hides_its_state_lets_the_run_begin_new_episodes_and_say_so(tmp_path):
+    runs = Runs(tmp_path, env=f"{SINGLES}StatefulCounted-v0")
+    assert runs.stopped(at(384))["exit_code"] == 0
+    said = [line for line in runs.said if line.startswith("going on")]
+    assert said == ["going on from 416 env steps, not bit by bit: environments of worker 0 begin their next episodes"]
+
+
 # --- verdicts and evaluations
 
 

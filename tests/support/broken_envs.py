@@ -16,6 +16,7 @@ SPACES = {
     "discrete": Discrete(4),
     "multi": MultiDiscrete([2, 3]),
     "image": Box(0, 200, (2, 2), np.uint8),
+    "picture": Box(0, 1, (80, 80), np.float32),
 }
 GOOD = {
     "box": np.array([0.5, -0.5], np.float32),
@@ -23,6 +24,7 @@ GOOD = {
     "discrete": 2,
     "multi": np.array([1, 2]),
     "image": np.full((2, 2), 7, np.uint8),
+    "picture": np.zeros((80, 80), np.float32),
 }
 
 
