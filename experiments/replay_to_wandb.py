@@ -52,17 +52,19 @@ def replay(command: Command) -> None:
         raise ValueError(f"{command.run}: it is a W&B run already; a run folder with config.json is needed")
     if command.wandb == "auto" and os.environ.get("WANDB_MODE") == "disabled":
         raise ValueError("WANDB_MODE 'disabled': nothing would be sent, --wandb online or offline is needed")
-    named = ("env", "core", "seed", "mode", "wandb_project", "wandb_group")  # W&B's names need no other option
+    named = ("env", "core", "seed", "mode", "wandb_project", "wandb_name", "wandb_group")  # all that W&B's names need
     options = {name: found.config[name] for name in named if name in found.config}
     options |= {"wandb": command.wandb, "workers": 1}
     options |= {"wandb_project": command.wandb_project} if command.wandb_project else {}
-    folder, rows = command.out or command.run, {row[STEP]: row for row in found.rows if STEP in row}
+    folder = command.out or Path(os.environ.get("WANDB_DIR") or command.run)
+    rows = {row[STEP]: row for row in found.rows if STEP in row}
     folder.mkdir(parents=True, exist_ok=True)
     messages: list[str] = []
-    mirror = WandbMirror(folder, Config(**options), {"config": found.config}, messages.append)
+    description = {"config": found.config}
+    mirror = WandbMirror(command.run, Config(**options), description, messages.append, folder=folder, replay=True)
     for row in rows.values():
         mirror.put(row)
-    mirror.close({"exit_code": 1} | found.summary, patient=True)
+    mirror.close({"exit_code": 1} | found.summary)
     if any("stopped" in line or "left behind" in line or "not installed" in line for line in messages):
         raise ValueError(f"{command.run}: {' '.join(messages)}")
     print("\n".join([*messages, f"{len(rows)} rows of {command.run} are in {folder / 'wandb'}"]))

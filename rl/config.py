@@ -179,14 +179,19 @@ class Config:
     """Episodes of each evaluation in training."""
     eval_max_steps: int = 20_000
     """Most steps of an evaluated episode: a longer one counts with what it has earned until then."""
+    log_info: str = ""
+    """Entries of the infos at an episode's end, as in success,crashes: numbers and truth values, averaged over the
+    episodes of a row into info/success and info/crashes. Commas separate names; inner.name is one within another."""
     run_dir: str = ""
     """Folder of the record; empty: runs/<core>-<env>-s<seed>, with a number behind it where that is taken."""
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
     """W&B mirror. auto: WANDB_MODE if set, else online where an API key is found, else offline."""
-    wandb_project: str = "carryover"
-    """W&B project of the run."""
+    wandb_project: str = ""
+    """W&B project of the run; empty: WANDB_PROJECT if set, else carryover."""
+    wandb_name: str = ""
+    """Name of the W&B run; empty: WANDB_NAME if set, else <core>-<env>-s<seed>."""
     wandb_group: str = ""
-    """W&B group of the run; empty: <core>-<env>."""
+    """W&B group of the run; empty: WANDB_RUN_GROUP if set, else <core>-<env>."""
 
     def __post_init__(self) -> None:
         """Reject values that cannot work.
@@ -222,7 +227,13 @@ class Config:
     def environment_options(self) -> dict[str, Any]:
         """The keyword arguments with which the environment layer builds vector environments."""
         names = ("env_args", "frame_stack", "previous_action", "previous_reward", "observation_scale")
-        return {name: getattr(self, name) for name in names}
+        options = {name: getattr(self, name) for name in names}
+        return options | ({"log_info": self.logged_infos} if self.log_info else {})
+
+    @property
+    def logged_infos(self) -> tuple[str, ...]:
+        """Names of `log_info`."""
+        return tuple(self.log_info.split(",")) if self.log_info else ()
 
     @property
     def stops_at_episode_end(self) -> bool:

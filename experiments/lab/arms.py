@@ -24,7 +24,8 @@ SPARE_COLOURS = ("#56B4E9", "#8C6D46", "#7F7F7F")
 # choose what is recorded, not what is learnt.
 NOT_AN_ARM = {
     *("seed", "env", "env_arg", "core", "frame_stack", "carry_state", "algorithm", "replay_way"),
-    *("log_interval", "checkpoint_interval", "eval_episodes", "run_dir", "wandb", "wandb_project", "wandb_group"),
+    *("log_interval", "log_info", "checkpoint_interval", "eval_episodes", "run_dir"),
+    *("wandb", "wandb_project", "wandb_name", "wandb_group"),
     "resumed_at_env_steps",
 }
 

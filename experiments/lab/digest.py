@@ -10,7 +10,10 @@ from typing import Any
 from rl.config import Config
 from rl.loop import Overrides
 
-NOT_LEARNING = ("seed", "run_dir", "wandb", "wandb_project", "wandb_group", "checkpoint_interval")
+NOT_LEARNING = (
+    *("seed", "run_dir", "log_info", "checkpoint_interval"),
+    *("wandb", "wandb_project", "wandb_name", "wandb_group"),
+)
 
 
 def digest(config: Config, overrides: Overrides) -> str:

@@ -38,6 +38,7 @@ def row_as_keys(row: Row, evaluation: Evaluation | None = None, worker_restarts:
     }
     if row.episodes:
         keys |= {"charts/episodic_return": row.episode_return, "charts/episodic_length": row.episode_length}
+        keys |= {f"info/{name}": value for name, value in row.infos.items()}
     if evaluation:
         keys |= {
             "eval/global_step": evaluation.env_steps,

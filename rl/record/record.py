@@ -56,16 +56,19 @@ class Record:
             "command_line": sys.argv,
             "resumed_at_env_steps": resumed_at,
         }
+        earlier: list[str] = []
         try:
             if resumed_at is None:
                 write_json(run_dir / "config.json", description)
             else:
-                keep_rows(run_dir / "metrics.jsonl", unwritten_from)
+                earlier = keep_rows(run_dir / "metrics.jsonl", unwritten_from)
                 (run_dir / "summary.json").unlink(missing_ok=True)  # it says how the run ended before
             self._lines = Lines(run_dir / "metrics.jsonl")
         except OSError as error:
             raise ValueError(f"--run-dir {run_dir}: a folder that can be written is needed ({error})") from None
-        self._mirror = WandbMirror(run_dir, config, description, notify) if config.wandb != "disabled" else None
+        self._mirror = None
+        if config.wandb != "disabled":
+            self._mirror = WandbMirror(run_dir, config, description, notify, earlier)
 
     def append(self, keys: dict[str, float]) -> None:
         """Append a row.
@@ -91,8 +94,8 @@ class Record:
                 self._mirror.close(summary)
 
 
-def keep_rows(path: Path, last_env_steps: int) -> None:
-    """Cut a record behind so many env steps, and a torn last line with it."""
+def keep_rows(path: Path, last_env_steps: int) -> list[str]:
+    """Cut a record behind so many env steps, and a torn last line with it; returns the lines that are left."""
     kept = []
     if path.exists():
         for line in path.read_text(errors="replace").splitlines():
@@ -100,3 +103,4 @@ def keep_rows(path: Path, last_env_steps: int) -> None:
                 if json.loads(line)[STEP] <= last_env_steps:
                     kept.append(line + "\n")
     replace_text(path, "".join(kept))
+    return kept

@@ -187,13 +187,14 @@ def test_after_a_fault_nothing_is_evaluated_any_more(tmp_path, monkeypatch):
 def test_the_keys_of_a_row_are_those_of_its_algorithm():
     """What tells of replay and of updates has a place of its own, all else is a loss; an evaluation comes last."""
     losses = {"td_loss": 1.0, "q_values": 2.0, "state_age": 3.0, "staleness": 4.0, "learning_rate": 5.0}
-    row = Row(640, 8.0, 7.0, 320, 2.0, 6, losses, 2, 9.0, 10.0)
+    row = Row(640, 8.0, 7.0, 320, 2.0, 6, losses, 2, 9.0, 10.0, {"success": 0.5})
     assert row_as_keys(row, Evaluation(600, 6.5, 11.0, 12.0), 13) == {
         "global_step": 640,
         "time/seconds": 8.0,
         "time/cpu_seconds": 7.0,
         "charts/SPS": 160.0,
         "charts/episodes": 2,
+        "info/success": 0.5,
         "losses/td_loss": 1.0,
         "losses/q_values": 2.0,
         "replay/state_age": 3.0,

@@ -15,8 +15,9 @@ import pytest
 
 import envs
 from rl.config import Config
-from rl.record import exit_process, wandb_mirror
+from rl.record import exit_process, wandb_mirror, wandb_session
 from rl.record.wandb_mirror import WandbMirror
+from rl.record.wandb_session import mode_of, refused_variables
 from rl.running.run import new_run, resumed_run
 from tests.support.bits import assert_bit_equal
 from tests.support.programs import soon
@@ -41,7 +42,7 @@ def fake_wandb(tmp_path, monkeypatch):
         for name in [name for name in sys.modules if name.partition(".")[0] == "wandb"]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setattr(exit_process, "_left_behind", [])
-        monkeypatch.setattr(wandb_mirror, "_said", [])
+        monkeypatch.setattr(wandb_session, "_said", [])
 
     yield fake
     lid.unlink(missing_ok=True)
@@ -65,18 +66,20 @@ class Settings:
     def __init__(self, **_settings): pass
 
 class Values:
-    def update(self, _values): pass
+    def update(self, _values, **_options): pass
 
 class Run:
+    id, project, entity, resumed, dir = "fake", "p", None, False, None
     def __init__(self): self.summary, self.config = Values(), Values()
     def define_metric(self, *_names, **_options): pass
     def log(self, row): rows.append(row)
     def finish(self, exit_code): finished.append(exit_code)
 
 def setup(**_options): pass
+def termsetup(_settings, _logger): pass
 def login(prompt, verify):
     assert prompt is False
-    return False
+    return True
 def init(mode, **_options):
     modes.append(mode)
     return Run()
@@ -141,7 +144,7 @@ def test_a_wandb_that_fails_changes_nothing_and_ends_on_time(tmp_path, monkeypat
 def test_a_wandb_that_fails_where_a_key_is_looked_for_changes_nothing(
     tmp_path, monkeypatch, fake_wandb, without_wandb, call, fault
 ):
-    """What raises there has no key, and the run is logged offline."""
+    """Where looking raises there is no key, and the run is logged offline."""
     fake_wandb(f"def {call}: {fault}")
     monkeypatch.delenv("WANDB_MODE", raising=False)
     patience_of(monkeypatch, 0.2 if "block" in fault else 30)
@@ -149,13 +152,16 @@ def test_a_wandb_that_fails_where_a_key_is_looked_for_changes_nothing(
     assert_bit_equal(run.setup.learner.vectors, without_wandb.learnt)
     assert rows == without_wandb.rows and summary["exit_code"] == 0
     part = "no API key found" if "Connection" in fault else "did not end in time" if "block" in fault else "W&B stopped"
-    assert len(said) == 1 and part in said[0]
+    if "Connection" in fault and "setup" in call:  # what is wrong with it, init would say
+        assert said == []
+    else:
+        assert len(said) == 1 and part in said[0]
 
 
 def test_a_wandb_that_fails_at_the_mark_of_a_resumed_run_changes_nothing(tmp_path, fake_wandb):
     """Of two runs that were stopped at 160 of their 320 env steps, one goes on with a W&B that fails there."""
     fake_wandb(
-        "class Broken:\n    def update(self, _): raise ConnectionError('gone')\n"
+        "class Broken:\n    def update(self, _, **__): raise ConnectionError('gone')\n"
         "def init(mode, **_):\n    run = Run()\n    run.config = Broken()\n    return run\n"
     )
     ended = []
@@ -206,16 +212,16 @@ def test_a_wandb_that_has_stopped_is_kept_no_rows_for(tmp_path, fake_wandb):
     assert mirror._queue.qsize() == 0
 
 
-def test_a_patient_end_waits_as_long_as_wandb_takes_rows(tmp_path, monkeypatch, fake_wandb):
+def test_a_replay_waits_at_its_end_as_long_as_wandb_takes_rows(tmp_path, monkeypatch, fake_wandb):
     """15 rows of 0.2 s, where 2 s without one would be the end."""
     fake_wandb("def log(self, row):\n    time.sleep(0.2)\n    rows.append(row)\nRun.log = log")
     patience_of(monkeypatch, 1)
     for patient, whole in ((True, True), (False, False)):
         said = []
-        mirror = WandbMirror(tmp_path, Config(wandb="offline"), {"config": {}}, said.append)
+        mirror = WandbMirror(tmp_path, Config(wandb="offline"), {"config": {}}, said.append, replay=patient)
         for step in range(15):
-            mirror.put({"global_step": step})
-        mirror.close({"exit_code": 0}, patient)
+            mirror.put({"global_step": 10_000 * (step + 1)})
+        mirror.close({"exit_code": 0})
         import wandb
 
         assert (len(wandb.rows) == 15) == whole and bool(said) != whole
@@ -366,12 +372,13 @@ if __name__ == "__main__":
         ("auto", None, True, "online", 0),
         ("auto", "", True, "online", 0),
         ("auto", "", False, "offline", 1),
-        ("auto", "online", False, "online", 0),
+        ("auto", "online", False, "offline", 1),
         ("auto", "offline", True, "offline", 0),
         ("auto", "disabled", True, "disabled", 0),
         ("auto", "shared", True, "offline", 1),
         ("auto", "nonsense", True, "offline", 1),
-        ("online", "offline", False, "online", 0),
+        ("online", "offline", False, "offline", 1),
+        ("online", "offline", True, "online", 0),
         ("offline", "online", True, "offline", 0),
         ("offline", "nonsense", True, "offline", 0),
     ],
@@ -387,10 +394,8 @@ def test_the_mode_is_the_option_then_wandb_mode_then_whether_there_is_a_key(
     import wandb
 
     said = []
-    mirror = object.__new__(WandbMirror)
-    mirror._config, mirror._notify = Config(wandb=option), said.append
-    assert mirror._mode(wandb) == mode and len(said) == lines
-    assert os.environ.get("WANDB_MODE") in (None, "online", "offline", "disabled")  # W&B refuses to start on any other
+    assert mode_of(option, wandb, refused_variables(wandb), said.append) == mode and len(said) == lines
+    assert os.environ.get("WANDB_MODE") == environment
 
 
 # --- the real one
