@@ -66,6 +66,7 @@ def build_worker(
         policy=acting_policy(config, owned),
         for_replay=config.replays,
         progress=memory.signs.progress[rank : rank + 1],
+        logged_infos=len(config.logged_infos),
     )
     learner = (overrides.make_learner or make_learner)(config, memory, rank)
     make_experience, space = load(config.algorithm_record.experience), environments.single_observation_space

@@ -27,6 +27,7 @@ from envs.vector.contract import (
     reward_number,
     why_not,
 )
+from envs.vector.episode_infos import numbers
 from envs.vector.messages import BrokenContract, env_name, in_short, one_line
 from envs.vector.observations import SUPPORTED, array_box, lost_precision, make_encoder
 from envs.vector.single_state import attributes_of, load_single_state, single_state
@@ -44,6 +45,8 @@ class SingleAdapter(gymnasium.Wrapper):
     Raises:
         ValueError: the observation space is none of those supported, or the action space is not Discrete.
     """
+
+    log_info: Sequence[str] = ()  # entries of infos to keep as numbers at an episode's end, in `episode_infos`
 
     def __init__(self, env: gymnasium.Env):
         super().__init__(env)
@@ -88,6 +91,8 @@ class SingleAdapter(gymnasium.Wrapper):
         if type(terminated) not in FLAGS or type(truncated) not in FLAGS:
             check_flags(self._name, terminated, truncated)
         self._check_info(info, "step")
+        if self.log_info and (terminated or truncated):
+            self.episode_infos = numbers(info, self.log_info)
         return self._array(observation, "step"), reward, terminated, truncated, {}
 
     def _check_info(self, info: Any, call: str) -> None:
@@ -153,6 +158,7 @@ class VectorAdapter(VectorWrapper):
         if not isinstance(given, tuple) or len(given) != 5:
             raise wrong_answer(self._name, "step", in_short(given))
         observations, rewards, terminated, truncated, infos = given
+        self.infos = infos  # for EpisodeInfos
         # Copies at receipt: the environment may write its next step into the same arrays.
         observations, shape = self._array(observations, "step"), (self.num_envs,)
         rewards = check_batch(self._name, "rewards", rewards, shape, "biuf")

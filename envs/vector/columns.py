@@ -57,8 +57,11 @@ class ColumnsVectorEnv(VectorEnv):
         ended = terminated | truncated
         if not np.count_nonzero(ended):  # a third of the time of ended.any()
             return observations, rewards, terminated, truncated, {}
+        infos = {"final_obs": observations, "_final_obs": ended}
+        if own := self._infos():
+            infos["final_info"] = own
         self._start_episodes(ended.nonzero()[0])
-        return self._observe(), rewards, terminated, truncated, {"final_obs": observations, "_final_obs": ended}
+        return self._observe(), rewards, terminated, truncated, infos
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of every column and of its generator in plain Python; a reset must have come before."""
@@ -77,6 +80,10 @@ class ColumnsVectorEnv(VectorEnv):
     def _observe(self) -> np.ndarray:
         """Return the observations [batch, ...] of the present states, in a new array of the space's dtype."""
         raise TypeError(f"{type(self).__name__} must define _observe")
+
+    def _infos(self) -> dict[str, np.ndarray]:
+        """Return what else there is to say of an episode at its end, as arrays [batch]; read where episodes ended."""
+        return {}
 
     def _advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Move every state by one step; return rewards, terminated and truncated, each [batch], in new arrays."""

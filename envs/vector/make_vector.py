@@ -28,7 +28,7 @@ The result is a `gymnasium.vector.VectorEnv`, and
 Dict, Tuple, Text and other observation spaces, and action spaces other than Discrete, are refused with one line.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -36,6 +36,7 @@ from gymnasium.vector import VectorEnv
 
 from envs.vector.autoreset import require_same_step
 from envs.vector.chain import Transformed, make_chain
+from envs.vector.episode_infos import EpisodeInfos
 from envs.vector.forms import find_spec, make_form
 from envs.vector.messages import one_line
 from envs.vector.own_spaces import own_spaces
@@ -50,6 +51,7 @@ def make_vector(
     previous_action: bool = False,
     previous_reward: bool = False,
     observation_scale: str = "auto",
+    log_info: Sequence[str] = (),
 ) -> VectorEnv:
     """Make `num_envs` environments of one id, stepped together; the contract is at the top of this file.
 
@@ -65,6 +67,7 @@ def make_vector(
         observation_scale: "auto" divides observations by the scale in the environment's metadata, if there is one;
             "2.4,0.2095" divides them by these numbers, one a feature; "l2" divides each by its own length; "none"
             leaves them as they are.
+        log_info: names of entries of an episode's last infos, which become `infos["episode_infos"]`.
 
     Raises:
         ValueError: an environment that cannot be made, spaces that are not supported, wrong arguments; always one line.
@@ -83,6 +86,8 @@ def make_vector(
 
     require_same_step(vector)
     described = own_spaces(vector)
+    if log_info:
+        vector = EpisodeInfos(vector, log_info)
     chain = make_chain(
         vector.single_observation_space,
         vector.single_action_space,

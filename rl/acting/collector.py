@@ -16,7 +16,7 @@ from rl.agent.agent import Agent, PlainUnrolled
 from rl.agent.cores import CoreState
 from rl.agent.unrolled import Unrolled
 
-Episode = tuple[float, int]  # episode_return (undiscounted), episode_length
+Episode = tuple[float, ...]  # episode_return (undiscounted), episode_length, then the entries of --log-info
 PIECE = 64  # steps at a time where the length of a segment is not known
 MOST_PIECES = 320  # some 20,000 steps, as in an evaluation: else an episode without end could not even be stopped
 
@@ -41,6 +41,7 @@ class Collector:
         policy: Policy | None = None,
         for_replay: bool = False,
         progress: np.ndarray | None = None,
+        logged_infos: int = 0,
     ) -> None:
         """Reset the environments and start from a fresh core state.
 
@@ -56,6 +57,7 @@ class Collector:
             policy: how the agent's heads are read; None: Softmax.
             for_replay: add what a replay buffer keeps: final observations and the actions' log-probabilities.
             progress: [1], counts steps, so that others see whether the Collector acts.
+            logged_infos: how many entries of its infos the environments give of an episode that ended.
 
         Raises:
             ValueError: the environments reset in another way.
@@ -65,6 +67,7 @@ class Collector:
             raise ValueError(f"the vector environment resets by {mode}: SAME_STEP, with final observations, is needed")
         self.environments, self.agent, self.noise = environments, agent, noise
         self.segment_length, self.carry_state, self.for_replay = segment_length, carry_state, for_replay
+        self.logged_infos = logged_infos
         self.unrolled, self.policy = unrolled or PlainUnrolled(agent), policy or Softmax()
         self.progress = np.zeros(1, dtype=np.int64) if progress is None else progress
         self.stop_at_episode_end = stop_at_episode_end or segment_length == 0
@@ -130,7 +133,7 @@ class Collector:
             self._episode_returns += reward
             self._episode_lengths += 1
             if np.count_nonzero(ended):
-                self._close_episodes(ended)
+                self._close_episodes(ended, infos)
                 cut = ended & ~ended_by_env[t]
                 if cut.any():
                     final = self._final_observations(infos, cut)
@@ -198,9 +201,11 @@ class Collector:
         values[rows] = self.policy.state_values(output)
         return values
 
-    def _close_episodes(self, ended: np.ndarray) -> None:
+    def _close_episodes(self, ended: np.ndarray, infos: dict) -> None:
         """Note return and length of the episodes that ended; the Collector counts, since wrappers miscount."""
-        returns, lengths = self._episode_returns[ended], self._episode_lengths[ended]
-        self._finished.extend(zip(returns.tolist(), lengths.tolist(), strict=True))
+        numbers = [self._episode_returns[ended].tolist(), self._episode_lengths[ended].tolist()]
+        if self.logged_infos:
+            numbers.extend(infos["episode_infos"][ended].T.tolist())
+        self._finished.extend(zip(*numbers, strict=True))
         self._episode_returns[ended] = 0.0
         self._episode_lengths[ended] = 0

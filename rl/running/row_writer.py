@@ -8,6 +8,7 @@ from rl.record.record import Record
 from rl.running.evaluations import evaluate_newest
 from rl.running.outcome import Outcome
 from rl.running.setup import Setup
+from rl.shared.rows import Row
 
 OnRow = Callable[[dict[str, float]], Any]  # is given each row of the record
 
@@ -23,6 +24,7 @@ class RowWriter:
         self.setup, self.outcome, self.written = setup, outcome, 0
         self.record: Record | None = None
         self.on_row: OnRow = ignore
+        self.awaited = set(setup.config.logged_infos)
 
     def open(self, record: Record, on_row: OnRow) -> None:
         """Write to this record from now on."""
@@ -50,8 +52,19 @@ class RowWriter:
             restarts = self.outcome.restarts if self.setup.config.restart_workers else None
             keys = row_as_keys(row, evaluation, restarts)
             self.record.append(keys)
+            self.say_what_is_missing(row)
             self.written += 1
             self.on_row(keys)
+
+    def say_what_is_missing(self, row: Row) -> None:
+        """Say once which entries of --log-info the first episodes do not have."""
+        if not self.awaited or not row.episodes:
+            return
+        self.awaited -= set(row.infos)
+        if self.awaited:
+            names = ",".join(name for name in self.setup.config.logged_infos if name in self.awaited)
+            self.outcome.notify(f"--log-info {names}: none of the first {row.episodes} episodes has it as a number")
+            self.awaited = set()
 
     def evaluation(self, stop: Callable[[], bool]) -> Evaluation | None:
         """The evaluation of a row; None where it was cut short or has failed."""

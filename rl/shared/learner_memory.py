@@ -43,7 +43,7 @@ class LearnerMemory:
                 "losses": ((workers, len(config.algorithm_record.losses)), np.float64),
                 "cpu_seconds": ((workers,), np.float64),
                 "episodes": ((workers,), np.int64),  # how many ended
-                "ended": ((workers, most_episodes, 2), np.float64),  # their returns and lengths
+                "ended": ((workers, most_episodes, 2 + len(config.logged_infos)), np.float64),  # of each its `Episode`
             }
         )
         self.arrive = Gate()

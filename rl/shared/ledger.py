@@ -132,7 +132,7 @@ class Ledger:
         Args:
             env_steps: transitions that are new.
             losses: logged numbers; without any it is no update, but steps that only went into a replay buffer.
-            episodes: return and length of each episode that ended.
+            episodes: return and length of each episode that ended, and its entries of --log-info.
             cpu_seconds: seconds that the worker kept a CPU busy.
         """
         now = self.pages.now
@@ -144,8 +144,8 @@ class Ledger:
             now.staleness[min(int(losses["staleness"]), STALENESS_BINS - 1)] += 1
             self.rows.add_update(losses)
         if len(episodes):
-            returns, lengths = np.array(episodes, dtype=np.float64).T
-            self.rows.add_episodes(returns, lengths)
+            returns, lengths, *infos = np.array(episodes, dtype=np.float64).T
+            self.rows.add_episodes(returns, lengths, infos)
             self.crossings.add(returns)
         if self.env_steps // self.config.log_interval > self.rows.opened_at // self.config.log_interval:
             self.close_row()

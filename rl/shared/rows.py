@@ -28,6 +28,7 @@ class Row(NamedTuple):
     episodes: int
     episode_return: float  # mean over the interval's episodes; 0 without one
     episode_length: float
+    infos: dict[str, float]  # means over the episodes that have the entry; without those that no episode has
 
 
 class Rows:
@@ -35,17 +36,17 @@ class Rows:
 
     def __init__(self, pages: Pages, config: Config) -> None:
         """Take the ledger's pages, which hold the `layout`."""
-        self.pages, self.losses = pages, logged_losses(config)
+        self.pages, self.losses, self.infos = pages, logged_losses(config), config.logged_infos
         most = config.total_env_steps // config.log_interval + 2  # a resumed run may begin with unwritten rows
         most += config.workers  # async: each of the others may push once more behind the last env step
         # No pages: a row is written behind the published count of closed rows.
-        self._closed = SharedArrays({"rows": ((most, _ENDS + len(self.losses) + _COUNTS), np.float64)})
+        self._closed = SharedArrays({"rows": ((most, _ENDS + sums(config)), np.float64)})
 
     @staticmethod
     def layout(config: Config) -> dict[str, Any]:
         """Arrays of the ledger's pages."""
         return {
-            "sums": ((len(logged_losses(config)) + _COUNTS,), np.float64),
+            "sums": ((sums(config),), np.float64),
             "opened": ((2,), np.float64),  # env steps and seconds at which the open row began
             "rows_closed": ((1,), np.int64),
         }
@@ -63,9 +64,11 @@ class Rows:
         sums[count] += 1
 
     @published
-    def add_episodes(self, returns: np.ndarray, lengths: np.ndarray) -> None:
-        """Add episodes to the open row."""
-        self.pages.now.sums[len(self.losses) + 1 :] += len(returns), returns.sum(), lengths.sum()
+    def add_episodes(self, returns: np.ndarray, lengths: np.ndarray, infos: Sequence[np.ndarray] = ()) -> None:
+        """Add episodes to the open row; of each chosen entry of their infos, NaN where an episode has none."""
+        known = [values[np.isfinite(values)] for values in infos]
+        entries = [number for values in known for number in (len(values), values.sum())]
+        self.pages.now.sums[len(self.losses) + 1 :] += len(returns), returns.sum(), lengths.sum(), *entries
 
     @published
     def close(self, env_steps: int, seconds: float, cpu_seconds: float) -> None:
@@ -95,7 +98,8 @@ class Rows:
         opened_seconds: float,
         *sums: float,
     ) -> Row:
-        updates, episodes, total_return, total_length = sums[len(self.losses) :]
+        updates, episodes, total_return, total_length, *entries = sums[len(self.losses) :]
+        infos = zip(self.infos, entries[::2], entries[1::2], strict=True)
         return Row(
             int(env_steps),
             seconds,
@@ -107,6 +111,7 @@ class Rows:
             int(episodes),
             total_return / max(episodes, 1),
             total_length / max(episodes, 1),
+            {name: total / count for name, count, total in infos if count},
         )
 
     def state(self, start: int) -> list[list[float]]:
@@ -118,6 +123,11 @@ class Rows:
         """Make the rows of a `state` the first closed ones."""
         self._closed.rows[: len(rows)] = rows or 0.0
         self.pages.now.rows_closed[0] = len(rows)
+
+
+def sums(config: Config) -> int:
+    """How many sums a row has: losses, counts, and of each entry of --log-info how often it was there and its sum."""
+    return len(logged_losses(config)) + _COUNTS + 2 * len(config.logged_infos)
 
 
 def logged_losses(config: Config) -> tuple[str, ...]:
