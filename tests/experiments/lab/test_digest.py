@@ -18,7 +18,9 @@ NOT_OF_LEARNING = {
     "run_dir": "elsewhere",
     "wandb": "offline",
     "wandb_project": "x",
+    "wandb_name": "x",
     "wandb_group": "x",
+    "log_info": "x",
     "checkpoint_interval": 1,
 }
 
