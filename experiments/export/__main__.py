@@ -52,8 +52,14 @@ def export(command: Command) -> None:
     from experiments.export.graph import PolicyStep
     from experiments.export.onnx_file import as_onnx
     from rl.play import Player
+    from rl.record.checkpoint import load_checkpoint
+    from rl.record.own_modules import found_again
+    from rl.record.saved_agent import checkpoint_of
 
-    environments = own_environments(Player.from_run(command.run, best=command.best).config)
+    path = checkpoint_of(command.run, command.best)
+    config, state = load_checkpoint(path)
+    with found_again(config, state, path) as config:
+        environments = own_environments(config)
     player = Player.from_run(command.run, len(environments), best=command.best)
     command.out.parent.mkdir(parents=True, exist_ok=True)
     step = PolicyStep(player)
