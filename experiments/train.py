@@ -200,7 +200,7 @@ def main() -> None:
         run = run_of(chosen, workers)
         with training_progress() as progress:
             config = run.setup.config
-            display = TrainingDisplay(progress, config.total_env_steps, f"{config.core_name} on {config.env}")
+            display = TrainingDisplay(progress, config.total_env_steps, f"{config.core_name} on {config.env_id}")
             if workers > MOST_ORDERED and config.reduce == "all_reduce":
                 display.notify(f"--reduce all_reduce: more than {MOST_ORDERED} workers, equal to rounding")
             summary = run.execute(display.notify, display.row, display.evaluation)

@@ -251,6 +251,11 @@ class Config:
         return self.core.rpartition(":")[2]
 
     @property
+    def env_id(self) -> str:
+        """The environment's id without the module or the file that registers it."""
+        return self.env.rpartition(":")[2]
+
+    @property
     def has_q_values(self) -> bool:
         """Whether the heads are read as action values."""
         return self.algorithm_record.has_q_values

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib
 import inspect
+from types import ModuleType
 from typing import Any
 
 import gymnasium
@@ -30,13 +31,21 @@ def find_spec(env: str) -> EnvSpec:
     if is_file(env):
         raise ValueError(f"an id is needed behind the file, as in {env}:Id-v0")
     if is_file(module):
-        import_file(module)
+        _require_id(env_id, import_file(module))
     elif module:
         _import(module, env_id)
     versions = [known for known in gymnasium.registry if known.rpartition("-v")[0] == env_id]
     if versions and env_id not in gymnasium.registry:  # gymnasium.make would take the newest, which changes with time
         raise ValueError(f"the id needs its version: {', '.join(versions)}")
     return gymnasium.spec(env_id)
+
+
+def _require_id(env_id: str, module: ModuleType) -> None:
+    if env_id not in gymnasium.registry:
+        points = {known: spec.entry_point or spec.vector_entry_point for known, spec in gymnasium.registry.items()}
+        modules = {known: getattr(point, "__module__", str(point).partition(":")[0]) for known, point in points.items()}
+        own = [known for known, name in modules.items() if name == module.__name__]
+        raise ValueError(f"the file registers no {env_id!r}, but {', '.join(own) or 'nothing'}")
 
 
 def _import(module: str, env_id: str) -> None:

@@ -78,6 +78,10 @@ def without_box(text: str) -> str:
         (r"^Error parsing (config: )?", ""),
         (r": invalid literal for int\(\) with base 10: (.*)$", r" \1: a whole number is needed"),
         (r": could not convert string to float: (.*)$", r" \1: a number is needed"),
+        (
+            r"^(--[\w-]+): no type matching .*\{None\}.* could be instantiated from \[(.*)\]\.$",
+            r"\1 \2: a number is needed",
+        ),
         (r"^invalid choice (.*) for argument '(.*)'\. Expected one of \((.*)\)\.$", r"\2 \1: one of \3 is needed"),
         (r"^Missing value for argument '(.*)'\. Expected 1 values\.$", r"\1: a value is needed, see --help"),
         (r"^Unrecognized options: (.*)$", r"\1: there is no such option, see --help"),

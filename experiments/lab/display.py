@@ -21,18 +21,20 @@ class TrainingDisplay:
     def __init__(self, progress: Progress, total_env_steps: int, label: str) -> None:
         self.progress = progress
         self.task = progress.add_task(label, total=total_env_steps, numbers="starting")
-        self.shown_at = time.monotonic()  # when an evaluation was last shown
+        self.shown_at, self.numbers = time.monotonic(), "starting"
 
     def row(self, keys: dict[str, float]) -> None:
         """Show a row of the record. The return comes first, since a narrow terminal cuts the line off."""
         episode_return = keys.get("charts/episodic_return")
         shown = "" if episode_return is None else f"return {episode_return:6.2f}  "
-        numbers = f"{shown}{keys['charts/SPS']:,.0f} steps/s  {keys['global_step']:,} steps"
-        self.progress.update(self.task, completed=keys["global_step"], numbers=numbers)
+        self.numbers = f"{shown}{keys['charts/SPS']:,.0f} steps/s  {keys['global_step']:,} steps"
+        self.progress.update(self.task, completed=keys["global_step"], numbers=self.numbers)
 
     def evaluation(self, ended: int, episodes: int, steps: int) -> None:
         """Show how far an evaluation is, a few times a second; it is told at every step."""
-        if time.monotonic() - self.shown_at > EVERY_SECONDS:
+        if ended == episodes:
+            self.progress.update(self.task, numbers=self.numbers)
+        elif time.monotonic() - self.shown_at > EVERY_SECONDS:
             self.shown_at = time.monotonic()
             numbers = f"evaluation: {ended} of {episodes}, {steps:,} steps"
             self.progress.update(self.task, numbers=numbers)

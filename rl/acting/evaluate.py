@@ -148,4 +148,5 @@ def _play(
         lengths += running
         is_first = terminated | truncated
         running &= ~is_first
+    progress(batch - np.count_nonzero(running), int(lengths.max()))
     return Episodes(returns, lengths, running)

@@ -84,6 +84,6 @@ def choose_run_dir(config: Config) -> Path:
         require_empty(path)
         return path
     learner = config.core_name if config.algorithm == Config.algorithm else f"{config.algorithm}-{config.core_name}"
-    name = f"{learner}-{config.env.rpartition(':')[2]}-s{config.seed}".replace("/", "-")
+    name = f"{learner}-{config.env_id}-s{config.seed}".replace("/", "-")
     candidates = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, 1_000_000))
     return next(path for path in candidates if not path.exists())

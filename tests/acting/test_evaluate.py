@@ -310,4 +310,4 @@ def test_progress_is_told_at_every_step_over_all_batches():
     play_episodes(
         lively_agent(config, 2), config, envs.make_vector, 3, True, progress=lambda *numbers: told.append(numbers)
     )
-    assert told == [(0, 3, 0), (0, 3, 1), (0, 3, 2), (2, 3, 0), (2, 3, 1), (2, 3, 2)]
+    assert told == [(0, 3, 0), (0, 3, 1), (0, 3, 2), (2, 3, 3), (2, 3, 0), (2, 3, 1), (2, 3, 2), (3, 3, 3)]

@@ -70,6 +70,8 @@ def test_two_files_of_one_name_are_two_modules_and_an_installed_module_stays_wha
     ("name", "line"),
     [
         ("nowhere/x.py:Id-v0", "there is no file "),
+        (f"{ROOT}/tests/support/counting.py:Id-v0", "the file registers no 'Id-v0', but nothing"),
+        (f"{ROOT}/tests/support/faulty_envs.py:Id-v0", "the file registers no 'Id-v0', but Faulty-v0, Easy-v0"),
         ("x.py", "an id is needed behind the file, as in x.py:Id-v0"),
         (
             "no_such_module:Id-v0",

@@ -300,6 +300,7 @@ def fails(monkeypatch, capsys, *arguments):
         (["--workers", "1.5"], "--workers '1.5': a whole number is needed"),
         (["--learning-rate", "fast"], "--learning-rate 'fast': a number is needed"),
         (["--learning-rate", "nan"], "--learning-rate nan: a number above 0 is needed"),
+        (["--reward-threshold", "much"], "--reward-threshold 'much': a number is needed"),
         (["--core", "tcn"], "--core 'tcn': one of mlp, rnn, gru, lstm, or module:Class, is needed"),
         (["--max-seconds", "-1"], "--max-seconds -1.0: a number of at least 0 is needed"),
         (

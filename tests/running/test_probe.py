@@ -118,7 +118,7 @@ def test_episodes_that_never_end_are_said_at_the_start_bounded_in_evaluations_an
     ]
     assert summary["eval_greedy"] == summary["eval_sampled"] == 50 and summary["eval_cut"] == 4
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["eval_cut"] == 4
-    assert told == [(0, 2, step) for _ in "gs" for step in range(50)]
+    assert told == [(0, 2, step) for _ in "gs" for step in range(51)]
 
 
 def test_a_time_limit_leaves_nothing_to_say(tmp_path):
