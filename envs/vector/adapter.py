@@ -234,10 +234,10 @@ class FirstStepsChecked(VectorAdapter):
         self._left, self._made_with = CHECKED_STEPS, self._no_arrays()
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        self._left -= 1
+        answer, self._left = super().step(actions), self._left - 1
         if self._left <= 0:
-            self.step = self.env.step
-        return super().step(actions)
+            self.step, self.infos = self.env.step, {}
+        return answer
 
     def state_dict(self) -> dict[str, Any] | None:
         inherited = type(self.env).state_dict is ColumnsVectorEnv.state_dict
