@@ -97,6 +97,7 @@ LESS = {  # options that make an experiment quick; one without an entry takes se
     "chapter5.repairs": "--seeds 1 --env-steps 5000",
     "chapter5.ways_to_distribute": "--env-steps 5000 --seconds 0.5 --compute-ms 0 --no-learn-expensive",
     "chapter5.first_45_seconds": "--seeds 1 --seconds 1 --arms 'N-step repaired'",
+    "sweep": "--trials 2 --seeds 1 --fresh-seeds 1 --total-env-steps 2000 --eval-episodes 4",
     "speed.group_scaling": "--workers 1,2 --parameters 30000 --repetitions 1",
 }
 

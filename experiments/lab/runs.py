@@ -97,8 +97,10 @@ def held(folder: Path, already: Path | None = None) -> Iterator[None]:
         os.close(descriptor)
 
 
-def is_complete(config: Config) -> bool:
+def is_complete(config: Config, resume: bool = False) -> bool:
     """Whether the run's folder holds this very run, ended well. An unfinished run is put aside, nothing is deleted.
+
+    Where runs are resumed, one that has a checkpoint stays where it is.
 
     Raises:
         ValueError: the folder holds a run with another config.
@@ -118,6 +120,8 @@ def is_complete(config: Config) -> bool:
     summary = folder / "summary.json"
     if summary.exists() and json.loads(summary.read_text())["exit_code"] == 0:
         return True
+    if resume and (folder / "checkpoint.pt").exists():
+        return False
     number = 1
     while (aside := folder.with_name(f"{folder.name}.unfinished-{number}")).exists():
         number += 1
@@ -146,8 +150,20 @@ def train_at_once(
     configs: Sequence[Config], display: Any, processes: int, overrides: Mapping[str, Overrides], finished: Finished
 ) -> None:
     """Train serial runs in a pool of processes: small runs spend more time on starting processes than on training."""
+
+    def ended(config: Config) -> None:
+        finished(config)
+        display.end()
+
+    with process_pool(processes) as pool:
+        train_in_pool(pool, configs, overrides, ended)
+
+
+@contextmanager
+def process_pool(processes: int) -> Iterator[Any]:
+    """Processes for runs, which end with this one, and at once where the block raises something."""
     import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures import ProcessPoolExecutor
 
     from rl.running.server import ONE_THREAD, live, start_server
     from rl.running.worker import end_with_parent
@@ -157,25 +173,53 @@ def train_at_once(
     life = ({**os.environ, **ONE_THREAD}, end_with_parent)
     with ProcessPoolExecutor(processes, mp_context=SERVED, initializer=live, initargs=life) as pool:
         try:
-            runs = {
-                pool.submit(train_serially, config, overrides.get(config.run_dir, NO_OVERRIDES)): config
-                for config in configs
-            }
-            for run in as_completed(runs):
-                summary = run.result()
-                if summary["exit_code"] != 0:
-                    raise RunFailed(runs[run], summary["exit_reason"], summary["exit_code"])
-                finished(runs[run])
-                display.end()
+            yield pool
         except BaseException:
             for child in multiprocessing.active_children():
                 child.kill()
             raise
 
 
-def train_serially(config: Config, overrides: Overrides) -> dict[str, Any]:
-    """Train one run in this process, without a display, and return its summary."""
-    import envs
-    from rl.running.run import new_run
+def train_in_pool(
+    pool: Any,
+    configs: Sequence[Config],
+    overrides: Mapping[str, Overrides] = OWN_LEARNING,
+    finished: Finished = ignore,
+    failed: Callable[[Config, str], None] | None = None,
+) -> None:
+    """Train runs in a pool of processes; one with a checkpoint in its folder goes on from there.
 
-    return new_run(config, envs.make_vector, overrides).execute(notify=lambda _line: None)
+    Args:
+        pool: of `process_pool`.
+        configs: one for each run.
+        overrides: by run_dir, for the runs that replace parts of rl's learning.
+        finished: receives the config of each run that has ended well.
+        failed: receives the config of each run that has ended by a fault, and why.
+
+    Raises:
+        RunFailed: a signal ended a run, or a fault where nobody receives it.
+    """
+    from concurrent.futures import as_completed
+
+    runs = {pool.submit(train_one, config, overrides.get(config.run_dir, NO_OVERRIDES)): config for config in configs}
+    for run in as_completed(runs):
+        config, (reason, exit_code) = runs[run], run.result()
+        if exit_code == 0:
+            finished(config)
+        elif exit_code == 1 and failed:
+            failed(config, reason)
+        else:
+            raise RunFailed(config, reason, exit_code)
+
+
+def train_one(config: Config, overrides: Overrides) -> tuple[str, int]:
+    """Train one run in this process, without a display; returns why it has ended, and its exit code."""
+    import envs
+    from rl.running.run import new_run, resumed_run
+
+    if (Path(config.run_dir) / "checkpoint.pt").exists():
+        run = resumed_run(config.run_dir, envs.make_vector, overrides)
+    else:
+        run = new_run(config, envs.make_vector, overrides)
+    summary = run.execute(notify=lambda _line: None)
+    return summary["exit_reason"], summary["exit_code"]
