@@ -6,7 +6,6 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
 import envs
 from rl.acting.evaluate import evaluate
@@ -14,6 +13,7 @@ from rl.acting.randomness import environment_seeds, evaluation_key
 from rl.play import Player
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.record.saved_agent import load_agent
+from tests.support.maze import Maze
 from tests.support.runs import train
 
 SENSES = {
@@ -21,49 +21,6 @@ SENSES = {
     "previous_action": True,
     "previous_reward": True,
 }  # and the scale that the environment names
-
-
-class Maze(gymnasium.Env):
-    """Ten rooms in a row, the first one number 5; actions -1, 0 and 1. It shows its room in the way of `shows`."""
-
-    metadata = {"render_modes": []}  # noqa: RUF012
-    action_space = Discrete(3, start=-1, dtype=np.int32)
-    SPACES = {  # noqa: RUF012
-        "number": Discrete(10, start=5),
-        "digits": MultiDiscrete([2, 10], start=[0, 5]),
-        "numbers": Box(-1, 20, (2,), dtype=np.float64),
-        "scalar": Box(5, 14, (1,), dtype=np.int64),
-    }
-
-    def __init__(self, shows):
-        self.shows, self.observation_space = shows, self.SPACES[shows]
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.room, self.steps = int(self.np_random.integers(5, 15)), 0
-        return self._observe(), {}
-
-    def step(self, action):
-        assert action in self.action_space and getattr(action, "dtype", np.int32) == np.int32
-        self.steps += 1
-        self.room = min(14, max(5, self.room + int(action) + int(self.np_random.integers(-1, 2))))
-        return self._observe(), float(self.room), self.steps == 9, False, {}
-
-    def _observe(self):
-        room = self.room
-        return {
-            "number": room,
-            "digits": np.array([room % 2, room]),
-            "numbers": np.array([room / 3, self.steps]),
-            "scalar": np.array([room]),
-        }[self.shows]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def maze():
-    gymnasium.register("Maze-v0", Maze)
-    yield
-    del gymnasium.registry["Maze-v0"]
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +71,7 @@ def test_observations_of_every_kind_and_actions_that_begin_at_minus_1_are_the_en
     tmp_path, shows, options
 ):
     """A number of Discrete, several of MultiDiscrete, float64, whole numbers. The environment checks each action."""
-    train(tmp_path / "run", total_env_steps=320, env="Maze-v0", env_arg=(f"shows={shows}",), **options)
+    train(tmp_path / "run", total_env_steps=320, env=Maze.ID, env_arg=(f"shows={shows}",), **options)
     agent, config, _ = load_agent(tmp_path / "run", envs.make_vector)
     expected = evaluate(agent, config, envs.make_vector, 5, False, seed=3)
     player = Player.from_run(tmp_path / "run", 5, greedy=False, seed=3)
@@ -191,7 +148,7 @@ def test_what_cannot_be_right_is_one_line_and_the_state_stays_as_it_was(run_dir,
 
 def test_a_number_that_the_space_does_not_hold_is_one_line(tmp_path):
     """ray-project/ray#23527: it would become the one-hot of another number."""
-    train(tmp_path / "run", total_env_steps=64, env="Maze-v0", env_arg=("shows=number",))
+    train(tmp_path / "run", total_env_steps=64, env=Maze.ID, env_arg=("shows=number",))
     player = Player.from_run(tmp_path / "run")
     for wrong in (4, 15, -1):
         with pytest.raises(

@@ -16,6 +16,7 @@ import pytest
 from experiments.export import onnx_file
 from experiments.export.__main__ import Command, export, main
 from rl.play import Player
+from tests.support.maze import Maze
 from tests.support.readme import Page
 from tests.support.runs import ROOT, train
 
@@ -136,6 +137,8 @@ CASES = {
     "gru": {"core": "gru", "core_layers": 2, "separate_critic": True},
     "lstm": {"core": "lstm", "algorithm": "q_online"},
     "float64": {"core": "gru", "dtype": "float64"},
+    "digits": {"env": Maze.ID, "env_arg": ("shows=digits",), "core": "rnn", "previous_action": True},
+    "float64 shown": {"env": Maze.ID, "env_arg": ("shows=numbers",), "core": "mlp", "envs_per_worker": 1},
     "own": {"core": "mingru:MinGRU", "env": "blink:Blink-v0"},
 }
 
