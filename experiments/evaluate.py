@@ -108,10 +108,10 @@ def play(command: Command) -> None:
             )
             controlled[name] = Control(how, returns)
         intact = controlled["intact"].returns
-        table = Table("state", "mean return [95 % interval]", "lost [95 % interval]", title="greedy, the same episodes")
+        table = Table("state", "mean return", "lost", title="the same greedy episodes [95 % intervals]")
         for name, control in controlled.items():
             loss = "" if name == "intact" else "{:.2f} [{:.2f}, {:.2f}]".format(*lost(intact, control.returns))
-            table.add_row(control.how.removeprefix("it is "), mean_with_interval(control.returns), loss)
+            table.add_row(control.how, mean_with_interval(control.returns), loss)
         console.print(table)
         sentence = verdict(controlled, has_state=bool(agent.initial_state(1)))
         console.print(sentence, soft_wrap=True, highlight=False)

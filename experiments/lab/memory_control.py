@@ -14,7 +14,7 @@ from rl.acting.player import AgentPlayer
 class Control(NamedTuple):
     """What was done to the state, and what came of it."""
 
-    how: str  # in words that follow "where"
+    how: str  # in words that follow "the state is"
     returns: np.ndarray  # [episode]
 
 
@@ -25,11 +25,11 @@ def controls(frozen_after: int, together: bool) -> dict[str, tuple[str, Callable
         frozen_after: steps of an episode after which the state is frozen.
         together: whether several environments are played at a time; a single one has none to swap with.
     """
-    swapped = {"swapped": ("environments swap it at every step", SwappedPlayer)}
+    swapped = {"swapped": ("swapped between environments at every step", SwappedPlayer)}
     return {
-        "intact": ("it is intact", AgentPlayer),
-        "reset": ("it is reset before every step", ResetPlayer),
-        "frozen": (f"it is frozen after {frozen_after} steps", partial(FrozenPlayer, steps=frozen_after)),
+        "intact": ("intact", AgentPlayer),
+        "reset": ("reset before every step", ResetPlayer),
+        "frozen": (f"frozen after {frozen_after} steps", partial(FrozenPlayer, steps=frozen_after)),
         **(swapped if together else {}),
     }
 
@@ -60,11 +60,12 @@ def verdict(played: dict[str, Control], has_state: bool) -> str:
         if name != "intact":
             loss, low, high = lost(intact, control.returns)
             if low > 0:
-                costs.append(f"{loss:.2f} [{low:.2f}, {high:.2f}] less where {control.how}")
+                costs.append(f"{loss:.2f} [{low:.2f}, {high:.2f}] less where the state is {control.how}")
             else:
                 free.append(control.how)
     episodes = f"{len(intact)} episodes"
     if not costs:
-        return f"These {episodes} do not show that the memory is used: they earn as much where {', or '.join(free)}."
+        as_much = f"they earn as much where the state is {' or '.join(free)}"
+        return f"These {episodes} do not show that the memory is used: {as_much}."
     words = f"The memory is used: of these {episodes}, each earns on average {', '.join(costs)}"
-    return words + (f"; they show no loss where {', or '.join(free)}." if free else ".")
+    return words + (f"; they show no loss where it is {' or '.join(free)}." if free else ".")

@@ -123,11 +123,11 @@ def test_options_that_cannot_work_are_one_line(run_dir, monkeypatch, capsys, wor
 def test_the_verdict_says_what_the_interval_allows():
     """Twenty episodes, each worth 10, and 10 or 4 without memory."""
     ten, mixed = np.full(20, 10.0), np.array([10.0, 4.0] * 10)
-    played = {"intact": Control("it is intact", ten), "reset": Control("it is reset", mixed)}
+    played = {"intact": Control("intact", ten), "reset": Control("reset", mixed)}
     assert verdict(played, True).startswith("The memory is used: of these 20 episodes, each earns on average 3.00 [")
-    played["reset"] = Control("it is reset", ten)
+    played["reset"] = Control("reset", ten)
     assert verdict(played, True) == (
-        "These 20 episodes do not show that the memory is used: they earn as much where it is reset."
+        "These 20 episodes do not show that the memory is used: they earn as much where the state is reset."
     )
     assert verdict(played, False) == "The core carries no state, so that there is no memory to use."
 
