@@ -99,16 +99,12 @@ def test_with_the_state_carried_every_symbol_is_repeated_over_the_border_of_segm
     assert summary["eval_greedy"] >= 0.95 and summary["mean_return"] >= 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "most"),
     [
-        pytest.param({"core": "mlp"}, 0, id="mlp", marks=pytest.mark.slow),
-        pytest.param(
-            {"core": "gru", "carry_state": False, "segment_length": 2},
-            0,
-            id="gru zeroed every 2 steps",
-            marks=pytest.mark.slow,
-        ),
+        pytest.param({"core": "mlp"}, 0, id="mlp"),
+        pytest.param({"core": "gru", "carry_state": False, "segment_length": 2}, 0, id="gru zeroed every 2 steps"),
         pytest.param({"core": "gru", "carry_state": False}, 0.5, id="gru zeroed every 4 steps"),
     ],
 )
@@ -182,7 +178,7 @@ APART = {
 
 
 @pytest.mark.parametrize("algorithm", ["q_replay", pytest.param("a2c_replay", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("way", ["stored", "zero"])
+@pytest.mark.parametrize("way", ["stored", pytest.param("zero", marks=pytest.mark.slow)])
 def test_from_stored_states_a_cue_is_recalled_over_the_border_of_sequences_and_from_zeros_it_is_chance(
     tmp_path, algorithm, way
 ):
@@ -201,9 +197,9 @@ def test_from_stored_states_a_cue_is_recalled_over_the_border_of_sequences_and_f
 CARTPOLE = {"env": "MaskedVelocityCartPole-v1", "envs_per_worker": 8, "segment_length": 16, "total_env_steps": 30_000}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("seeds", "enough"),
-    [pytest.param([1, 2], 2, id="2 seeds"), pytest.param(range(3, 11), 6, id="8 more", marks=pytest.mark.slow)],
+    ("seeds", "enough"), [pytest.param([1, 2], 2, id="2 seeds"), pytest.param(range(3, 11), 6, id="8 more")]
 )
 def test_a_gru_keeps_the_pole_up_for_longer_than_any_agent_without_memory(tmp_path, seeds, enough):
     """Stable-Baselines-Team/stable-baselines3-contrib#211: a recurrent task was not learnt, and nobody could say why.
@@ -220,7 +216,7 @@ def test_an_mlp_does_not(tmp_path):
     assert 30 < summary["eval_sampled"] < 60
 
 
-@pytest.mark.parametrize("core", ["mlp", "lstm"])
+@pytest.mark.parametrize("core", [pytest.param("mlp", marks=pytest.mark.slow), "lstm"])
 def test_rewards_of_1_cut_after_5_steps_are_worth_10_and_not_what_5_steps_are_worth(tmp_path, core):
     """vwxyzjn/cleanrl#198: truncation treated as termination. γ = 0.9: 1 / (1 − γ) = 10 at every step; with the cut
     taken for an end it is 4.1 at the first step, 1 at the last, and 2.6 to an agent that cannot tell them apart."""
@@ -241,7 +237,8 @@ def test_rewards_of_1_cut_after_5_steps_are_worth_10_and_not_what_5_steps_are_wo
     assert (output.values / 0.1).flatten().tolist() == pytest.approx([10] * 5, abs=1)
 
 
-@pytest.mark.parametrize("seeds", [(2, 3), pytest.param((4, 5), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [(2, 3), (4, 5)])
 def test_where_rewards_are_tosses_of_a_coin_the_entropy_bonus_keeps_the_policy_near_one_half(tmp_path, seeds):
     """Without it, chance alone makes one of two policies certain of an action."""
 

@@ -72,6 +72,7 @@ def described(folder):
     return {key: run[key] for key in ("project", "run_group", "display_name", "job_type", "tags")}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_in_the_middle_of_a_row_is_replayed_up_to_it(whole, tmp_path):
     """Nine rows and half of the tenth; W&B gets nine, and that the run did not end well."""
     cut = tmp_path / "cut"
@@ -86,6 +87,7 @@ def test_a_run_that_was_killed_in_the_middle_of_a_row_is_replayed_up_to_it(whole
     assert described(cut)["project"] == "other"
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_and_resumed_is_replayed_with_no_row_twice(tmp_path):
     """Rows of 40 steps to 400; killed when its checkpoint was of 160 and its record had come to 240."""
     folder = tmp_path / "run"
@@ -106,6 +108,7 @@ def test_a_run_that_was_killed_and_resumed_is_replayed_with_no_row_twice(tmp_pat
     assert rows == read_record(folder).rows and sum(row["losses/updates"] for row in rows) == 50
 
 
+@pytest.mark.slow
 def test_a_row_that_stands_in_a_record_twice_is_sent_once(whole, tmp_path):
     """As in records of before a resumed run cut what it would write again: the later one counts."""
     double = tmp_path / "double"

@@ -427,6 +427,7 @@ def faulty(folder, *env_arg, **options):
     return words({**FAULTY, **options, "run_dir": folder}) + given
 
 
+@pytest.mark.slow
 def test_a_fault_of_one_worker_is_named_in_the_record_and_ends_all(start, tmp_path):
     group = start("run", faulty(tmp_path / "run", "fault=raises", "at=1200", f"folder={tmp_path}"))
     assert group.all_gone() == 1

@@ -471,6 +471,7 @@ def test_on_a_terminal_without_a_key_the_run_is_offline_never_asks_and_mirrors_t
     assert records[-1]["exit"]["exit_code"] == 0
 
 
+@pytest.mark.slow
 def test_with_a_key_but_no_server_the_run_goes_offline_and_says_so(tmp_path):
     said, folder = real_run(tmp_path, {"WANDB_API_KEY": "a" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"})
     assert said.count("W&B cannot go online (") == 1 and folder is not None

@@ -162,7 +162,8 @@ def killed_at_line(line, action):
     return os.WIFSIGNALED(status)
 
 
-@pytest.mark.parametrize("kind", [Learner, pytest.param(SyncLearner, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Learner, SyncLearner])
 def test_a_worker_killed_at_any_line_of_an_update_has_made_all_of_it_or_nothing(kind):
     """It is killed at line 0, 1, 2, … of the update that crosses the threshold, each time in another run. Then another
     worker makes the next updates. After each of them, everything equals a run of so many updates without a kill."""

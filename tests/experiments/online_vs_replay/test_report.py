@@ -80,6 +80,7 @@ def written(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_the_report_has_all_parts_and_names_what_is_missing(written):
     text = (written / "report.md").read_text()
     assert re.findall(r"^## (.*)$", text, re.M) == [
@@ -106,6 +107,7 @@ def test_the_report_has_all_parts_and_names_what_is_missing(written):
     assert pictures == {file.name for file in written.glob("*.png")} and len(pictures) == 10
 
 
+@pytest.mark.slow
 def test_the_tables_of_the_report_are_those_of_the_rows(written):
     text, grid = (written / "report.md").read_text(), read_part(written / "grid")
     for table in (
@@ -129,6 +131,7 @@ def test_the_tables_of_the_report_are_those_of_the_rows(written):
     assert f"| {REPLAY} | 0.25 | 0.75 |" in text
 
 
+@pytest.mark.slow
 def test_the_html_page_needs_nothing_else_and_says_the_same(written):
     page, text = (written / "report.html").read_text(), (written / "report.md").read_text()
     sources = re.findall(r'src="([^"]*)"', page)
@@ -214,6 +217,7 @@ def test_no_rows_at_all_are_refused_in_one_line_and_nothing_is_written(tmp_path)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_headline_table_and_writes_html_on_demand(tmp_path, capsys):
     write_study(tmp_path, {"grid": [*cell("a2c lstm", [0.5]), *cell(REPLAY, [0.25])]})
     run(Command(part="report", out=tmp_path))

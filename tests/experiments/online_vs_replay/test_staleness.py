@@ -93,6 +93,7 @@ def test_while_parameters_are_constant_carried_and_stored_states_are_the_true_on
     assert all(line.get("disagree_first", 0.0) == 0.0 for line in found)
 
 
+@pytest.mark.slow
 def test_while_parameters_are_constant_zero_states_are_wrong_at_first_and_burn_in_helps(tmp_path):
     last = {
         name: measured(small(name, tmp_path, **STILL))[1][-1]
