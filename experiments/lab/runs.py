@@ -64,9 +64,10 @@ def train_missing(
         with training_progress() as progress:
             display = StudyDisplay(progress, len(configs), len(configs) - len(missing))
             display.notify(f"Training {len(missing)} of {len(configs)} runs in {Path(configs[0].run_dir).parent}")
-            if at_once:
-                train_at_once(at_once, display, processes, overrides, finished)
-            train_in_turn(in_turn, display, overrides, finished)
+            with ids_of_their_own(len(configs), display.notify):
+                if at_once:
+                    train_at_once(at_once, display, processes, overrides, finished)
+                train_in_turn(in_turn, display, overrides, finished)
     return [Path(config.run_dir) for config in configs]
 
 
@@ -95,6 +96,19 @@ def held(folder: Path, already: Path | None = None) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def ids_of_their_own(runs: int, notify: Callable[[str], None]) -> Iterator[None]:
+    """Keep several runs from sharing the W&B run that WANDB_RUN_ID names, where each would overwrite the one before."""
+    run_id = os.environ.pop("WANDB_RUN_ID", None) if runs > 1 else None
+    if run_id:
+        notify(f"WANDB_RUN_ID {run_id!r} is not read: {runs} runs are trained, each has an id of its own")
+    try:
+        yield
+    finally:
+        if run_id is not None:
+            os.environ["WANDB_RUN_ID"] = run_id
 
 
 def is_complete(config: Config, resume: bool = False) -> bool:

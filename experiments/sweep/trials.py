@@ -2,11 +2,11 @@
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from experiments.lab.display import StudyDisplay, training_progress
-from experiments.lab.runs import is_complete, process_pool, train_in_pool
+from experiments.lab.runs import ids_of_their_own, is_complete, process_pool, train_in_pool
 from experiments.sweep.plan import Plan, Trial, differing, line_of, score_of
 from rl.config import Config
 
@@ -76,10 +76,12 @@ class Sweep:
             RunFailed: a signal ended a run; the same command goes on.
         """
         plan = self.plan
-        with training_progress() as progress, process_pool(plan.processes) as pool:
+        with training_progress() as progress:
             display = StudyDisplay(progress, plan.trials, len(self.trials))
-            while batch := self.begun() or self.asked():
-                self.train(batch, pool, display)
+            runs = plan.trials * len(plan.seeds)
+            with ids_of_their_own(runs, display.notify), process_pool(plan.processes) as pool:
+                while batch := self.begun() or self.asked():
+                    self.train(batch, pool, display)
         return self.trials
 
     def begun(self) -> list[Any]:
@@ -128,7 +130,7 @@ class Sweep:
                 live[trial.number] = settings, trial
         for place, seed in enumerate(self.plan.seeds):
             configs = {number: self.config_of(number, settings, seed) for number, (settings, _) in live.items()}
-            failures = trained({n: c for n, c in configs.items() if isinstance(c, Config)}, pool, display)
+            failures = trained({n: c for n, c in configs.items() if isinstance(c, Config)}, pool)
             failures |= {number: words for number, words in configs.items() if isinstance(words, str)}
             for number, (_, trial) in list(live.items()):
                 if self.ends(trial, configs[number], failures.get(number), place):
@@ -153,10 +155,11 @@ class Sweep:
             for number, one in chosen.items()
             for seed in seeds
         }
-        with training_progress() as progress, process_pool(self.plan.processes) as pool:
+        with training_progress() as progress:
             display = StudyDisplay(progress, len(configs), 0)
             display.notify(f"Training trials {', '.join(map(str, chosen))} again on fresh seeds")
-            failures = trained(configs, pool, display)
+            with ids_of_their_own(len(configs), display.notify), process_pool(self.plan.processes) as pool:
+                failures = trained(configs, pool, display.end)
         scores: dict[int, list[float]] = {}
         for key, config in configs.items():
             if key not in failures:
@@ -220,17 +223,20 @@ class Sweep:
             self.study.tell(trial.number, state=states.FAIL)
 
 
-def trained(configs: dict[Any, Config], pool: Any, display: StudyDisplay) -> dict[Any, str]:
-    """Train the runs that are not complete yet; returns why runs have failed, by their keys.
+def trained(configs: dict[Any, Config], pool: Any, ended: Callable[[], None] = lambda: None) -> dict[Any, str]:
+    """Train the runs that are not complete yet; returns why runs have failed, by their keys. `ended` counts runs.
 
     Raises:
         RunFailed: a signal ended one.
     """
     failures, key_of = {}, {config.run_dir: key for key, config in configs.items()}
     missing = [config for config in configs.values() if not is_complete(config, resume=True)]
+    for _ in range(len(configs) - len(missing)):
+        ended()
 
     def failed(config: Config, reason: str) -> None:
         failures[key_of[config.run_dir]] = reason
+        ended()
 
-    train_in_pool(pool, missing, failed=failed)
+    train_in_pool(pool, missing, finished=lambda _config: ended(), failed=failed)
     return failures

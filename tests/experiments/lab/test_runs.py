@@ -144,3 +144,14 @@ def test_two_studies_in_one_folder_and_two_runs_in_one_are_refused(tmp_path):
         new_run(Config(**SHORT, run_dir=str(tmp_path)), envs.make_vector).execute()
     os.close(held)
     assert len(runs.train_missing(tiny_configs(tmp_path / "study"))) == 2
+
+
+@pytest.mark.parametrize(("count", "read"), [(1, "mine"), (2, None)])
+def test_several_runs_do_not_share_the_id_of_one_wandb_run(monkeypatch, count, read):
+    """huggingface/transformers#24847: WANDB_RUN_ID is obeyed, and each run of a study overwrites the one before."""
+    monkeypatch.setenv("WANDB_RUN_ID", "mine")
+    said = []
+    with runs.ids_of_their_own(count, said.append):
+        assert os.environ.get("WANDB_RUN_ID") == read
+    assert os.environ["WANDB_RUN_ID"] == "mine"
+    assert said == ([] if read else ["WANDB_RUN_ID 'mine' is not read: 2 runs are trained, each has an id of its own"])
