@@ -67,7 +67,7 @@ def run(command: Command) -> None:
         RunFailed: a run was ended by a signal.
     """
     from experiments.lab.figures import pdf_too
-    from experiments.lab.runs import held
+    from experiments.lab.runs import held, ids_of_their_own
     from experiments.lab.statistics import FEWEST
     from experiments.sweep.page import command_of, options_of, publish_sweep
     from experiments.sweep.plan import Plan, side_by_side
@@ -98,7 +98,8 @@ def run(command: Command) -> None:
         command.out,
     )
     fresh = max(command.seeds, FEWEST) if command.fresh_seeds < 0 else command.fresh_seeds
-    with held(command.out), pdf_too(command.pdf):
+    runs = command.trials * command.seeds + 2 * fresh
+    with held(command.out), pdf_too(command.pdf), ids_of_their_own(runs, print):
         sweep = Sweep(plan)
         trials = sweep.complete()
         publish_sweep(plan, trials, sweep.confirm(range(seeds.stop, seeds.stop + fresh)), sweep.importances())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from experiments.lab.display import StudyDisplay, training_progress
-from experiments.lab.runs import ids_of_their_own, is_complete, process_pool, train_in_pool
+from experiments.lab.runs import is_complete, process_pool, train_in_pool
 from experiments.sweep.plan import Plan, Trial, differing, line_of, score_of
 from rl.config import Config
 
@@ -78,8 +78,7 @@ class Sweep:
         plan = self.plan
         with training_progress() as progress:
             display = StudyDisplay(progress, plan.trials, len(self.trials))
-            runs = plan.trials * len(plan.seeds)
-            with ids_of_their_own(runs, display.notify), process_pool(plan.processes) as pool:
+            with process_pool(plan.processes) as pool:
                 while batch := self.begun() or self.asked():
                     self.train(batch, pool, display)
         return self.trials
@@ -158,7 +157,7 @@ class Sweep:
         with training_progress() as progress:
             display = StudyDisplay(progress, len(configs), 0)
             display.notify(f"Training trials {', '.join(map(str, chosen))} again on fresh seeds")
-            with ids_of_their_own(len(configs), display.notify), process_pool(self.plan.processes) as pool:
+            with process_pool(self.plan.processes) as pool:
                 failures = trained(configs, pool, display.end)
         scores: dict[int, list[float]] = {}
         for key, config in configs.items():
