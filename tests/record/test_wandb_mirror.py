@@ -34,12 +34,15 @@ def fake_wandb(tmp_path, monkeypatch):
     """Puts a package `wandb` first on the path; what blocks in it does so until the test is over."""
     lid = tmp_path / "blocked"
 
+    def modules():
+        return [name for name in sys.modules if name.partition(".")[0] == "wandb"]
+
     def fake(code):
         (tmp_path / "stub" / "wandb").mkdir(parents=True)
         (tmp_path / "stub" / "wandb" / "__init__.py").write_text(FAKE.replace("LID", repr(str(lid))) + code)
         lid.touch()
         monkeypatch.syspath_prepend(tmp_path / "stub")
-        for name in [name for name in sys.modules if name.partition(".")[0] == "wandb"]:
+        for name in modules():
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setattr(exit_process, "_left_behind", [])
         monkeypatch.setattr(wandb_session, "_said", [])
@@ -50,6 +53,8 @@ def fake_wandb(tmp_path, monkeypatch):
         if thread.name == "wandb-mirror":
             thread.join(10)
             assert not thread.is_alive()
+    for name in modules():  # a later test means the real one
+        del sys.modules[name]
 
 
 FAKE = """
