@@ -1,6 +1,7 @@
 """A step of a policy as the bytes of an ONNX file that explains itself."""
 
 import contextlib
+import io
 import json
 import logging
 import warnings
@@ -40,8 +41,10 @@ def as_onnx(step: PolicyStep, player: Player) -> bytes:
                 verbose=False,
             )
     except Exception as error:  # torch may raise anything on a core or a torso of a user
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise ValueError(f"torch.onnx cannot record this agent ({reason})") from error
+        raise ValueError(
+            f"torch.onnx cannot record this agent ({cause(error)}); where a core or a torso branches on numbers, as in "
+            "`if is_first.any()`, torch.where is needed"
+        ) from error
     model = program.model_proto
     onnx.helper.set_model_props(model, {KEY: json.dumps(about(step, player))})
     model.producer_name = "carryover"
@@ -70,13 +73,20 @@ def described(one: Input) -> dict[str, Any]:
     return {"shape": list(one.shape), "dtype": str(one.dtype).removeprefix("torch.")}
 
 
+def cause(error: BaseException) -> str:
+    """The first line of what an error comes from."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the exporter's warnings from the user: what it makes is compared afterwards."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    """Keep the exporter's words from the user: what it makes is compared afterwards."""
+    before, words = logging.root.manager.disable, io.StringIO()
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stdout(words), contextlib.redirect_stderr(words):
             warnings.simplefilter("ignore")
             yield
     finally:

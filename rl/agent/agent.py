@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rl.agent.actions import Actions
-from rl.agent.cores import Core, CoreState, orthogonal_linear
+from rl.agent.cores import Core, CoreState, is_recorded, orthogonal_linear, reset_where
 from rl.agent.twin import TwinCore
 
 
@@ -51,6 +51,8 @@ class Agent(nn.Module):
         Returns:
             Logits [batch, head] and values [batch], and the state after this observation.
         """
+        if is_recorded():  # a core of a user's own may branch on `is_first`, which a graph would not keep
+            core_state = reset_where(is_first, core_state)
         output, core_state = self.core.step(self.features(observation), core_state, is_first)
         return self.heads(output), core_state
 
