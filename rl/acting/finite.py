@@ -1,5 +1,7 @@
 """Numbers that are none end a run where they come from, and not where a network has spread them."""
 
+import math
+
 import gymnasium
 import numpy as np
 
@@ -11,13 +13,15 @@ class NotFinite(ValueError):
 
 
 def require_finite(environments: gymnasium.vector.VectorEnv, observations: np.ndarray, rewards: np.ndarray) -> None:
-    """Check the rows of a segment: two calls for all of its steps.
+    """Check the rows of a segment: a few calls for all of its steps.
 
     Raises:
         NotFinite: an observation or a reward is nan or infinite.
     """
     for name, array in (("observation", observations), ("reward", rewards)):
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if array.dtype.kind != "f" or math.isfinite(array.sum()):  # the sum alone is half as dear
+            continue
+        if not np.isfinite(array).all():
             spec = environments.spec
             env = spec.id if spec else type(environments.unwrapped).__name__
             wrong = array[~np.isfinite(array)][0]
