@@ -83,7 +83,7 @@ def call(config: Config, name: str, method: Any, *arguments: Any, **named: Any) 
         return method(*arguments, **named)
     except (Exception, SystemExit) as error:
         if getattr(error, "in_one_line", False):
-            raise ValueError(f"--env {config.env}: {error}") from error
+            raise ValueError(f"--env {config.env}: {str(error).removeprefix(f'{config.env_id}: ')}") from error
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(frame.filename).name}, line {frame.lineno}"
         raise ValueError(f"--env {config.env}: its {name} raised {in_short(error)} ({where})") from error

@@ -25,11 +25,11 @@ def refusal(folder, **options):
 @pytest.mark.parametrize(
     ("how", "line"),
     [
-        ("four values", "Broken-v0: step gave something else (not enough values to unpack (expected 5, got 4)); five"),
-        ("reset without info", "Broken-v0: reset gave [ 0.5 -0.5]; two values are needed: observation, info"),
+        ("four values", "step gave something else (not enough values to unpack (expected 5, got 4)); five"),
+        ("reset without info", "reset gave [ 0.5 -0.5]; two values are needed: observation, info"),
         ("raises", "its step raised RuntimeError: the rope tore (broken_envs.py, line "),
         ("close", "its close raised RuntimeError: the door is stuck (broken_envs.py, line "),
-        ("info", "Broken-v0: step gave the info None; a dict is needed"),
+        ("info", "step gave the info None; a dict is needed"),
     ],
 )
 def test_a_broken_contract_is_found_before_anything_starts_in_one_line(tmp_path, how, line):
