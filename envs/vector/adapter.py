@@ -180,7 +180,8 @@ class VectorAdapter(VectorWrapper):
         if array.dtype != box.dtype:
             if box.dtype.kind in WHOLE:  # a number too large would become another one
                 self._bounds.check(array, call)
-            array = array.astype(box.dtype)
+            with np.errstate(over="ignore"):  # an infinity is refused in the next line
+                array = array.astype(box.dtype)
         self._bounds.check(array, call)
         return array
 

@@ -70,7 +70,10 @@ class Numbers:
         fits = array.shape == self._shape and array.dtype.kind in self._kinds
         if (not fits or (self._wraps and array.dtype != self._dtype)) and (reason := why_not(self._observed, array)):
             raise ValueError(reason)
-        return array.astype(self._dtype)  # a copy
+        if array.dtype == self._dtype:
+            return array.copy()
+        with np.errstate(over="ignore"):  # an infinity, which is refused later
+            return array.astype(self._dtype)
 
 
 class OneHots:
