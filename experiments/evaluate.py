@@ -17,6 +17,8 @@ import tyro
 from experiments.lab.options import at_least
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from rl.agent.agent import Agent
     from rl.config import Config
 
@@ -68,8 +70,7 @@ def play(command: Command) -> None:
 
     import envs
     from experiments.lab.display import shown_progress
-    from experiments.lab.memory_control import Control, controls, lost, mean_with_interval, verdict
-    from rl.acting.evaluate import evaluate, play_episodes
+    from rl.acting.evaluate import play_episodes
     from rl.record.saved_agent import load_agent
 
     agent, trained, env_steps = load_agent(command.run, envs.make_vector, command.best)
@@ -100,28 +101,42 @@ def play(command: Command) -> None:
             highlight=False,
         )
     if command.control:
-        controlled = {}
-        together = played_together(config) > 1
-        for name, (how, player) in controls(command.frozen_after, together).items():
-            returns = evaluate(
-                agent, config, envs.make_vector, command.episodes, True, command.seed, make_player=player
-            )
-            controlled[name] = Control(how, returns)
-        intact = controlled["intact"].returns
-        table = Table("state", "mean return", "lost", title="the same greedy episodes [95 % intervals]")
-        for name, control in controlled.items():
-            loss = "" if name == "intact" else "{:.2f} [{:.2f}, {:.2f}]".format(*lost(intact, control.returns))
-            table.add_row(control.how, mean_with_interval(control.returns), loss)
-        console.print(table)
-        sentence = verdict(controlled, has_state=bool(agent.initial_state(1)))
-        console.print(sentence, soft_wrap=True, highlight=False)
-        found["control"] = {name: control.returns.tolist() for name, control in controlled.items()} | {
-            "verdict": sentence
-        }
+        found["control"] = play_control(command, agent, config, console)
     if command.json:
         write_json_of(command, config, env_steps, found)
     if command.gif:
         print(f"wrote {command.gif}, {write_gif(command.gif, agent, config, command.seed)} frames", file=console.file)
+
+
+def play_control(command: Command, agent: "Agent", config: "Config", console: "Console") -> dict[str, Any]:
+    """Play the greedy episodes with the state intact and meddled with; show a table and a sentence.
+
+    Returns:
+        The returns by what was done to the state, and the sentence as "verdict".
+    """
+    from rich.table import Table
+
+    import envs
+    from experiments.lab.display import shown_progress
+    from experiments.lab.memory_control import Control, controls, lost, mean_with_interval, verdict
+    from rl.acting.evaluate import evaluate
+
+    controlled = {}
+    for name, (how, player) in controls(command.frozen_after, played_together(config) > 1).items():
+        with shown_progress(name) as progress:
+            more = {"make_player": player, "progress": progress}
+            returns = evaluate(agent, config, envs.make_vector, command.episodes, True, command.seed, **more)
+        controlled[name] = Control(how, returns)
+    table = Table("state", "mean return", "lost", title="the same greedy episodes [95 % intervals]")
+    for name, (how, returns) in controlled.items():
+        loss = lost(controlled["intact"].returns, returns)
+        table.add_row(
+            how, mean_with_interval(returns), "" if name == "intact" else "{:.2f} [{:.2f}, {:.2f}]".format(*loss)
+        )
+    console.print(table)
+    sentence = verdict(controlled, has_state=bool(agent.initial_state(1)))
+    console.print(sentence, soft_wrap=True, highlight=False)
+    return {name: control.returns.tolist() for name, control in controlled.items()} | {"verdict": sentence}
 
 
 def played_together(config: "Config") -> int:

@@ -34,7 +34,8 @@ def load_agent(
         environments.close()
     with fitting(path):
         FlatAgent(agent).load(state["learner"]["parameters"])
-        ended_solved = config.stop_when_solved and state["ledger"]["solved"]  # then it holds those of the crossing
+        # The newest checkpoint of a run that ended solved has the parameters of the crossing.
+        ended_solved = not best and config.stop_when_solved and state["ledger"]["solved"]
         env_steps = int(state["ledger"]["arrays"]["crossing"][0]) if ended_solved else state["env_steps"]
     return agent, config, env_steps
 
