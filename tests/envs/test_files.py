@@ -110,7 +110,8 @@ def test_a_core_and_an_environment_in_one_file_are_of_one_module(tmp_path):
     assert load(f"{file}:MyCore") is sys.modules[type(env.unwrapped.envs[0].unwrapped).__module__].MyCore
 
 
-@pytest.mark.parametrize("mode", ["serial", pytest.param("sync", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["serial", "sync"])
 def test_a_stopped_run_is_resumed_from_another_folder(tmp_path, monkeypatch, mode):
     """Its environment is named by its file, its core by its module: the run folder alone says where both are."""
     write(tmp_path / "mine", "blink_run", "BlinkRun-v0")
