@@ -23,6 +23,18 @@ def test_rows_have_the_mean_of_what_each_episodes_last_infos_say(tmp_path, form)
     assert {row["info/time.left"] for row in rows} == {6.0} and {row["charts/episodes"] for row in rows} == {10}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_two_workers_episodes_come_together(tmp_path, mode):
+    """Four environments with four episodes in each row of 64 env steps; asynchronous workers may push once more, and one may be ahead."""
+    options = {**OPTIONS, "mode": mode, "workers": 2, "log_interval": 64, "total_env_steps": 640}
+    rows = train(tmp_path / "run", small=options).rows
+    assert 160 <= sum(row["charts/episodes"] for row in rows) <= 164
+    successes = sum(row["info/success"] * row["charts/episodes"] for row in rows if row["charts/episodes"])
+    assert 78 <= successes <= 84 and {row.get("info/time.left", 6.0) for row in rows} == {6.0}
+    assert mode == "async" or {row["info/success"] for row in rows} == {0.5}
+
+
 def test_the_option_changes_nothing_else_and_without_it_no_infos_are_looked_at(tmp_path):
     with_it, without = (train(tmp_path / f"run {name}", small=OPTIONS, log_info=name) for name in ("success", ""))
     shared = [{key: value for key, value in row.items() if not key.startswith("info/")} for row in with_it.rows]
