@@ -64,7 +64,7 @@ class WandbMirror:
         self._run_dir, self._config, self._description, self._notify = run_dir, config, description, notify
         self._earlier, self._folder, self._replay = earlier, folder, replay
         self._names: Names | None = None
-        self._rest = ""  # what brings the rest to W&B
+        self._online, self._rest = False, ""  # whether it is; what brings the rest to W&B
         self._known: str | None = None  # id of the W&B run of a resumed run
         self._queue: queue.SimpleQueue[dict[str, float] | Summary] = queue.SimpleQueue()
         self._sent = -1.0  # env steps to which W&B has the rows
@@ -141,12 +141,12 @@ class WandbMirror:
         while True:
             yield self._queue.get()
 
-    def _steps_of(self, run: Any, online: bool, folder: str) -> float:
+    def _steps_of(self, run: Any, folder: str) -> float:
         """Env steps to which the W&B run of a resumed run goes; -1 where it has no rows."""
         if self.resumed_at is None:
             return -1
         *earlier, _ = folders_of(folder, run.id) or [None]
-        if not online:
+        if not self._online:
             found = last_step(earlier)
             last = json.loads(self._earlier[-1])[STEP] if self._earlier else -1
             return last if found is None else found
@@ -181,7 +181,7 @@ class WandbMirror:
             write_json(self._run_dir / IDENTITY, identity)
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP)
-        self._sent = self._steps_of(run, bool(self._rest), arguments["dir"])
+        self._sent = self._steps_of(run, arguments["dir"])
         if self.resumed_at:
             run.config.update({"resumed_at_env_steps": self.resumed_at}, allow_val_change=True)
         return run
@@ -192,6 +192,7 @@ class WandbMirror:
         if mode == "online":
             try:
                 run = wandb.init(mode=mode, **arguments, **resume)
+                self._online = True
                 if folder := getattr(run, "dir", None):
                     self._rest = f"; `wandb sync --include-online {Path(folder).parent}` uploads the rest"
                 return run

@@ -481,3 +481,39 @@ def test_with_a_key_but_no_server_the_run_goes_offline_and_says_so(tmp_path):
     said, folder = real_run(tmp_path, {"WANDB_API_KEY": "a" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"})
     assert said.count("W&B cannot go online (") == 1 and folder is not None
     assert len(read_rows(tmp_path / "run")) == 10
+
+
+# --- a resumed run
+
+
+@pytest.mark.parametrize(
+    ("known", "sent"), [(None, [40, 80, 120, 160, 200]), (80, [120, 160, 200]), (160, [200]), (400, [])]
+)
+def test_wandb_gets_the_rows_of_the_record_that_it_lacks_and_none_twice(tmp_path, fake_wandb, known, sent):
+    """allenai/tango#152: rows behind the checkpoint are logged again. A killed run may also have left W&B with less
+    than the record has, which is 120 env steps here; the resumed run adds three rows, of which 160 may come again."""
+    fake_wandb(f"Run.resumed = {known is not None}\nValues.get = lambda self, _name: {known}\n")
+    (tmp_path / "wandb.json").write_text('{"id": "fake", "project": "p", "entity": null}')
+    earlier = [json.dumps({"global_step": step}) + "\n" for step in (40, 80, 120)]
+    description = {"config": {}, "resumed_at_env_steps": 120}
+    config = Config(wandb="online", log_interval=40)
+    mirror = WandbMirror(tmp_path, config, description, print, earlier)
+    for step in (160, 200, 208):
+        mirror.put({"global_step": step})
+    mirror.close({"exit_code": 143})
+    import wandb
+
+    assert [row["global_step"] for row in wandb.rows] == sent and wandb.finished == [143]
+
+
+@pytest.mark.parametrize(("exit_code", "sent"), [(0, [40, 48]), (143, [40]), (1, [40])])
+def test_a_row_that_a_stop_has_cut_short_is_left_to_the_resumed_run(tmp_path, fake_wandb, exit_code, sent):
+    """The last row of a complete run may be short as well, and is its last one."""
+    fake_wandb("")
+    mirror = WandbMirror(tmp_path, Config(wandb="offline", log_interval=40), {"config": {}}, print)
+    for step in (40, 48):
+        mirror.put({"global_step": step})
+    mirror.close({"exit_code": exit_code})
+    import wandb
+
+    assert [row["global_step"] for row in wandb.rows] == sent

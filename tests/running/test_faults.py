@@ -52,7 +52,15 @@ BUSY = {  # short segments, so that a large share of the time is pushes
     "worker_timeout": 20,
 }
 FOR_GOOD, THEN_KILLED, THEN_ON = "stopped for good", "stopped, then killed", "stopped, then continued"
-FILES = {"config.json", "metrics.jsonl", "summary.json", "checkpoint.pt", "checkpoint.previous.pt", "wandb"}
+FILES = {
+    "config.json",
+    "metrics.jsonl",
+    "summary.json",
+    "checkpoint.pt",
+    "checkpoint.previous.pt",
+    "wandb",
+    "wandb.json",
+}
 REPLACED = "another one takes its place, 0 more may follow"
 
 

@@ -26,7 +26,8 @@ def test_rows_have_the_mean_of_what_each_episodes_last_infos_say(tmp_path, form)
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_two_workers_episodes_come_together(tmp_path, mode):
-    """Four environments with four episodes in each row of 64 env steps; asynchronous workers may push once more, and one may be ahead."""
+    """Four environments with four episodes in each row of 64 env steps. Asynchronous workers may push once more, and
+    one may be ahead."""
     options = {**OPTIONS, "mode": mode, "workers": 2, "log_interval": 64, "total_env_steps": 640}
     rows = train(tmp_path / "run", small=options).rows
     assert 160 <= sum(row["charts/episodes"] for row in rows) <= 164
