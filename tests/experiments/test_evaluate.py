@@ -25,7 +25,7 @@ def run_dir(tmp_path_factory):
     """A policy that has learnt to recall a cue two steps later; nobody writes to it."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     learning = {"envs_per_worker": 32, "learning_rate": 0.02, "reward_scale": 1.0, "hidden_size": 16, "torso_size": 16}
-    train(folder, total_env_steps=40_000, core="gru", **RECALL, **learning)
+    train(folder, total_env_steps=16_000, core="gru", **RECALL, **learning)
     return folder
 
 
