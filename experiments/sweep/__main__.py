@@ -72,7 +72,7 @@ def run(command: Command) -> None:
     from experiments.sweep.page import command_of, options_of, publish_sweep
     from experiments.sweep.plan import Plan, side_by_side
     from experiments.sweep.space import space_of
-    from experiments.sweep.trials import Sweep
+    from experiments.sweep.trials import Sweep, optuna_of
     from experiments.sweep.wandb_file import sweep_file, write
 
     at_least(1, trials=command.trials, seeds=command.seeds)
@@ -86,6 +86,7 @@ def run(command: Command) -> None:
         write(command.wandb_sweep, sweep_file(space, options_of(config), list(seeds), command.trials))
         print(f"{command.wandb_sweep}: begin with `wandb sweep {command.wandb_sweep}`")
         return
+    optuna_of()
     require_runs(replace(config, run_dir=str(command.out / "probe")))
     plan = Plan(
         config,

@@ -65,7 +65,7 @@ def sentences(plan: Plan, trials: Sequence[Trial], best: Trial, fresh: Fresh) ->
     """How good the best trial is, and how much of its lead is selection."""
     count = sum(one.state != "failed" for one in trials)
     lines = [
-        f"The measure is the {MEASURED[plan.measure]}, over seeds {span(plan.seeds)}: mean (smallest to largest).",
+        f"The measure is the {MEASURED[plan.measure]}, over {span(plan.seeds)}: mean (smallest to largest).",
         "",
         f"The best of {count} trials is number {best.number}, at {best.value:.2f}. The best of many is in part luck: "
         "the same seeds that chose it also measured it.",
@@ -91,7 +91,7 @@ def sentences(plan: Plan, trials: Sequence[Trial], best: Trial, fresh: Fresh) ->
 
 def span(seeds: Sequence[int]) -> str:
     """Seeds in words."""
-    return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
+    return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
 def options_of(config: Config) -> list[str]:

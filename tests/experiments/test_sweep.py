@@ -93,9 +93,17 @@ def test_a_wrong_option_is_one_line(tmp_path, options, part):
         run(Command(RANGES, out=tmp_path / "out", config=CONFIG, **options))
 
 
-def test_an_environment_that_cannot_be_made_is_one_line_and_nothing_is_written(tmp_path):
+def test_an_environment_that_cannot_be_made_is_one_line_and_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.sweep.trials.optuna_of", lambda: None)
     with pytest.raises(ValueError, match=r"^--env Nowhere-v0"):
         run(Command(RANGES, out=tmp_path / "out", config=replace(CONFIG, env="Nowhere-v0")))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_optuna_a_sweep_is_one_line_and_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ValueError, match=r"^a sweep needs Optuna: pip install -e \.\[sweep\]$"):
+        run(Command(RANGES, out=tmp_path / "out", config=CONFIG))
     assert list(tmp_path.iterdir()) == []
 
 
