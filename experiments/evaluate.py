@@ -17,6 +17,7 @@ import tyro
 from experiments.lab.options import at_least
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.console import Console
 
     from rl.agent.agent import Agent
@@ -35,6 +36,8 @@ class Command:
     """Seed of episodes and sampling; evaluation shares no random numbers with training, whatever the seed is."""
     eval_max_steps: int | None = None
     """Most steps of an episode: a longer one counts with what it has earned until then; None: as the run has it."""
+    log_info: str = ""
+    """Entries of the infos at an episode's end to show the means of, as in success,crashes; empty: those of the run."""
     best: bool = False
     """Take the checkpoint of the best evaluation, which a run with --keep-best has."""
     env_arg: tuple[str, ...] = ()
@@ -77,11 +80,12 @@ def play(command: Command) -> None:
     config = with_arguments(trained, command.env_arg)
     if command.eval_max_steps is not None:
         config = replace(config, eval_max_steps=command.eval_max_steps)
+    if command.log_info:
+        config = replace(config, log_info=command.log_info)
     console = Console(stderr=command.json == "-")
     changed = f", {' '.join(command.env_arg)}" if command.env_arg else ""
-    table = Table(
-        "policy", "mean", "std", "min", "max", "episodes", title=f"{command.run}, {env_steps:,} env steps{changed}"
-    )
+    columns = ("policy", "mean", "std", "min", "max", "episodes", *config.logged_infos)
+    table = Table(*columns, title=f"{command.run}, {env_steps:,} env steps{changed}")
     found: dict[str, Any] = {}
     cut = 0
     for greedy, name in ((True, "greedy"), (False, "sampled")):
@@ -92,7 +96,11 @@ def play(command: Command) -> None:
         returns, cut = played.returns, cut + int(played.cut.sum())
         found[name] = returns.tolist()
         numbers = (returns.mean(), returns.std(), returns.min(), returns.max())
-        table.add_row(name, *(f"{n:.2f}" for n in numbers), str(len(returns)))
+        infos = means_of(played.infos)
+        shown = ["-" if mean is None else f"{mean:.2f}" for mean in infos]
+        table.add_row(name, *(f"{n:.2f}" for n in numbers), str(len(returns)), *shown)
+        if infos:
+            found[f"{name}_infos"] = dict(zip(config.logged_infos, infos, strict=True))
     console.print(table)
     if cut:
         console.print(
@@ -161,6 +169,14 @@ def check(command: Command) -> None:
         raise ValueError(f"--gif {command.gif}: a file name that ends in .gif is needed")
     if command.json not in ("", "-") and (Path(command.json).is_dir() or not Path(command.json).parent.is_dir()):
         raise ValueError(f"--json {command.json}: a file in a folder that exists is needed, or - for standard output")
+
+
+def means_of(infos: "np.ndarray") -> list[float | None]:
+    """The mean of each entry over the episodes that have it; None where none has."""
+    import numpy as np
+
+    known = [column[np.isfinite(column)] for column in infos.T]
+    return [float(values.mean()) if len(values) else None for values in known]
 
 
 def with_arguments(config: "Config", given: tuple[str, ...]) -> "Config":

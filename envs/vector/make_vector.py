@@ -13,7 +13,8 @@ The result is a `gymnasium.vector.VectorEnv`, and
 * `step(actions)` with actions int64 [batch] -> observations [batch, ...], rewards float64 [batch],
   terminated bool [batch], truncated bool [batch], infos. Both flags may be true at once;
 * where any episode ended, infos is {"final_obs": [batch, ...], "_final_obs": bool [batch]}: each episode's last
-  observation, in the rows where the second is true. Where none ended, infos is empty;
+  observation, in the rows where the second is true. Where none ended, infos is empty. With `log_info` they also have
+  "episode_infos", float64 [batch, name]: entries of each episode's last infos, NaN where there is none;
 * every array is new, and the environment never changes it afterwards;
 * observations, rewards and flags that do not fit raise `BrokenContract`, one line. Forms of this package are exact, as
   `metadata["exact"]` says, and are not checked;

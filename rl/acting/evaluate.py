@@ -24,6 +24,7 @@ class Episodes(NamedTuple):
     returns: np.ndarray  # [episode] undiscounted
     lengths: np.ndarray  # [episode] steps
     cut: np.ndarray  # [episode] bool: it had not ended after `Config.eval_max_steps`
+    infos: np.ndarray  # [episode, name] entries of `Config.log_info` at its end; NaN where there is none
 
 
 def never() -> bool:
@@ -94,7 +95,7 @@ def play_episodes(
             def of_all(ended: int, steps: int, before: int = before) -> None:
                 progress(before + ended, episodes, steps)
 
-            batch = _play(player, environments, seeds, config.eval_max_steps, stop, of_all)
+            batch = _play(player, environments, seeds, config, stop, of_all)
         finally:
             environments.close()
         if batch is None:
@@ -126,7 +127,7 @@ def _play(
     player: AgentPlayer,
     environments: gymnasium.vector.VectorEnv,
     seeds: list[int],
-    most_steps: int,
+    config: Config,
     stop: Callable[[], bool],
     progress: Callable[[int, int], Any],
 ) -> Episodes | None:
@@ -134,19 +135,22 @@ def _play(
     batch = len(seeds)
     observation, _ = environments.reset(seed=seeds)
     returns, lengths = np.zeros(batch), np.zeros(batch, dtype=np.int64)
-    running = np.ones(batch, dtype=bool)
+    running, entries = np.ones(batch, dtype=bool), np.full((batch, len(config.logged_infos)), np.nan)
     is_first = running.copy()
-    for step in range(most_steps):
+    for step in range(config.eval_max_steps):
         left = np.count_nonzero(running)
         if not left:
             break
         if stop():
             return None
         progress(batch - left, step)
-        observation, rewards, terminated, truncated, _ = environments.step(player.act(observation, is_first))
+        observation, rewards, terminated, truncated, infos = environments.step(player.act(observation, is_first))
         returns += rewards * running
         lengths += running
         is_first = terminated | truncated
+        if "episode_infos" in infos:
+            ended = running & is_first
+            entries[ended] = infos["episode_infos"][ended]
         running &= ~is_first
     progress(batch - np.count_nonzero(running), int(lengths.max()))
-    return Episodes(returns, lengths, running)
+    return Episodes(returns, lengths, running, entries)

@@ -149,3 +149,13 @@ def test_an_evaluation_leaves_the_number_of_threads_as_it_was(run_dir):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
+
+
+def test_entries_of_the_infos_are_shown_beside_the_returns(tmp_path, monkeypatch, capsys):
+    """DLR-RM/stable-baselines3#783: the first episode of each environment is a success, with six steps' time left."""
+    train(tmp_path / "run", total_env_steps=40, env="tests.support.info_envs:Informed-v0", log_info="success")
+    cases = (([], {"success": 1.0}), (["--log-info=time.left,nothing"], {"time.left": 6.0, "nothing": None}))
+    for words, expected in cases:
+        _, out, err = said(monkeypatch, capsys, tmp_path / "run", "--episodes", 3, "--json", "-", *words)
+        assert json.loads(out)["greedy_infos"] == json.loads(out)["sampled_infos"] == expected
+        assert all(name in err for name in expected)
