@@ -62,14 +62,14 @@ def compare(
 
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
-    with open(out_dir / "comparison.csv", "w", newline="") as file:
+    with open(out_dir / "comparison.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, summaries[0])
         writer.writeheader()
         writer.writerows(summaries)
     learning_curves(arms, out_dir / "comparison.png")
     blocks = [block for env, body in tables.items() for block in (f"**{env}**", _markdown_table(body))]
     blocks += [*notes, "![Learning curves](comparison.png)", f"*{CAPTION}*"]
-    (out_dir / "comparison.md").write_text("\n\n".join(blocks) + "\n")
+    (out_dir / "comparison.md").write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
     _print_tables(tables, [*notes, f"Written to {out_dir}: comparison.md, comparison.csv, comparison.png."])
     return summaries
 

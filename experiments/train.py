@@ -8,16 +8,19 @@ Output:   a run folder (config.json, metrics.jsonl, summary.json, checkpoint.pt,
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rl.algorithms import ALGORITHMS, read_by
 from rl.config import Config
 from rl.config_rules import option
+from rl.loop import NO_OVERRIDES
 from rl.presets import PRESETS
+from rl.record.paths import require_makeable
 
 if TYPE_CHECKING:
     from rl.running.run import Run
@@ -40,7 +43,12 @@ class Command:
     chapter5-batched: one process with 7 environments; chapter5-two-networks: actor and critic share nothing;
     chapter5-lstm: with an LSTM in the place of the second layer."""
     resume: str = ""
-    """Continue the run in this folder from its checkpoint, with its own config; give no other option."""
+    """Continue the run in this folder from its checkpoint, with its own options. Those that are given begin a new part
+    of the run: a larger --total-env-steps trains a complete run for longer. rl/running/changes.py has those that may
+    change."""
+    warm_restart: bool = False
+    """With --resume: raise the learning rate to its first value, and anneal it from here to the end (a warm restart).
+    Without it the rate goes on where its line to the new end says."""
 
 
 def defaults() -> Command:
@@ -51,6 +59,8 @@ def defaults() -> Command:
     """
     from experiments.lab.command_line import given
 
+    if folders := given("--resume"):
+        return Command(config=resumed_config(folders[-1] or ""), resume=folders[-1] or "")
     options, defaults = {}, {name: algorithm.defaults for name, algorithm in ALGORITHMS.items()}
     for name, values in (("--algorithm", defaults), ("--preset", {"none": {}, **PRESETS})):
         names = given(name)
@@ -62,6 +72,28 @@ def defaults() -> Command:
     if given("--env-arg"):
         options.pop("env_arg", None)  # it is repeatable: given values would be added to it
     return Command(config=Config(**options))
+
+
+def keeps_its_options(folder: str) -> bool:
+    """Whether the command line resumes a run and gives no other option."""
+    return sys.argv[1:] in (["--resume", folder], [f"--resume={folder}"])
+
+
+def resumed_config(folder: str) -> Config:
+    """The options of a run that is to be resumed; the defaults where the command line has no others to compare.
+
+    Raises:
+        ValueError: there is no readable checkpoint, or --preset is given.
+    """
+    from experiments.lab.command_line import given
+
+    if given("--preset"):
+        raise ValueError(f"--preset {given('--preset')[0]}: a resumed run keeps its own options, leave it out")
+    if keeps_its_options(folder):
+        return Config()
+    from rl.running.resume import config_of
+
+    return config_of(folder)
 
 
 def refuse_unread(config: Config, default: Config) -> None:
@@ -132,12 +164,19 @@ def command() -> Command:
 
     default, workers = defaults(), group_size()
     command = parse(Command, __doc__, default)
-    if command.resume and command != Command(resume=command.resume):
-        raise ValueError(f"--resume {command.resume}: a resumed run keeps its own config; give no other option")
+    if command.warm_restart and not command.resume:
+        raise ValueError("--warm-restart True: it is read with --resume, leave it out")
+    if not command.resume and command.config.run_dir:
+        require_makeable("--run-dir", command.config.run_dir)
     refuse_unread(command.config, default.config)
     if given("--reduce") and not workers:
         raise ValueError(f"--reduce {command.config.reduce}: it is read under torchrun, leave it out")
     return in_group(command, workers) if workers else command
+
+
+def changes(command: Command) -> dict[str, Any]:
+    """The options that a run is resumed with; those that do not differ from its own change nothing."""
+    return {} if keeps_its_options(command.resume) else vars(command.config)
 
 
 def run_of(command: Command, workers: int) -> "Run":
@@ -159,7 +198,10 @@ def run_of(command: Command, workers: int) -> "Run":
     began = restarts() and (Path(config.run_dir) / "checkpoint.pt").exists()
     if not folder and not began:
         return new_run(config, envs.make_vector, workers=come_from)
-    run = resumed_run(folder or config.run_dir, envs.make_vector, workers=come_from)
+    new = changes(command) if folder else {}
+    run = resumed_run(folder or config.run_dir, envs.make_vector, NO_OVERRIDES, come_from, new, command.warm_restart)
+    if workers and run.is_trained:
+        raise ValueError(f"--resume {folder or config.run_dir}: nothing but evaluations is missing, without torchrun")
     was = run.setup.config
     differing = [name for name, value in vars(was).items() if value != getattr(config, name) and name != "run_dir"]
     if differing and not folder:
@@ -180,6 +222,7 @@ def main() -> None:
     """Parse the command line, train, print the summary, and exit with its exit code."""
     from experiments.lab.command_line import errors_in_one_line
     from experiments.lab.display import TrainingDisplay, show_summary, training_progress
+    from experiments.lab.progress_lines import progress_lines
 
     with errors_in_one_line():
         with one_speaks():
@@ -203,7 +246,9 @@ def main() -> None:
             display = TrainingDisplay(progress, config.total_env_steps, f"{config.core_name} on {config.env_id}")
             if workers > MOST_ORDERED and config.reduce == "all_reduce":
                 display.notify(f"--reduce all_reduce: more than {MOST_ORDERED} workers, equal to rounding")
-            summary = run.execute(display.notify, display.row, display.evaluation)
+            display.watch(run.setup.ledger)
+            with progress_lines(display.line, display.notify):
+                summary = run.execute(display.notify, display.row, display.evaluation)
         show_summary(run.folder.path, summary)
     exit_process(summary["exit_code"])
 

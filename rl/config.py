@@ -116,6 +116,8 @@ class Config:
     """Adam's step size at the start."""
     anneal_learning_rate: bool = True
     """Lower the learning rate linearly to 0 at total_env_steps."""
+    anneal_from: int = 0
+    """Env steps from which on the learning rate is lowered; until then it stays. A warm restart sets it anew."""
     adam_beta1: float = 0.9
     """Adam's decay of the first moment."""
     adam_beta2: float = 0.99
@@ -182,6 +184,10 @@ class Config:
     log_info: str = ""
     """Entries of the infos at an episode's end, as in success,crashes: numbers and truth values, averaged over the
     episodes of a row into info/success and info/crashes. Commas separate names; inner.name is one within another."""
+    keep_best: bool = False
+    """Keep the parameters of the best greedy evaluation as checkpoint.best.pt, too; needs --eval-interval."""
+    init_from: str = ""
+    """Begin with the parameters of the run in this folder, which has the same network and spaces, and nothing else."""
     run_dir: str = ""
     """Folder of the record; empty: runs/<core>-<env>-s<seed>, with a number behind it where that is taken."""
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
@@ -296,6 +302,8 @@ class Config:
         return self.workers * self.envs_per_worker
 
     def learning_rate_at(self, env_steps: int) -> float:
-        """Adam's step size after `env_steps`: αₜ = α · (1 − t / T) where annealed, else α."""
-        left = max(0.0, 1.0 - env_steps / self.total_env_steps) if self.anneal_learning_rate else 1.0
+        """Adam's step size after `env_steps`: αₜ = α · (1 − (t − t₀) / (T − t₀)) where annealed, from t₀ on, else α."""
+        falls = self.anneal_learning_rate and env_steps > self.anneal_from
+        length = self.total_env_steps - self.anneal_from
+        left = max(0.0, 1.0 - (env_steps - self.anneal_from) / length) if falls and length > 0 else 1.0
         return self.learning_rate * left

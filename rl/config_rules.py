@@ -27,7 +27,8 @@ for _names, *_range in (
         *(1, _MANY, "a whole number of at least 1"),
     ),
     (
-        "torso_layers value_hidden_size segment_length seed burn_in replay_warm_up eval_interval restart_workers",
+        "torso_layers value_hidden_size segment_length seed burn_in replay_warm_up eval_interval restart_workers "
+        "anneal_from",
         *(0, _MANY, "a whole number of at least 0"),
     ),
     ("discount gae_lambda priority_exponent importance_exponent", 0.0, 1.0, "a number from 0 to 1"),
@@ -107,6 +108,8 @@ def _check_processes(config: Config) -> None:
             f"--envs-per-worker {config.envs_per_worker}: {cause} ends segments with one environment's "
             "episode, 1 is needed"
         )
+    if config.keep_best and not config.eval_interval:
+        raise ValueError("--keep-best True: the best is found by evaluations in training, --eval-interval is needed")
     if 0 < config.eval_interval < config.log_interval:
         raise ValueError(
             f"--eval-interval {config.eval_interval}: evaluations stand in the rows of --log-interval, "

@@ -11,6 +11,7 @@ from rl.acting.denormals import denormals_as_zeros
 from rl.config import Config
 from rl.names import load
 from rl.record.worker_state import load_worker_state, worker_state
+from rl.shared.generators import seed_generators
 from rl.shared.learner_memory import LearnerMemory
 
 if TYPE_CHECKING:
@@ -40,15 +41,19 @@ def build_worker(
     training_key: int,
     overrides: Overrides = NO_OVERRIDES,
 ) -> tuple["Learner", "Collector", "Experience"]:
-    """The learner's end, the Collector and the experience of worker `rank`, which owns its block of environments."""
+    """The learner's end, the Collector and the experience of worker `rank`, which owns its block of environments.
+
+    The generators that all code of this process shares are seeded.
+    """
     from rl.acting.collector import Collector
     from rl.acting.policies import acting_policy
-    from rl.acting.randomness import ActionNoise, environment_seeds
+    from rl.acting.randomness import ActionNoise, environment_seeds, sequence
     from rl.agent.build import agent_for
     from rl.agent.flat import FlatAgent
     from rl.agent.recorded.which import make_unrolled
     from rl.parameters.sync import make_learner
 
+    seed_generators(sequence(config.seed, training_key, "process", rank))
     owned = range(rank * config.envs_per_worker, (rank + 1) * config.envs_per_worker)
     environments = make_environments(config.env, config.envs_per_worker, **config.environment_options)
     flat = FlatAgent(agent_for(config, environments))

@@ -6,9 +6,14 @@ import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rl.record.paths import require_makeable
+from rl.shared.streams import lasting_streams
 
 Command = TypeVar("Command")
+FILES = (".md", ".csv", ".png", ".onnx", ".json", ".pdf")  # endings of an --out that is a file
 
 
 def parse(command: type[Command], docstring: str, default: Command | None = None) -> Command:
@@ -30,11 +35,25 @@ def parse(command: type[Command], docstring: str, default: Command | None = None
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(command, default=default or tyro.MISSING_NONPROP, **shown)
+            parsed = tyro.cli(command, default=default or tyro.MISSING_NONPROP, **shown)
     except SystemExit as end:
         if not end.code:  # --help
             raise
         raise ValueError(without_box(errors.getvalue())) from None
+    require_places(parsed)
+    return parsed
+
+
+def require_places(command: Any) -> None:
+    """Check that what an experiment writes can be written, before anything starts.
+
+    Raises:
+        ValueError: names the first option whose place cannot be made.
+    """
+    for name, of_file in (("runs_dir", False), ("out", False), ("gif", True)):
+        place = getattr(command, name, None)
+        if isinstance(place, Path):
+            require_makeable(f"--{name.replace('_', '-')}", place.parent if of_file or place.suffix in FILES else place)
 
 
 def given(name: str) -> list[str | None]:
@@ -92,11 +111,15 @@ def without_box(text: str) -> str:
 
 @contextlib.contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Turn a wrong option into one line and exit code 2, and Ctrl-C into exit code 130 without a traceback."""
+    """Turn a wrong option into one line and exit code 2, and Ctrl-C into exit code 130 without a traceback.
+
+    Whatever is printed, a reader that goes away changes no exit code, and a locale without a character has a ? for it.
+    """
+    lasting_streams()
     try:
         yield
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

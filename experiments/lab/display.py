@@ -1,6 +1,7 @@
 """What experiments show on the terminal: progress while runs train, and how a run ended."""
 
 import contextlib
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from experiments.lab.progress_lines import Speed
+
 EVERY_SECONDS = 0.5  # between two looks at an evaluation, on a bar
 LINE_SECONDS = 10.0  # the same, in lines
 
@@ -19,13 +22,31 @@ class TrainingDisplay:
     """A run's progress bar: return, speed, env steps."""
 
     def __init__(self, progress: Progress, total_env_steps: int, label: str) -> None:
-        self.progress = progress
+        self.progress, self.label, self.total_env_steps = progress, label, total_env_steps
         self.task = progress.add_task(label, total=total_env_steps, numbers="starting")
         self.shown_at, self.numbers = time.monotonic(), "starting"
+        self.ledger: Any = None
+        self.speed, self.episode_return = Speed(), None
 
-    def row(self, keys: dict[str, float]) -> None:
+    def watch(self, ledger: Any) -> None:
+        """Take the ledger that `line` looks at."""
+        self.ledger = ledger
+        self.speed.look(ledger.env_steps)
+
+    def line(self) -> str:
+        """How far the run is, in a line; empty until it learns."""
+        env_steps = self.ledger.env_steps if self.ledger else 0
+        speed = self.speed.look(env_steps)
+        if not speed and not (env_steps and self.ledger.finished):
+            return ""
+        shown = "" if self.episode_return is None else f", return {self.episode_return:.2f}"
+        now = "evaluating" if self.ledger.finished else f"{speed:,.0f} steps/s"
+        return f"{self.label}: {env_steps:,} of {self.total_env_steps:,} env steps{shown}, {now}"
+
+    def row(self, keys: dict[str, float | None]) -> None:
         """Show a row of the record. The return comes first, since a narrow terminal cuts the line off."""
         episode_return = keys.get("charts/episodic_return")
+        self.episode_return = self.episode_return if episode_return is None else episode_return
         shown = "" if episode_return is None else f"return {episode_return:6.2f}  "
         self.numbers = f"{shown}{keys['charts/SPS']:,.0f} steps/s  {keys['global_step']:,} steps"
         self.progress.update(self.task, completed=keys["global_step"], numbers=self.numbers)
@@ -49,21 +70,28 @@ class StudyDisplay:
 
     def __init__(self, progress: Progress, runs: int, complete: int) -> None:
         self.progress, self.runs, self.complete = progress, runs, complete
+        self.running: TrainingDisplay | None = None
         self.task = progress.add_task("all runs", total=runs, completed=complete, numbers="")
         self._show(f", {complete} found complete" if complete else "")
 
     @contextlib.contextmanager
     def run(self, label: str, total_env_steps: int) -> Iterator[TrainingDisplay]:
         """Show the bar of one run until it has ended."""
-        display = TrainingDisplay(self.progress, total_env_steps, label)
+        display = self.running = TrainingDisplay(self.progress, total_env_steps, label)
         try:
             yield display
         finally:
+            self.running = None
             self.progress.remove_task(display.task)
 
     def notify(self, line: str) -> None:
         """Show a line above the bars."""
         show_line(self.progress, line)
+
+    def line(self) -> str:
+        """How far the study is, in a line."""
+        running = self.running.line() if self.running else ""
+        return f"{self.complete} of {self.runs} runs" + (f"; {running}" if running else "")
 
     def end(self) -> None:
         """Count one more complete run."""
@@ -96,7 +124,7 @@ def shown_progress(label: str) -> Iterator[Callable[[int, int, int], None]]:
 
 @contextlib.contextmanager
 def training_progress() -> Iterator[Progress]:
-    """Show live bars on stderr; where that is not a terminal, only their last state is printed."""
+    """Show live bars on stderr; where that is not a terminal, only their last state is printed, and lines before it."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(8),
@@ -114,12 +142,14 @@ def show_summary(run_dir: Path, summary: dict[str, Any]) -> None:
     if summary["solved"]:
         solved = f"at {summary['solved_at_env_steps']:,} env steps, {summary['solved_at_seconds']:.1f} s of training"
 
+    speed = "-" if summary["sps"] is None else f"{summary['sps']:,.0f}"
+
     def number(value: float | None) -> str:
         return "-" if value is None else f"{value:.2f}"
 
     for name, value in (
         ("ended by", summary["exit_reason"]),
-        ("env steps", f"{summary['env_steps']:,} in {summary['seconds']:.1f} s, {summary['sps']:,.0f} a second"),
+        ("env steps", f"{summary['env_steps']:,} in {summary['seconds']:.1f} s, {speed} a second"),
         ("solved", solved),
         ("greedy evaluation", number(summary["eval_greedy"])),
         ("sampled evaluation", number(summary["eval_sampled"])),
@@ -127,3 +157,6 @@ def show_summary(run_dir: Path, summary: dict[str, Any]) -> None:
     ):
         table.add_row(name, value)
     Console().print(table, highlight=False)
+    if summary["exit_code"] and (run_dir / "checkpoint.pt").exists():
+        command = shlex.join(["python", "-m", "experiments.train", "--resume", str(run_dir)])
+        Console().print(f"go on with: {command}", highlight=False, markup=False, soft_wrap=True)

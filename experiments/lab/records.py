@@ -114,7 +114,7 @@ def _is_number(values: dict, key: str) -> bool:
 
 def _read_text(file: Path) -> str:
     try:
-        return file.read_text(errors="replace")
+        return file.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise ValueError(f"{file}: cannot be read: {error.strerror}") from None
 
@@ -189,7 +189,7 @@ def _wandb_records(path: Path) -> list[dict]:
             env=environment | {"WANDB_MODE": "offline"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=120,
         )
     except subprocess.TimeoutExpired:

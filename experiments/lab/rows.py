@@ -14,7 +14,7 @@ def read_csv(file: Path) -> list[Row]:
     """The rows of a CSV file, none where the file is missing. A last line that a kill cut off is dropped."""
     if not file.exists():
         return []
-    whole = file.read_text().rpartition("\n")[0]
+    whole = file.read_text(encoding="utf-8").rpartition("\n")[0]
     return list(csv.DictReader(whole.splitlines()))
 
 
@@ -24,7 +24,7 @@ def write_csv(file: Path, rows: list[Row]) -> None:
         file.unlink(missing_ok=True)
         return
     temporary = file.with_name(file.name + ".tmp")
-    with open(temporary, "w", newline="") as stream:
+    with open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -47,7 +47,7 @@ def append_csv(file: Path, rows: list[Row]) -> None:
         )
     write_csv(file, before)  # without a line that was cut off
     opens = not file.exists()
-    with open(file, "a", newline="") as stream:
+    with open(file, "a", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
         if opens:
             writer.writeheader()

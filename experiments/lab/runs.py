@@ -52,6 +52,7 @@ def train_missing(
         RunFailed: a run ended by a fault or a signal; those before it are complete.
     """
     from experiments.lab.display import StudyDisplay, training_progress
+    from experiments.lab.progress_lines import progress_lines
 
     with held(Path(configs[0].run_dir).parent, holds):
         complete = {config.run_dir: is_complete(config) for config in configs}
@@ -64,7 +65,7 @@ def train_missing(
         with training_progress() as progress:
             display = StudyDisplay(progress, len(configs), len(configs) - len(missing))
             display.notify(f"Training {len(missing)} of {len(configs)} runs in {Path(configs[0].run_dir).parent}")
-            with ids_of_their_own(len(configs), display.notify):
+            with ids_of_their_own(len(configs), display.notify), progress_lines(display.line, display.notify):
                 if at_once:
                     train_at_once(at_once, display, processes, overrides, finished)
                 train_in_turn(in_turn, display, overrides, finished)
@@ -123,7 +124,9 @@ def is_complete(config: Config, resume: bool = False) -> bool:
     if not (folder / "config.json").exists():
         return False
     asked, default = (json.loads(json.dumps(asdict(of))) for of in (config, Config()))
-    recorded = default | json.loads((folder / "config.json").read_text())["config"]  # options may be younger than it
+    recorded = (
+        default | json.loads((folder / "config.json").read_text(encoding="utf-8"))["config"]
+    )  # options may be younger than it
     differing = [key for key in asked if recorded.get(key) != asked[key] and not key.startswith(("run_dir", "wandb"))]
     if differing:
         key = differing[0]
@@ -132,7 +135,7 @@ def is_complete(config: Config, resume: bool = False) -> bool:
             f"name another --runs-dir, or remove it"
         )
     summary = folder / "summary.json"
-    if summary.exists() and json.loads(summary.read_text())["exit_code"] == 0:
+    if summary.exists() and json.loads(summary.read_text(encoding="utf-8"))["exit_code"] == 0:
         return True
     if resume and (folder / "checkpoint.pt").exists():
         return False
@@ -153,6 +156,7 @@ def train_in_turn(
     for config in configs:
         with display.run(Path(config.run_dir).name, config.total_env_steps) as shown:
             run = new_run(config, envs.make_vector, overrides.get(config.run_dir, NO_OVERRIDES))
+            shown.watch(run.setup.ledger)
             summary = run.execute(shown.notify, shown.row, shown.evaluation)
         if summary["exit_code"] != 0:
             raise RunFailed(config, summary["exit_reason"], summary["exit_code"])
@@ -179,18 +183,25 @@ def process_pool(processes: int) -> Iterator[Any]:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
+    from rl.running.descendants import end_descendants, stopped_together
     from rl.running.server import ONE_THREAD, live, start_server
-    from rl.running.worker import end_with_parent
+    from rl.running.worker import begin_in_pool
     from rl.shared.processes import SERVED
 
+    def started() -> list[int]:
+        return [child.pid for child in multiprocessing.active_children()]
+
     start_server()  # the pool's processes do not see Ctrl-C, this one answers it
-    life = ({**os.environ, **ONE_THREAD}, end_with_parent)
-    with ProcessPoolExecutor(processes, mp_context=SERVED, initializer=live, initargs=life) as pool:
+    life = ({**os.environ, **ONE_THREAD}, begin_in_pool)
+    with (
+        stopped_together(started),
+        ProcessPoolExecutor(processes, mp_context=SERVED, initializer=live, initargs=life) as pool,
+    ):
         try:
             yield pool
         except BaseException:
-            for child in multiprocessing.active_children():
-                child.kill()
+            for pid in started():
+                end_descendants(pid)
             raise
 
 

@@ -46,6 +46,6 @@ def scores(rows: list[Row], arm: str, key: str) -> list[float]:
 
 def publish(out: Path, name: str, text: str) -> None:
     """Write a Markdown page, print it, and say where everything is."""
-    (out / f"{name}.md").write_text(text.rstrip() + "\n")
+    (out / f"{name}.md").write_text(text.rstrip() + "\n", encoding="utf-8")
     print(text)
     print(f"Written to {out}: " + ", ".join(sorted(file.name for file in out.iterdir() if file.is_file())))

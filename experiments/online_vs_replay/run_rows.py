@@ -89,7 +89,7 @@ def mean(values: list[float]) -> float:
 def measures(config: Config) -> list[Row]:
     """Read what was measured while the run learnt: a row for each moment, no rows if nothing was measured."""
     file = Path(config.run_dir) / "measures.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     moments = [json.loads(line) for line in lines]
     return [
         {"env_steps": moment["env_steps"]}

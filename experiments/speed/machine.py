@@ -29,7 +29,7 @@ def describe() -> dict[str, Any]:
 def processor_model() -> str:
     """Return the processor's name, as far as the system tells it."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")
             if name.strip() == "model name":
                 return value.strip()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rl.acting.finite import require_finite
 from rl.acting.policies import Policy, Softmax
-from rl.acting.randomness import ActionNoise
+from rl.acting.randomness import ActionNoise, reset_seeded
 from rl.acting.segment import Segment, first_steps, joined
 from rl.agent.agent import Agent, PlainUnrolled
 from rl.agent.cores import CoreState
@@ -72,8 +72,7 @@ class Collector:
         self.progress = np.zeros(1, dtype=np.int64) if progress is None else progress
         self.stop_at_episode_end = stop_at_episode_end or segment_length == 0
         self.batch, self.dtype = environments.num_envs, next(agent.parameters()).dtype
-        observation, _ = environments.reset(seed=list(seeds))
-        self.observation = torch.tensor(observation)  # [batch, *shape]
+        self.observation = torch.tensor(reset_seeded(environments, seeds))  # [batch, *shape]
         self.is_first = torch.ones(self.batch, dtype=torch.bool)
         self.core_state: CoreState = agent.initial_state(self.batch)
         self._episode_returns = np.zeros(self.batch)

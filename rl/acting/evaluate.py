@@ -9,10 +9,12 @@ import numpy as np
 from rl.acting.denormals import denormals_as_zeros
 from rl.acting.player import AgentPlayer
 from rl.acting.policies import evaluated_policy
-from rl.acting.randomness import environment_seeds, evaluation_key
+from rl.acting.randomness import environment_seeds, evaluation_key, reset_seeded, sequence
+from rl.acting.started_processes import started_processes_ended
 from rl.acting.threads import one_thread
 from rl.agent.agent import Agent
 from rl.config import Config
+from rl.shared.generators import seeded_generators
 
 MakeEnvironments = Callable[..., gymnasium.vector.VectorEnv]  # (env, num_envs, **Config.environment_options)
 Progress = Callable[[int, int, int], Any]  # episodes that have ended, episodes, steps of those that are running
@@ -60,7 +62,8 @@ def play_episodes(
 
     Every environment plays one episode to its end, so that short episodes are not favoured. An episode that has not
     ended after `eval_max_steps` counts with what it has earned: without a time limit a policy may circle for ever.
-    Seeds are disjoint from all training seeds. Training's random numbers and core state stay as they are.
+    Seeds are disjoint from all training seeds. Training's random numbers and core state stay as they are, and so do
+    torch's threads and the generators of the process.
 
     No more environments are made at once than training has, since more may not fit on the machine; if so many cannot be
     made, half as many are tried, down to one. An episode does not depend on which others are played with it.
@@ -82,19 +85,21 @@ def play_episodes(
     """
     played: list[Episodes] = []
     first, at_once = 0, min(episodes, config.total_environments)
-    while first < episodes:
-        environments = make_at_most(config, make_environments, min(at_once, episodes - first), episodes - first)
-        try:
-            at_once, last = environments.num_envs, first + environments.num_envs
-            numbers, before = range(offset + first, offset + last), first
-            player = make_player(
-                agent, len(numbers), greedy, seed, numbers.start, evaluated_policy(config, len(numbers))
-            )
-            seeds = environment_seeds(seed, evaluation_key(), numbers)
+    with seeded_generators(sequence(seed, evaluation_key(), "process", offset)), started_processes_ended():
+        while first < episodes:
+            environments = make_at_most(config, make_environments, min(at_once, episodes - first), episodes - first)
+            try:
+                at_once, last = environments.num_envs, first + environments.num_envs
+                numbers, before = range(offset + first, offset + last), first
+                player = make_player(
+                    agent, len(numbers), greedy, seed, numbers.start, evaluated_policy(config, len(numbers))
+                )
+                seeds = environment_seeds(seed, evaluation_key(), numbers)
 
-            def of_all(ended: int, steps: int, before: int = before) -> None:
-                progress(before + ended, episodes, steps)
+                def of_all(ended: int, steps: int, before: int = before) -> None:
+                    progress(before + ended, episodes, steps)
 
+<<<<<<< HEAD
             batch = _play(player, environments, seeds, config, stop, of_all)
         finally:
             environments.close()
@@ -102,6 +107,15 @@ def play_episodes(
             return None
         played.append(batch)
         first = last
+=======
+                batch = _play(player, environments, seeds, config.eval_max_steps, stop, of_all)
+            finally:
+                environments.close()
+            if batch is None:
+                return None
+            played.append(batch)
+            first = last
+>>>>>>> 02f7782 (WIP all)
     return Episodes(*(np.concatenate(parts) for parts in zip(*played, strict=True)))
 
 
@@ -133,7 +147,7 @@ def _play(
 ) -> Episodes | None:
     """Play one episode in each environment."""
     batch = len(seeds)
-    observation, _ = environments.reset(seed=seeds)
+    observation = reset_seeded(environments, seeds)
     returns, lengths = np.zeros(batch), np.zeros(batch, dtype=np.int64)
     running, entries = np.ones(batch, dtype=bool), np.full((batch, len(config.logged_infos)), np.nan)
     is_first = running.copy()

@@ -4,15 +4,20 @@ So a run that is split over another number of workers sees the same episodes and
 a run share a stream, in training or evaluation.
 """
 
+import contextlib
+import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
+    import gymnasium
+
     from rl.agent.actions import Actions
 
-Purpose = Literal["environment", "action", "replay", "measure"]
-_PURPOSES = {"environment": 0, "action": 1, "replay": 2, "measure": 3}
+Purpose = Literal["environment", "action", "replay", "measure", "process"]
+_PURPOSES = {"environment": 0, "action": 1, "replay": 2, "measure": 3, "process": 4}  # process: what is shared by it
 TRAINING = 0  # the first run; a resumed one draws under its own key, so that it does not see the same episodes again
 _EVALUATION = 2**32 - 1  # never an env-step count modulo 2³², see `training_key`
 
@@ -60,3 +65,21 @@ class ActionNoise:
         """Continue from `state()`."""
         for generator, drawn in zip(self.generators, state, strict=True):
             generator.bit_generator.state = drawn
+
+
+def reset_seeded(environments: "gymnasium.vector.VectorEnv", seeds: Sequence[int]) -> np.ndarray:
+    """Reset environments with a seed each; returns their first observations.
+
+    Environments that draw from their spaces, or whose reset forgets its seed, repeat too: Gymnasium would seed those
+    generators from the clock of the machine.
+    """
+    for single, seed in zip(getattr(environments.unwrapped, "envs", ()), seeds, strict=False):
+        with contextlib.suppress(Exception):  # a foreign space or environment may have no such thing
+            own = single.unwrapped  # its spaces may be those of its class, which all environments share
+            own.action_space, own.observation_space = copy.deepcopy((own.action_space, own.observation_space))
+            for layer in {id(one): one for one in (single, own)}.values():
+                layer.action_space.seed(seed)
+                layer.observation_space.seed(seed)
+            own.np_random = np.random.Generator(np.random.PCG64(seed))
+    observations, _ = environments.reset(seed=list(seeds))
+    return observations

@@ -1,5 +1,7 @@
 """Builds the agent that a config describes."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import gymnasium
 import numpy as np
 import torch
@@ -8,22 +10,23 @@ from torch import nn
 from rl.agent.actions import make_actions
 from rl.agent.agent import Agent
 from rl.agent.cores import Core, orthogonal_linear
+from rl.agent.own_generator import OwnGenerator
 from rl.agent.torsos import ACTIVATIONS
 from rl.agent.twin import TwinCore, TwinTorso
 from rl.config import Config
 from rl.names import CORES, TORSOS, load
+from rl.shared.generators import seeded_generators
 
 
 def make_agent(config: Config, observation_space: gymnasium.spaces.Box, action_space: gymnasium.Space) -> Agent:
     """Build the agent that a config describes, its parameters drawn from the config's seed alone.
 
-    Leaves torch's global generator as it was.
+    They come from a generator of their own, and torch's global one stays as it is.
 
     Raises:
         ValueError: the torso cannot see such observations, or there is no distribution over such actions.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+    with of_own_parts(config), OwnGenerator(config.seed):
         torso, features = checked_torso(config, observation_space)
         core = make_core(config, features)
         if config.separate_critic:
@@ -37,6 +40,13 @@ def make_agent(config: Config, observation_space: gymnasium.spaces.Box, action_s
                 if hasattr(module, "reset_parameters"):
                     module.reset_parameters()
     return agent.to(getattr(torch, config.dtype))
+
+
+def of_own_parts(config: Config) -> AbstractContextManager[None]:
+    """Seeds what a core or a torso of a user may draw its first numbers from; those of rl draw from torch alone."""
+    if config.core in CORES and config.torso in TORSOS:
+        return nullcontext()
+    return seeded_generators(np.random.SeedSequence(config.seed))
 
 
 def make_torso(config: Config, space: gymnasium.spaces.Box) -> nn.Module:

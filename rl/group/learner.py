@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +38,7 @@ class GroupLearner(SyncLearner):
         self.small = [self.stop_requests, *(getattr(memory.slots, name) for name in SMALL)]
         self.rows = torch.zeros(group.size, sum(slot[0].nbytes for slot in self.small), dtype=torch.uint8)
 
-    def note_signal(self, _number: int, _frame: Any) -> None:
+    def note_signal(self, _number: int) -> None:
         """Note a signal. Rank 0's parent will hear of it, so that all end together."""
         self.stop_requests[self.rank] = 1
 

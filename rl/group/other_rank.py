@@ -15,6 +15,7 @@ from rl.group.learner import grouped
 from rl.group.start import hear
 from rl.loop import NO_OVERRIDES, build_worker, run_work
 from rl.record.messages import in_short, told
+from rl.running.signals import ENDING, answered
 from rl.shared.group_lost import GroupLost
 from rl.shared.learner_memory import LearnerMemory
 
@@ -50,8 +51,7 @@ def train(group: Group, make_environments: MakeEnvironments) -> None:
     built = build_worker(rank, config, make_environments, memory, start.training_key, grouped(NO_OVERRIDES, group))
     group.begin(config.worker_timeout)
     learner = built[0]
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, learner.note_signal)
+    answered(learner.note_signal, ENDING)
     run_work(built, start.worker_states[rank], lambda _kind, _states: None)
 
 

@@ -18,6 +18,7 @@ from rl.agent.actions import Actions
 from rl.agent.agent import AgentOutput
 from rl.config import Config
 from rl.learning.experience import OnlineExperience
+from rl.shared.not_finite import not_finite
 
 
 class ActorCritic(OnlineExperience):
@@ -105,7 +106,7 @@ def checked(policy_loss: Tensor, value_loss: Tensor, entropy: Tensor, config: Co
     policy, value, bonus = policy_loss.item(), value_loss.item(), entropy.item()
     loss = policy + config.value_coefficient * value - config.entropy_coefficient * bonus
     if not math.isfinite(loss):
-        raise FloatingPointError(
+        raise not_finite(
             f"the loss is {loss}: policy {policy}, value {value}, entropy {bonus}; look for nan or inf in observations "
             "and rewards, or lower --learning-rate"
         )
@@ -113,11 +114,13 @@ def checked(policy_loss: Tensor, value_loss: Tensor, entropy: Tensor, config: Co
 
 
 def explained_variance(returns: Tensor, errors: Tensor) -> float:
-    """1 − Var(V − G) / Var(G) of returns and errors V − G, both [time, batch]; 0 for a single step."""
-    if returns.numel() == 1:
-        return 0.0
+    """1 − Var(V − G) / Var(G) of returns and errors V − G, both [time, batch].
+
+    It is undefined (nan) where returns do not vary by more than rounding, so for a single step too.
+    """
     unexplained, spread = errors.var(correction=0).item(), returns.var(correction=0).item()
-    return 1.0 - unexplained / max(spread, 1e-12)
+    rounding = 4.0 * torch.finfo(returns.dtype).eps * returns.abs().max().item()
+    return 1.0 - unexplained / spread if spread > rounding**2 else math.nan
 
 
 def moments(advantages: Tensor) -> Tensor:

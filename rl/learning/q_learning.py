@@ -12,6 +12,7 @@ from rl.agent.agent import AgentOutput
 from rl.config import Config
 from rl.learning.actor_critic import explained_variance, without_bootstrap
 from rl.learning.experience import OnlineExperience
+from rl.shared.not_finite import not_finite
 
 
 class QLearning(OnlineExperience):
@@ -57,7 +58,7 @@ def q_gradient(
     weighted = weights * errors
     loss = 0.5 * (weighted * errors).mean().item()
     if not math.isfinite(loss):
-        raise FloatingPointError(
+        raise not_finite(
             f"the loss is {loss}: look for nan or inf in observations and rewards, or lower --learning-rate"
         )
     losses = {"td_loss": loss, "q_values": values.mean().item()}

@@ -16,6 +16,7 @@ from rl.acting.collector import Episode
 from rl.agent.flat import FlatAgent
 from rl.config import Config
 from rl.shared.learner_memory import LearnerMemory
+from rl.shared.not_finite import not_finite, require_finite_returns
 
 STATE = ("parameters", "moment1", "moment2", "step")
 
@@ -76,8 +77,9 @@ class Learner:
             episodes: episodes that ended in the segment.
 
         Raises:
-            FloatingPointError: the gradient is not finite; nothing was applied.
+            FloatingPointError: the gradient or a return is not finite; nothing was applied.
         """
+        require_finite_returns(episodes)
         norm = 0.0 if gradient is None else clip(gradient, self.config.max_gradient_norm)
         with self.holding_lock():
             self._apply(gradient, norm, env_steps, losses, episodes, self.cpu_seconds())
@@ -164,7 +166,7 @@ def clip(gradient: Tensor, max_norm: float) -> float:
     """
     norm = float(gradient.norm())
     if not np.isfinite(norm):
-        raise FloatingPointError(f"the gradient's norm is {norm}: the update was not applied")
+        raise not_finite(f"the gradient's norm is {norm}: the update was not applied")
     if norm > max_norm:
         gradient.mul_(max_norm / norm)
     return norm

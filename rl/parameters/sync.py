@@ -11,6 +11,7 @@ from rl.acting.collector import Episode
 from rl.config import Config
 from rl.parameters.learner import Learner, clip
 from rl.shared.learner_memory import LearnerMemory
+from rl.shared.not_finite import not_finite, require_finite_returns
 from rl.shared.processes import available_cpus
 
 LOOKS = 2_000  # at a gate: some 2 ms, where measured waits were 0.3 to 0.7 ms on average
@@ -62,7 +63,7 @@ class SyncLearner(Learner):
     def check(self, values: Tensor) -> None:
         """Raise an error in the worker whose values are not finite: their sum would fail in every worker."""
         if not values.isfinite().all():
-            raise FloatingPointError(
+            raise not_finite(
                 "the advantages are not finite: look for nan or inf in observations and rewards, "
                 "or lower --learning-rate"
             )
@@ -76,7 +77,12 @@ class SyncLearner(Learner):
         self.together(lambda: self.update(gradient is not None, losses))
 
     def fill(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
-        """Write this worker's rows of the slots."""
+        """Write this worker's rows of the slots.
+
+        Raises:
+            FloatingPointError: a return is not finite.
+        """
+        require_finite_returns(episodes)
         slots, rank = self.memory.slots, self.rank
         slots.env_steps[rank] = env_steps
         slots.cpu_seconds[rank] = self.cpu_seconds()
@@ -96,7 +102,7 @@ class SyncLearner(Learner):
         if learns:
             combined = self.combined(weights)
             norm = clip(combined, self.config.max_gradient_norm)
-            means = dict(zip(names, (weights @ slots.losses).tolist(), strict=True))
+            means = dict(zip(names, weighted_means(weights, slots.losses).tolist(), strict=True))
         ended = np.concatenate([rows[:count] for rows, count in zip(slots.ended, slots.episodes, strict=True)])
         with self.holding_lock():  # the parent reads and writes under it
             self._apply(combined, norm, total, means, ended, float(slots.cpu_seconds.sum()))
@@ -120,6 +126,16 @@ def sum_weighted(vectors: Tensor, weights: Tensor) -> Tensor:
     for vector, weight in zip(vectors[1:], weights[1:].tolist(), strict=True):
         total.add_(vector, alpha=weight)
     return total
+
+
+def weighted_means(weights: np.ndarray, losses: np.ndarray) -> np.ndarray:
+    """Σᵢ wᵢ xᵢ of each column of losses [worker, loss], over the workers in which it is defined; nan if in none."""
+    undefined = np.isnan(losses)
+    if not undefined.any():
+        return weights @ losses
+    shares = weights[:, None] * ~undefined
+    totals, sums = shares.sum(axis=0), (shares * np.where(undefined, 0.0, losses)).sum(axis=0)
+    return np.divide(sums, totals, out=np.full(len(totals), np.nan), where=totals > 0)
 
 
 def make_learner(config: Config, memory: LearnerMemory, rank: int = 0) -> Learner:

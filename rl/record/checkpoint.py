@@ -15,10 +15,10 @@ from rl.config import Config
 FORMAT = 1
 
 
-def save_checkpoint(path: Path, config: Config, state: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, config: Config, state: dict[str, Any], keeps_previous: bool = True) -> None:
     """Write tensors and plain Python to a temporary name, sync it, then rename it to `path`.
 
-    A reader sees the old file or the new one. The old one stays as checkpoint.previous.pt.
+    A reader sees the old file or the new one. The old one stays as checkpoint.previous.pt, if that is wanted.
 
     Raises:
         OSError: the disk is full, or worse; the files that were there are as they were.
@@ -26,10 +26,10 @@ def save_checkpoint(path: Path, config: Config, state: dict[str, Any]) -> None:
     temporary = path.with_name(path.name + ".tmp")
     try:
         with open(temporary, "wb") as file:
-            torch.save({"format": FORMAT, "config": dataclasses.asdict(config), **state}, file)
+            torch.save({**state, "format": FORMAT, "config": dataclasses.asdict(config)}, file)
             file.flush()
             os.fsync(file.fileno())
-        if path.exists():
+        if keeps_previous and path.exists():
             keep(path)
         os.replace(temporary, path)
     except BaseException as error:
@@ -44,7 +44,7 @@ def file_id(path: Path) -> tuple[int, ...]:
     """A value that changes when a checkpoint is replaced; () if there is no checkpoint."""
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # a name with a null byte is no name
         return ()
     return found.st_ino, found.st_mtime_ns, found.st_size
 
@@ -59,6 +59,11 @@ def keep(path: Path) -> None:
             os.replace(spare, previous(path))
     finally:
         spare.unlink(missing_ok=True)
+
+
+def best(path: Path) -> Path:
+    """The path of the checkpoint of the best evaluation, beside this one."""
+    return path.with_name(f"{path.stem}.best{path.suffix}")
 
 
 def previous(path: Path) -> Path:
@@ -112,4 +117,4 @@ def fitting(path: Path, what: str = "its content") -> Iterator[None]:
 def refused(path: Path, words: str) -> ValueError:
     """An error in one line that names a checkpoint, and the one before it if it exists."""
     older = previous(path)
-    return ValueError(f"{path}: {words}" + (f"; the one before it is {older}" if older.exists() else ""))
+    return ValueError(f"{path}: {words}" + (f"; the one before it is {older}" if os.path.exists(older) else ""))

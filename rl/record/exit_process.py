@@ -10,6 +10,8 @@ import tempfile
 import weakref
 from pathlib import Path
 
+from rl.acting.started_processes import end_all_children
+
 _left_behind: list[object] = []  # what would keep the process from ending
 
 
@@ -22,6 +24,7 @@ def exit_process(exit_code: int) -> None:
     """End the process, without Python's usual steps at exit where a blocked W&B would keep it from ending."""
     sys.stdout.flush()
     sys.stderr.flush()
+    end_all_children()  # of environments
     if _left_behind:
         multiprocessing.util._exit_function()  # of those steps, the one that removes semaphores
         weakref.finalize._exitfunc()  # and the one that removes temporary folders
@@ -37,7 +40,7 @@ def end_wandb_service() -> None:
     """
     for stat in Path("/proc").glob("[0-9]*/stat"):  # without a /proc the process is left alone
         with contextlib.suppress(OSError, ValueError):
-            pid, _, rest = stat.read_text().partition(" (")
+            pid, _, rest = stat.read_text(errors="replace", encoding="utf-8").partition(" (")
             name, _, rest = rest.rpartition(") ")
             if name == "wandb-core" and int(rest.split()[1]) == os.getpid():
                 os.kill(int(pid), signal.SIGKILL)

@@ -1,7 +1,8 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, as UTF-8 whatever the locale says."""
 
 import contextlib
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,41 @@ class Lines:
         self._file.close()
 
 
+def strict_json(content: Any, indent: int | None = None) -> str:
+    """JSON that every reader takes: null stands for nan and infinity, for which JSON has no word."""
+    return json.dumps(without_nan(content), indent=indent, allow_nan=False)
+
+
+def without_nan(content: Any) -> Any:
+    """The content with None in the place of what is no finite number."""
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, dict):
+        return {key: without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [without_nan(value) for value in content]
+    return content
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Replace a JSON file."""
-    replace_text(path, json.dumps(content, indent=2) + "\n")
+    replace_text(path, strict_json(content, indent=2) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; {} if there is none."""
+    with contextlib.suppress(OSError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
+    return {}
 
 
 def replace_text(path: Path, text: str) -> None:
     """Write to a temporary name first, then rename: a reader sees the old file or the new one."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -21,11 +21,13 @@ class Evaluation(NamedTuple):
     sampled: float
 
 
-def row_as_keys(row: Row, evaluation: Evaluation | None = None, worker_restarts: int | None = None) -> dict[str, float]:
+def row_as_keys(
+    row: Row, evaluation: Evaluation | None = None, worker_restarts: int | None = None
+) -> dict[str, float | None]:
     """A row under the keys of CleanRL, so that runs of both overlay in one W&B project.
 
     Means are over the interval, and their counts are `charts/episodes` and `losses/updates`. Means of an interval
-    without an episode, or without an update, are left out.
+    without an episode, or without an update, are left out; None stands for a measure that was undefined in all updates.
     """
     keys = {
         STEP: row.env_steps,

@@ -20,7 +20,7 @@ def git_commit() -> str | None:
     """The commit of this code, followed by `+` if files were changed since; None outside a checkout."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         git = ["git", "-C", str(Path(__file__).parent)]
-        ask = {"capture_output": True, "text": True, "timeout": 5, "check": True}
+        ask = {"capture_output": True, "encoding": "utf-8", "timeout": 5, "check": True}
         commit = subprocess.run([*git, "rev-parse", "HEAD"], **ask).stdout.strip()
         changed = subprocess.run([*git, "status", "--porcelain", "--untracked-files=no"], **ask).stdout.strip()
         return commit + ("+" if changed else "")

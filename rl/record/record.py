@@ -8,13 +8,15 @@ import contextlib
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rl.config import Config
-from rl.record.files import Lines, replace_text, write_json
+from rl.record.files import Lines, read_json, replace_text, strict_json, write_json
 from rl.record.keys import STEP
 from rl.record.messages import Notify
+from rl.record.paths import unusable
 from rl.record.provenance import git_commit, versions
 from rl.record.wandb_mirror import WandbMirror
 
@@ -31,6 +33,7 @@ class Record:
         notify: Notify,
         resumed_at: int | None,
         unwritten_from: int,
+        changed: Mapping[str, list[Any]] = {},
     ) -> None:
         """Begin the record; of a resumed run, cut the rows behind its checkpoint, which come again.
 
@@ -42,6 +45,7 @@ class Record:
             notify: shows a line to the user.
             resumed_at: env steps of the checkpoint of a resumed run, or None.
             unwritten_from: env steps at which the first row begins that is not in the record.
+            changed: options that changed when the run was resumed, [before, after] by name.
 
         Raises:
             ValueError: the folder cannot be written.
@@ -58,25 +62,24 @@ class Record:
         }
         earlier: list[str] = []
         try:
-            if resumed_at is None:
-                write_json(run_dir / "config.json", description)
-            else:
+            write_json(run_dir / "config.json", in_parts(description, run_dir / "config.json", changed))
+            if resumed_at is not None:
                 earlier = keep_rows(run_dir / "metrics.jsonl", unwritten_from)
                 (run_dir / "summary.json").unlink(missing_ok=True)  # it says how the run ended before
             self._lines = Lines(run_dir / "metrics.jsonl")
         except OSError as error:
-            raise ValueError(f"--run-dir {run_dir}: a folder that can be written is needed ({error})") from None
+            raise unusable("--run-dir", run_dir, error) from None
         self._mirror = None
         if config.wandb != "disabled":
             self._mirror = WandbMirror(run_dir, config, description, notify, earlier)
 
-    def append(self, keys: dict[str, float]) -> None:
+    def append(self, keys: dict[str, float | None]) -> None:
         """Append a row.
 
         Raises:
             OSError: the disk is full, or worse; nothing was appended.
         """
-        self._lines.append(json.dumps(keys))
+        self._lines.append(strict_json(keys))
         if self._mirror:
             self._mirror.put(dict(keys))  # a copy: another thread has it
 
@@ -94,11 +97,27 @@ class Record:
                 self._mirror.close(summary)
 
 
+def in_parts(description: dict[str, Any], path: Path, changed: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """What config.json says: the options of now, how the run began, and each part of it.
+
+    A part begins where a run is resumed: at which env steps, by which command, with which options changed.
+    """
+    resumed_at, command_line = description["resumed_at_env_steps"], description["command_line"]
+    part = {"env_steps": resumed_at or 0, "changed": dict(changed), "command_line": command_line}
+    if resumed_at is None:
+        return {**description, "parts": [part]}
+    began = read_json(path)
+    first = {"env_steps": 0, "changed": {}, "command_line": began.get("command_line")}  # of runs that had no parts
+    parts = [*began.get("parts", [first]), {**part, "git_commit": description["git_commit"]}]
+    now = {name: description[name] for name in ("config", "reward_threshold")}
+    return {**description, **began, **now, "parts": parts}
+
+
 def keep_rows(path: Path, last_env_steps: int) -> list[str]:
     """Cut a record behind so many env steps, and a torn last line with it; returns the lines that are left."""
     kept = []
     if path.exists():
-        for line in path.read_text(errors="replace").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                 if json.loads(line)[STEP] <= last_env_steps:
                     kept.append(line + "\n")

@@ -108,7 +108,8 @@ class WandbMirror:
                 return
             for row, summary in self._rows(self._sent):
                 if row:
-                    run.log(row)  # without step=: W&B drops rows whose step is not above the last
+                    known = {key: value for key, value in row.items() if value is not None}  # null is undefined
+                    run.log(known)  # without step=: W&B drops rows whose step is not above the last
                 else:
                     run.summary.update(summary)
                     run.finish(exit_code=summary["exit_code"])

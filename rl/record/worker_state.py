@@ -3,6 +3,8 @@
 import io
 from typing import TYPE_CHECKING, Any
 
+from rl.shared.generators import generators_state, load_generators_state
+
 if TYPE_CHECKING:
     from rl.acting.collector import Collector
     from rl.learning.experience import Experience
@@ -24,7 +26,8 @@ def worker_state(collector: "Collector", experience: "Experience", left: int) ->
     if not can_be_read(of_collector["environments"]):
         of_collector["environments"] = None
     file = io.BytesIO()
-    torch.save({"collector": of_collector, "experience": experience.state(), "left": left}, file)
+    state = {"collector": of_collector, "experience": experience.state(), "left": left}
+    torch.save({**state, "generators": generators_state()}, file)
     return file.getvalue()
 
 
@@ -49,6 +52,8 @@ def load_worker_state(collector: "Collector", experience: "Experience", saved: b
     state = torch.load(io.BytesIO(saved), weights_only=True)
     collector.load_state(state["collector"])
     experience.load_state(state["experience"])
+    if "generators" in state:  # older checkpoints have none
+        load_generators_state(state["generators"])
     return state["left"]
 
 

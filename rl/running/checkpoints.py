@@ -47,19 +47,7 @@ class Checkpoints:
         with setup.locked() as held:
             if not held:
                 return
-            pending = ledger.crossings.pending
-            candidate = torch.from_numpy(setup.memory.candidate.parameters.copy()) if pending else None
-            state = {
-                "learner": setup.learner.state(),
-                "ledger": ledger.state(rows_written),
-                "candidate": candidate,
-                "attempts": attempts,
-                "env_steps": ledger.env_steps,
-                "restarts": self.outcome.restarts,
-                "parts": replaced(setup.overrides),
-                "spaces": setup.spaces,
-                "folders": own_folders(setup.config, self.folder.path),
-            }
+            state = self.state(attempts, rows_written)
         state["workers"] = [
             None if one is None else torch.frombuffer(bytearray(one), dtype=torch.uint8) for one in self.worker_states()
         ]
@@ -69,6 +57,23 @@ class Checkpoints:
                 if not ledger.finished:  # else these are their states at the end, too
                     self.received_states.clear()
                 ledger.dues.checkpointed(ledger.env_steps)
+
+    def state(self, attempts: list[dict[str, Any]], rows_written: int) -> dict[str, Any]:
+        """What a checkpoint has beside the states of the workers; the caller holds the lock."""
+        setup, ledger = self.setup, self.setup.ledger
+        pending = ledger.crossings.pending
+        return {
+            "learner": setup.learner.state(),
+            "ledger": ledger.state(rows_written),
+            "candidate": torch.from_numpy(setup.memory.candidate.parameters.copy()) if pending else None,
+            "attempts": attempts,
+            "env_steps": ledger.env_steps,
+            "restarts": self.outcome.restarts,
+            "parts": replaced(setup.overrides),
+            "spaces": setup.spaces,
+            "folders": own_folders(setup.config, self.folder.path),
+            "workers": [None] * setup.config.workers,
+        }
 
     def worker_states(self) -> WorkerStates:
         """The received states; of a worker that has not moved, the state from which it began."""

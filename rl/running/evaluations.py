@@ -1,12 +1,16 @@
 """Episodes that the parent plays: for a verdict, for a row of the record, at the end of the run."""
 
 import copy
+import math
 from collections.abc import Callable
+
+from torch import Tensor
 
 from rl.acting.evaluate import play_episodes
 from rl.agent.flat import FlatAgent
 from rl.record.keys import Evaluation
 from rl.running.setup import Setup
+from rl.shared.not_finite import not_finite
 
 INTERVAL_EPISODES = 2**24  # number of the first episode of an evaluation in training; no other evaluation gets there
 
@@ -23,6 +27,9 @@ def mean_return(
         greedy: take the most probable actions; else draw them.
         offset: number of the first episode, on which its random numbers depend.
         stop: whether to stop.
+
+    Raises:
+        FloatingPointError: a return is nan or inf.
     """
     played = play_episodes(
         agent.agent,
@@ -38,11 +45,16 @@ def mean_return(
     if played is None:
         return None
     setup.playing.count(played)
-    return float(played.returns.mean())
+    mean = float(played.returns.mean())
+    if not math.isfinite(mean):
+        raise not_finite(f"the mean return of {episodes} evaluated episodes is {mean}: look at the rewards")
+    return mean
 
 
-def evaluate_newest(setup: Setup, stop: Callable[[], bool]) -> Evaluation | None:
-    """Play the same episodes as every time with the newest parameters; None where they were cut short.
+def evaluate_newest(setup: Setup, stop: Callable[[], bool]) -> tuple[Evaluation, Tensor] | None:
+    """Play the same episodes as every time with the newest parameters, which are returned too.
+
+    None where they were cut short.
 
     Asynchronous workers do not wait for this. So the parameters may be younger than the row, and their own env steps
     and CPU seconds stand beside the returns.
@@ -57,4 +69,4 @@ def evaluate_newest(setup: Setup, stop: Callable[[], bool]) -> Evaluation | None
     greedy, sampled = (mean_return(setup, agent, episodes, how, INTERVAL_EPISODES, stop) for how in (True, False))
     if greedy is None or sampled is None:
         return None
-    return Evaluation(env_steps, cpu_seconds, greedy, sampled)
+    return Evaluation(env_steps, cpu_seconds, greedy, sampled), agent.parameters

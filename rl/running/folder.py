@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rl.config import Config
 from rl.record.checkpoint import file_id
+from rl.record.paths import require_makeable, unusable
 
 
 class RunFolder:
@@ -26,17 +27,9 @@ class RunFolder:
         """Make the folder and hold it for this process. If another run has taken an unnamed folder, take the next.
 
         Raises:
-            ValueError: another process writes there, or has done so since this object was made.
+            ValueError: it cannot be made, or another process writes there, or has done so since this object was made.
         """
-        named = bool(self.config.run_dir) or self.resumed_from is not None
-        while True:
-            try:
-                self.path.mkdir(parents=True, exist_ok=named)
-                break
-            except FileExistsError:
-                self.path = choose_run_dir(self.config)
-            except OSError as error:
-                raise ValueError(f"--run-dir {self.path}: a folder that can be written is needed ({error})") from None
+        self.make()
         descriptor = claim(self.path)
         try:
             if self.resumed_from is None:
@@ -47,14 +40,33 @@ class RunFolder:
         finally:
             os.close(descriptor)
 
+    def make(self) -> None:
+        """Make the folder, or the next of those without a name.
+
+        Raises:
+            ValueError: it cannot be made.
+        """
+        named = bool(self.config.run_dir) or self.resumed_from is not None
+        while True:
+            try:
+                self.path.mkdir(parents=True, exist_ok=named)
+                return
+            except (OSError, ValueError) as error:
+                if named or not isinstance(error, FileExistsError) or not os.path.lexists(self.path):
+                    raise unusable("--run-dir", self.path, error) from None
+            self.path = choose_run_dir(self.config)  # it exists by now, so this is another one
+
 
 def claim(folder: Path) -> int:
     """Hold a folder for this process until it ends, or until `os.close` of what is returned.
 
     Raises:
-        ValueError: another process holds it.
+        ValueError: another process holds it, or it cannot be read.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise ValueError(f"{folder}: a folder that can be read and written is needed ({error})") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -69,7 +81,7 @@ def require_empty(path: Path) -> None:
     Raises:
         ValueError: it holds something.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if os.path.lexists(path) and any(path.iterdir()):
         raise ValueError(f"--run-dir {path}: it is not empty; name a new folder, or go on with --resume {path}")
 
 
@@ -77,13 +89,16 @@ def choose_run_dir(config: Config) -> Path:
     """The folder of a new run.
 
     Raises:
-        ValueError: --run-dir names a folder that already holds something.
+        ValueError: it cannot be made, or --run-dir names a folder that already holds something.
     """
     if config.run_dir:
         path = Path(config.run_dir)
+        require_makeable("--run-dir", path)
         require_empty(path)
         return path
     learner = config.core_name if config.algorithm == Config.algorithm else f"{config.algorithm}-{config.core_name}"
     name = f"{learner}-{config.env_id}-s{config.seed}".replace("/", "-")
     candidates = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, 1_000_000))
-    return next(path for path in candidates if not path.exists())
+    path = next(path for path in candidates if not os.path.lexists(path))
+    require_makeable("--run-dir", path)
+    return path

@@ -1,11 +1,12 @@
 """What ends a run: a signal, a fault, or a limit that it has reached."""
 
 import contextlib
-import signal
 from collections.abc import Iterator
 
 from rl.config import Config
 from rl.record.messages import Notify, to_stderr, told
+from rl.running.preflight import StartsItself
+from rl.running.signals import name_of
 from rl.shared.ledger import Ledger
 
 
@@ -25,6 +26,7 @@ class Outcome:
         self.signal: int | None = None
         self.fault: str | None = None
         self.cut_off = False  # a fault came from outside: a worker was killed, or others of its group are gone
+        self.starts_itself = False  # the script of the parent has no main guard
 
     @property
     def stopping(self) -> bool:
@@ -48,6 +50,7 @@ class Outcome:
         try:
             yield
         except (Exception, SystemExit) as error:
+            self.starts_itself = isinstance(error, StartsItself)
             self.fail(f"the run failed:{told(error)}")
 
     def replaces_worker(self, cause: str, outside: bool) -> bool:
@@ -77,7 +80,7 @@ class Outcome:
             first, *others = self.fault.strip().splitlines()
             return " ".join([first, *others[-1:]]), 1  # who failed, and the last line of its traceback
         if self.signal is not None:
-            return signal.Signals(self.signal).name, 128 + self.signal
+            return name_of(self.signal), 128 + self.signal
         if self.solved:
             return "solved", 0
         if self.ledger.env_steps >= self.config.total_env_steps:

@@ -1,6 +1,9 @@
 """Checks before anything is started or written. An error is one line that names the option."""
 
 import math
+import multiprocessing
+import os
+import sys
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -11,6 +14,39 @@ from rl.acting.evaluate import MakeEnvironments
 from rl.config import Config
 from rl.config_rules import option
 from rl.record.messages import in_short
+
+NO_MAIN_GUARD = 87  # exit code of a worker that found itself starting a run while it imported the script of its parent
+
+
+class StartsItself(RuntimeError):
+    """The script that starts a run starts it again in each worker, which imports the script."""
+
+    in_one_line = True
+
+    def __init__(self) -> None:
+        script = getattr(sys.modules["__main__"], "__file__", "the script")
+        super().__init__(
+            f"{script} starts the run again when a worker imports it; "
+            'the line that starts it must stand under `if __name__ == "__main__":`'
+        )
+
+
+def refuse_while_importing() -> None:
+    """End a worker that is still importing the script of its parent: what starts there has been started already."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        os._exit(NO_MAIN_GUARD)
+
+
+def require_may_start_workers(config: Config) -> None:
+    """Check that this process may start others.
+
+    Raises:
+        ValueError: it is a daemon of multiprocessing.
+    """
+    if config.mode != "serial" and multiprocessing.current_process().daemon:
+        raise ValueError(
+            f"--mode {config.mode}: multiprocessing lets this process, a daemon, start no workers; serial is needed"
+        )
 
 
 def require_importable(**functions: Callable[..., Any] | None) -> None:

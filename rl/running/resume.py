@@ -1,16 +1,18 @@
 """How a run is resumed: what its checkpoint holds, what is exact, and what begins anew."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl.config import Config
 from rl.loop import Overrides
 from rl.record.checkpoint import file_id, fitting, load_checkpoint
+from rl.record.files import read_json
 from rl.record.messages import listed
 from rl.record.own_modules import add_folders, with_files
 from rl.record.worker_state import WorkerStates, has_environments
+from rl.running.changes import annealing, changed, ended_by, in_words
 from rl.running.setup import Setup
 
 
@@ -18,7 +20,9 @@ class Resumed(NamedTuple):
     """The checkpoint that a run continues from."""
 
     path: Path
-    config: Config
+    config: Config  # of the part that begins
+    was: Config  # of the part before it
+    changed: dict[str, list[Any]]  # [before, after] by name of an option
     env_steps: int
     state: dict[str, Any]
     file_id: tuple[int, ...]  # read before the content
@@ -30,7 +34,7 @@ class Continuation(NamedTuple):
     worker_states: WorkerStates
     attempts: list[dict[str, Any]]  # verdicts on earlier crossings
     restarts: int  # of workers
-    resumed_at: int | None = None  # env steps of the checkpoint
+    resumed: Resumed | None = None
     line: str = ""  # for the user
 
 
@@ -39,28 +43,58 @@ def from_the_start(setup: Setup) -> Continuation:
     return Continuation([None] * setup.config.workers, [], 0)
 
 
-def read_checkpoint(run_dir: str | Path, overrides: Overrides) -> Resumed:
-    """The checkpoint of a folder whose run can be resumed.
+def config_of(run_dir: str | Path) -> Config:
+    """The options of a run that is to be resumed.
 
     Raises:
-        ValueError: there is no readable checkpoint, the run was complete, or it learns with other overrides.
+        ValueError: there is no readable checkpoint.
+    """
+    with of_option(f"--resume {run_dir}"):
+        config, _ = load_checkpoint(Path(run_dir) / "checkpoint.pt")
+    return config
+
+
+def read_checkpoint(
+    run_dir: str | Path, overrides: Overrides, changes: Mapping[str, Any] = {}, warm_restart: bool = False
+) -> Resumed:
+    """The checkpoint of a folder whose run can be resumed.
+
+    Args:
+        run_dir: the folder.
+        overrides: what an experiment puts in the place of rl's own.
+        changes: options of the part that begins, by name.
+        warm_restart: anneal the learning rate from its first value again, from here on.
+
+    Raises:
+        ValueError: there is no readable checkpoint, the run was complete, it learns with other overrides, or an option
+            cannot change.
     """
     path = Path(run_dir) / "checkpoint.pt"
     found = file_id(path)
     with of_option(f"--resume {run_dir}"):
-        config, state = load_checkpoint(path)
+        was, state = load_checkpoint(path)
         with fitting(path):
-            complete, at, needed = is_complete(config, state), state["env_steps"], list(state.get("parts", []))
+            at, needed = state["env_steps"], list(state.get("parts", []))
             add_folders(state, Path(run_dir))  # for good: workers look where this process looks
-            config = with_files(config, state, Path(run_dir))
+            was = with_files(was, state, Path(run_dir))
+            ended_by(was, state)
             if type(at) is not int or at < 0:
                 raise TypeError(f"env_steps {at!r}")
-        if complete:
-            raise ValueError(f"the run is complete, at {at} env steps; a longer one is a new run")
+    config, differing = changed(was, {**changes, "anneal_from": at} if warm_restart else changes)
+    with of_option(f"--resume {run_dir}"):
+        enough = ended_by(config, state)
+        if enough and is_evaluated(path.parent):
+            raise ValueError(f"the run is complete, at {at} env steps; {enough}")
         if needed != replaced(overrides):
             words = " and ".join(map(str, needed)) or "no parts"
             raise ValueError(f"it learns with {words} of an experiment, which alone can go on with it")
-    return Resumed(path, config, at, state, found)
+    return Resumed(path, config, was, differing, at, state, found)
+
+
+def is_evaluated(run_dir: Path) -> bool:
+    """Whether the evaluations at the end of a complete run were played."""
+    summary = read_json(run_dir / "summary.json")
+    return summary.get("exit_code") == 0 and None not in (summary.get("eval_greedy"), summary.get("eval_sampled"))
 
 
 def from_checkpoint(resumed: Resumed, setup: Setup) -> Continuation:
@@ -83,7 +117,7 @@ def from_checkpoint(resumed: Resumed, setup: Setup) -> Continuation:
             states[rank] = None if saved is None else saved.numpy().tobytes()
         if setup.repeats and setup.config.replays and None in states:
             states = [None] * workers
-        return Continuation(states, attempts, restarts, resumed.env_steps, line(resumed, setup, states))
+        return Continuation(states, attempts, restarts, resumed, line(resumed, setup, states))
 
 
 def line(resumed: Resumed, setup: Setup, states: WorkerStates) -> str:
@@ -96,7 +130,10 @@ def line(resumed: Resumed, setup: Setup, states: WorkerStates) -> str:
     if setup.config.replays and resumed.env_steps and empty:
         words.append(f"the buffer of worker {listed(empty)} is empty")
     how = f"not bit by bit: {'; '.join(words)}" if words else "bit by bit"
-    return f"going on from {resumed.env_steps} env steps, {how}"
+    if ended_by(resumed.config, resumed.state):
+        return f"complete at {resumed.env_steps} env steps, but for its evaluations, which are played now"
+    news = [in_words(resumed.changed), annealing(resumed.was, resumed.config, resumed.env_steps)]
+    return "; ".join(filter(None, [f"going on from {resumed.env_steps} env steps, {how}", *news]))
 
 
 def replaced(overrides: Overrides) -> list[str]:
@@ -111,12 +148,3 @@ def of_option(words: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"{words}: {error}") from None
-
-
-def is_complete(config: Config, state: dict[str, Any]) -> bool:
-    """Whether the run of a checkpoint has trained for as long as it should, or has ended because it is solved."""
-    [cpu_seconds] = state["ledger"]["arrays"].get("cpu_seconds", [0.0])  # older checkpoints have none
-    limits = ((config.max_seconds, state["ledger"]["seconds"]), (config.max_cpu_seconds, cpu_seconds))
-    ended = state["env_steps"] >= config.total_env_steps or any(0 < limit <= spent for limit, spent in limits)
-    ended = ended or (config.stop_when_solved and state["ledger"]["solved"])
-    return bool(ended and not state["ledger"].get("pending"))

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from torch import Tensor
+
 from rl.record.keys import Evaluation, row_as_keys
 from rl.record.record import Record
 from rl.running.evaluations import evaluate_newest
@@ -10,7 +12,7 @@ from rl.running.outcome import Outcome
 from rl.running.setup import Setup
 from rl.shared.rows import Row
 
-OnRow = Callable[[dict[str, float]], Any]  # is given each row of the record
+OnRow = Callable[[dict[str, float | None]], Any]  # is given each row of the record
 
 
 def ignore(_row: dict[str, float]) -> None:
@@ -25,6 +27,7 @@ class RowWriter:
         self.record: Record | None = None
         self.on_row: OnRow = ignore
         self.awaited = set(setup.config.logged_infos)
+        self.on_evaluation: Callable[[Evaluation, Tensor], Any] = lambda _evaluation, _parameters: None
 
     def open(self, record: Record, on_row: OnRow) -> None:
         """Write to this record from now on."""
@@ -71,5 +74,7 @@ class RowWriter:
         evaluation = None
         if not self.outcome.stopping:
             with self.outcome.noting_faults():
-                evaluation = evaluate_newest(self.setup, stop)
+                if found := evaluate_newest(self.setup, stop):
+                    evaluation, parameters = found
+                    self.on_evaluation(evaluation, parameters)
         return evaluation

@@ -4,13 +4,12 @@ It takes two seconds to start, since it imports what every worker needs, and no 
 """
 
 import os
-import signal
 import tempfile
 from collections.abc import Callable, Mapping
 from multiprocessing import forkserver, resource_tracker, util
 from typing import Any
 
-from rl.running.signals import sigint_blocked
+from rl.running.signals import ENDING, OF_A_TERMINAL, signals_blocked
 from rl.shared.processes import SERVED
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -23,13 +22,14 @@ def start_server() -> None:
 
     A program that calls this before it imports torch itself has its workers sooner.
     """
-    resource_tracker.ensure_running()  # it lets signals through when it starts its own process
+    with signals_blocked(ENDING - OF_A_TERMINAL):
+        resource_tracker.ensure_running()  # it lets SIGINT and SIGTERM through when it starts its own process
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(ONE_THREAD)  # it must be there before numpy and torch are imported
     try:
         make_socket_folder()
         SERVED.set_forkserver_preload(IMPORTED)
-        with sigint_blocked(signal.SIGTERM):  # inherited: both may be sent to all processes, the parent answers
+        with signals_blocked(ENDING):  # inherited: they may be sent to all processes, the parent answers
             forkserver.ensure_running()
     finally:
         for name, value in before.items():

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from rl.acting.evaluate import MakeEnvironments
-from rl.acting.randomness import training_key
+from rl.acting.randomness import sequence, training_key
+from rl.acting.started_processes import started_processes_ended
 from rl.acting.threads import one_thread
 from rl.agent.build import agent_for
 from rl.agent.check import check_own_parts
@@ -16,8 +17,10 @@ from rl.loop import NO_OVERRIDES, Overrides
 from rl.parameters.learner import Learner
 from rl.parameters.sync import make_learner
 from rl.running.playing import Playing
-from rl.running.preflight import probe_environment, require_importable, require_room
+from rl.running.preflight import probe_environment, require_importable, require_may_start_workers, require_room
 from rl.running.probe import time_limit, try_out
+from rl.running.sizes import require_memory, require_memory_of_frames
+from rl.shared.generators import seeded_generators
 from rl.shared.learner_memory import LearnerMemory
 from rl.shared.ledger import Ledger
 
@@ -76,7 +79,9 @@ def set_up(
     Raises:
         ValueError: the environment cannot be made or is not supported, or workers could not make it.
     """
-    began = time.monotonic()
+    began, key = time.monotonic(), training_key(start_env_steps)
+    require_may_start_workers(config)
+    require_memory_of_frames(config)
     if config.mode != "serial":
         require_importable(make_environments=make_environments, **overrides._asdict())
     if config.replays and overrides.targets:
@@ -84,19 +89,21 @@ def set_up(
             f"--algorithm {config.algorithm}: an experiment's targets are those of segments as they "
             "come, a2c or q_online is needed"
         )
-    probe = probe_environment(config, make_environments)  # a bad env ends here, in one line
-    spaces = getattr(probe, "own_spaces", None)
-    reward_threshold = config.reward_threshold
-    if reward_threshold is None and probe.spec:
-        reward_threshold = probe.spec.reward_threshold
-    require_room(config, time_limit(config, probe))
-    check_own_parts(config)
-    agent = FlatAgent(agent_for(config, probe))
-    notes = try_out(config, probe)
+    seeds = sequence(config.seed, key, "process", config.workers)  # of this process, beside those of the workers
+    with seeded_generators(seeds), started_processes_ended():
+        probe = probe_environment(config, make_environments)  # a bad env ends here, in one line
+        spaces = getattr(probe, "own_spaces", None)
+        reward_threshold = config.reward_threshold
+        if reward_threshold is None and probe.spec:
+            reward_threshold = probe.spec.reward_threshold
+        require_room(config, time_limit(config, probe))
+        check_own_parts(config)
+        require_memory(config, probe)
+        agent = FlatAgent(agent_for(config, probe))
+        notes = try_out(config, probe)
     memory = LearnerMemory(config, len(agent), reward_threshold, start_env_steps)
     learner = make_learner(config, memory)
     learner.parameters.copy_(agent.parameters)
-    key = training_key(start_env_steps)
     return Setup(
         config,
         make_environments,

@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from rl.running.descendants import stopped_together
+from rl.running.preflight import NO_MAIN_GUARD, StartsItself
+from rl.running.signals import name_of
 from rl.running.worker_process import Worker
 from rl.shared.signs import WorkerSigns
 
@@ -70,7 +73,8 @@ class Supervisor:
         try:
             for rank in self.ranks:
                 self.crew.append(self.new_worker(rank))
-            self.watch()
+            with stopped_together(lambda: [worker.process.pid for worker in self.crew]):
+                self.watch()
         finally:
             for worker in self.crew:
                 worker.process.kill()
@@ -125,6 +129,8 @@ class Supervisor:
                 self.fail(worker, payload, outside=kind == "lost")
         if worker.settled:
             return
+        if ended == NO_MAIN_GUARD:
+            raise StartsItself()
         if ended is not None:
             self.fail(worker, last_words(ended), outside=ended == -signal.SIGKILL)
         elif self.hangs(worker):
@@ -168,4 +174,4 @@ class Supervisor:
 
 def last_words(exitcode: int) -> str:
     """What an exit code says about how a worker ended."""
-    return f"was killed by {signal.Signals(-exitcode).name}" if exitcode < 0 else f"ended early: exit code {exitcode}"
+    return f"was killed by {name_of(-exitcode)}" if exitcode < 0 else f"ended early: exit code {exitcode}"

@@ -19,8 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rl.config import Config
 from rl.loop import Overrides, build_worker, run_work
 from rl.record.messages import told
+from rl.running.descendants import end_descendants, lead_a_group
+from rl.running.signals import ENDING, Handler
 from rl.shared.group_lost import GroupLost
 from rl.shared.learner_memory import LearnerMemory
+from rl.shared.streams import lasting_streams
 
 if TYPE_CHECKING:
     import gymnasium
@@ -82,11 +85,15 @@ def work(built: Any, saved: bytes | None, channel: Connection) -> None:
 def life(rank: int, memory: LearnerMemory, channel: Connection) -> Iterator[None]:
     """What surrounds the work of every worker process: it ends with its parent, leaves signals to it, reports failures.
 
+    What its environments have started ends with it.
+
     A failure is sent as ("failed", its line or traceback), or as ("lost", message) if others of its group are gone.
     """
+    lead_a_group()
     end_with_parent(lambda: memory.signs.beat(rank))
-    leave_signals_to_parent()
     faulthandler.register(signal.SIGUSR1, memory.signs.stacks.fd, all_threads=False)  # the parent asks where it hangs
+    leave_signals_to_parent()
+    lasting_streams()
     try:
         import torch
 
@@ -98,15 +105,21 @@ def life(rank: int, memory: LearnerMemory, channel: Connection) -> Iterator[None
     except BaseException as error:  # SystemExit from an environment is a failure too
         channel.send(("failed", f"failed:{told(error)}"))
         sys.exit(1)
+    finally:
+        end_descendants()
 
 
 def end_with_parent(beat: Callable[[], None] = lambda: None) -> None:
-    """End this process as soon as its parent has ended, however that ended; until then call `beat` every 0.25 s."""
+    """End this process as soon as its parent has ended, however that ended; until then call `beat` every 0.25 s.
+
+    What it has started as a worker ends too.
+    """
     sentinel = multiprocessing.parent_process().sentinel
 
     def watch() -> None:
         while not wait([sentinel], timeout=BEAT_SECONDS):
             beat()
+        end_descendants()
         shutil.rmtree(multiprocessing.util.get_temp_dir(), ignore_errors=True)  # the parent's, which was killed
         os._exit(1)
 
@@ -114,11 +127,20 @@ def end_with_parent(beat: Callable[[], None] = lambda: None) -> None:
 
 
 def leave_signals_to_parent() -> None:
-    """Ignore Ctrl-C and SIGTERM, which may reach a whole group of processes: the parent answers them.
+    """Ignore all that would end this process, and that may be sent to many processes at once: the parent answers it.
 
-    This process was forked with both blocked. SIGINT stays so. SIGTERM is let through to a handler that does nothing,
-    so that it still ends programs that an environment starts.
+    This process was forked with all of it blocked. SIGINT stays so. The others are let through to handlers that do
+    nothing, so that they still end programs that an environment starts. SIGUSR1 asks where this process stands.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # also where the caller's own server is in use
-    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    let_through = ENDING - {signal.SIGINT}
+    for number in let_through - {signal.SIGUSR1}:
+        if signal.getsignal(number) == signal.SIG_DFL:  # what is ignored, as under nohup, stays ignored
+            signal.signal(number, Handler(lambda _number: None))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, let_through)
+
+
+def begin_in_pool() -> None:
+    """Begin a process of a pool, which trains whole runs: it ends with its parent, and its children with it."""
+    lead_a_group()
+    end_with_parent()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rl.running.descendants import end_descendants
 from rl.running.server import ONE_THREAD, live, start_server
 from rl.shared.processes import SERVED
 
@@ -61,8 +62,9 @@ class Worker:
             self.channel.send("start")
 
     def end(self) -> None:
-        """Kill the process and wait until it is gone."""
+        """Kill the process, and what its environments have started, and wait until it is gone."""
         self.process.kill()
+        end_descendants(self.process.pid)
         self.process.join()
         self.listener.join(LISTEN_SECONDS)
         self.channel.close()

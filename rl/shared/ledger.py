@@ -32,6 +32,7 @@ SAVED = (  # arrays that a resumed run needs
     "returns_seen",
     "crossing",
     "sums",
+    "undefined",
     "opened",
     "staleness",
     "cpu_seconds",

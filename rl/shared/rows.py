@@ -24,7 +24,7 @@ class Row(NamedTuple):
     interval_env_steps: int
     interval_seconds: float
     updates: int
-    losses: dict[str, float]  # means over the interval's updates; empty without one
+    losses: dict[str, float | None]  # means over the interval's updates, None of what was undefined; empty without one
     episodes: int
     episode_return: float  # mean over the interval's episodes; 0 without one
     episode_length: float
@@ -40,13 +40,15 @@ class Rows:
         most = config.total_env_steps // config.log_interval + 2  # a resumed run may begin with unwritten rows
         most += config.workers  # async: each of the others may push once more behind the last env step
         # No pages: a row is written behind the published count of closed rows.
-        self._closed = SharedArrays({"rows": ((most, _ENDS + sums(config)), np.float64)})
+        columns = _ENDS + sums(config) + len(self.losses)  # the last ones: updates without this number
+        self._closed = SharedArrays({"rows": ((most, columns), np.float64)})
 
     @staticmethod
     def layout(config: Config) -> dict[str, Any]:
         """Arrays of the ledger's pages."""
         return {
             "sums": ((sums(config),), np.float64),
+            "undefined": ((len(logged_losses(config)),), np.float64),  # updates of the open row without this number
             "opened": ((2,), np.float64),  # env steps and seconds at which the open row began
             "rows_closed": ((1,), np.int64),
         }
@@ -58,10 +60,13 @@ class Rows:
 
     @published
     def add_update(self, losses: dict[str, float]) -> None:
-        """Add the logged numbers of an update to the open row."""
-        sums, count = self.pages.now.sums, len(self.losses)
-        sums[:count] += [losses[name] for name in self.losses]
-        sums[count] += 1
+        """Add the logged numbers of an update to the open row; nan is undefined."""
+        now, count = self.pages.now, len(self.losses)
+        values = np.array([losses[name] for name in self.losses])
+        undefined = np.isnan(values)
+        now.sums[:count] += np.where(undefined, 0.0, values)
+        now.sums[count] += 1
+        now.undefined += undefined
 
     @published
     def add_episodes(self, returns: np.ndarray, lengths: np.ndarray, infos: Sequence[np.ndarray] = ()) -> None:
@@ -74,10 +79,10 @@ class Rows:
     def close(self, env_steps: int, seconds: float, cpu_seconds: float) -> None:
         """Close the open row and open the next one."""
         now = self.pages.now
-        self._closed.rows[now.rows_closed[0]] = env_steps, seconds, cpu_seconds, *now.opened, *now.sums
+        self._closed.rows[now.rows_closed[0]] = env_steps, seconds, cpu_seconds, *now.opened, *now.sums, *now.undefined
         now.rows_closed[0] += 1
         now.opened[:] = env_steps, seconds
-        now.sums[:] = 0.0
+        now.sums[:] = now.undefined[:] = 0.0
 
     def written_to(self, written: int) -> int:
         """Env steps to which the record goes that holds so many of the closed rows."""
@@ -98,7 +103,10 @@ class Rows:
         opened_seconds: float,
         *sums: float,
     ) -> Row:
-        updates, episodes, total_return, total_length, *entries = sums[len(self.losses) :]
+        count = len(self.losses)
+        updates, episodes, total_return, total_length, *entries = sums[count:-count]
+        defined = [updates - undefined for undefined in sums[-count:]]
+        means = [total / of if of else None for total, of in zip(sums, defined, strict=False)]
         infos = zip(self.infos, entries[::2], entries[1::2], strict=True)
         return Row(
             int(env_steps),
@@ -107,7 +115,7 @@ class Rows:
             int(env_steps - opened_env_steps),
             seconds - opened_seconds,
             int(updates),
-            {name: total / updates for name, total in zip(self.losses, sums, strict=False) if updates},
+            dict(zip(self.losses, means, strict=True)) if updates else {},
             int(episodes),
             total_return / max(episodes, 1),
             total_length / max(episodes, 1),
@@ -120,8 +128,9 @@ class Rows:
 
     @published
     def load_state(self, rows: Sequence[Sequence[float]]) -> None:
-        """Make the rows of a `state` the first closed ones."""
-        self._closed.rows[: len(rows)] = rows or 0.0
+        """Make the rows of a `state` the first closed ones; those of older checkpoints have fewer columns."""
+        for number, row in enumerate(rows):
+            self._closed.rows[number, : len(row)] = row
         self.pages.now.rows_closed[0] = len(rows)
 
 

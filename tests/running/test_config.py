@@ -324,7 +324,8 @@ def fails(monkeypatch, capsys, *arguments):
         ),
         (
             ["--resume", "runs/x", "--seed", "3"],
-            "--resume runs/x: a resumed run keeps its own config; give no other option",
+            "--resume runs/x: runs/x/checkpoint.pt: no checkpoint here; a run writes one at each --checkpoint-interval "
+            "and at its end",
         ),
     ],
 )
@@ -492,7 +493,7 @@ def test_an_option_that_is_given_overrides_the_preset_wherever_it_stands(monkeyp
         (["--preset", NAME, "--workers", "0"], "--workers 0: a whole number of at least 1 is needed"),
         (
             ["--preset", NAME, "--resume", "runs/x"],
-            "--resume runs/x: a resumed run keeps its own config; give no other option",
+            f"--preset {NAME}: a resumed run keeps its own options, leave it out",
         ),
     ],
 )
@@ -503,7 +504,7 @@ def test_a_preset_that_cannot_be_had_is_one_line(monkeypatch, capsys, preset, ar
 def test_a_preset_is_refused_beside_resume_even_where_nothing_is_left_of_it(monkeypatch, capsys):
     monkeypatch.setitem(PRESETS, NAME, {"workers": 5})
     arguments = ("--preset", NAME, "--workers", Config().workers, "--resume", "runs/x")
-    assert fails(monkeypatch, capsys, *arguments).startswith("error: --resume runs/x: a resumed run keeps its own")
+    assert fails(monkeypatch, capsys, *arguments).startswith(f"error: --preset {NAME}: a resumed run keeps its own")
 
 
 @pytest.mark.parametrize(("arguments", "default"), [((), "32"), (("--preset", NAME), "7")])

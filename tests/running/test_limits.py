@@ -58,7 +58,9 @@ def test_a_run_that_used_its_seconds_is_complete_and_a_resumed_one_has_those_lef
     run = new_run(Config(**SECOND_EACH, max_seconds=4, run_dir=str(tmp_path / "run")), envs.make_vector)
     summary = executed(run, clock, stop_after=3)
     assert (summary["exit_reason"], summary["updates"]) == ("SIGTERM", 4)  # it ends with the update after
-    with pytest.raises(ValueError, match=r"run: the run is complete, at 128 env steps; a longer one is a new run$"):
+    assert executed(resumed_run(tmp_path / "run", envs.make_vector), clock)["eval_greedy"] == 8.0  # it was left out
+    line = r"run: the run is complete, at 128 env steps; a larger --max-seconds trains it for longer$"
+    with pytest.raises(ValueError, match=line):
         resumed_run(tmp_path / "run", envs.make_vector)
 
     run = new_run(Config(**SECOND_EACH, max_seconds=4, run_dir=str(tmp_path / "other")), envs.make_vector)

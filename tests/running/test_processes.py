@@ -173,7 +173,7 @@ def slow_evaluations(run):
 
 
 def test_time_in_which_the_parent_was_stopped_itself_is_nobodys_fault(tmp_path):
-    """Ctrl-Z: all processes stop for 2 s, which is more than the time of a worker, and go on."""
+    """It stops for 2 s, which is more than the time of a worker, and goes on."""
     program = train_program(tmp_path / "run", mode="sync", worker_timeout=1.0)
     try:
         program.wait_until(program.has_rows)

@@ -62,7 +62,7 @@ def speeds(command: Command) -> list[Row]:
 def speed_row(key: tuple[str, float, int], arm: Arm) -> Row:
     """A finished measurement as a row of speed.csv."""
     name, cost, repetition = key
-    summary = json.loads((Path(arm.config.run_dir) / "summary.json").read_text())
+    summary = json.loads((Path(arm.config.run_dir) / "summary.json").read_text(encoding="utf-8"))
     return {
         "arm": name,
         "workers": arm.config.workers,

@@ -71,7 +71,7 @@ class Watched:
         if replays:
             found["bytes"] = self.experience.buffer.nbytes
         found |= memory_measures(agent, self.config, last=not self.moments)
-        with open(Path(self.config.run_dir) / "measures.jsonl", "a") as file:
+        with open(Path(self.config.run_dir) / "measures.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps({"env_steps": self.env_steps, **found}) + "\n")
 
     def of_segments(self) -> dict[str, float]:

@@ -68,9 +68,9 @@ def write_report(out: Path, with_html: bool = False) -> None:
     tuning = out / "tuning" if (out / "tuning").is_dir() else RESULTS / "tuning"
     out.mkdir(parents=True, exist_ok=True)
     text = page(parts, read_csv(tuning / "runs.csv"), out)
-    (out / "report.md").write_text(text)
+    (out / "report.md").write_text(text, encoding="utf-8")
     if with_html:
-        (out / "report.html").write_text(html(TITLE, text, out))
+        (out / "report.html").write_text(html(TITLE, text, out), encoding="utf-8")
     if parts["grid"]:
         print(markdown(final_table(parts["grid"])))
         print("\n".join(f"{number}. {finding.sentence()}" for number, finding in enumerate(headline(parts["grid"]), 1)))

@@ -38,7 +38,7 @@ def run(command: Command) -> None:
     results = read(command.out) if command.redraw else measured(command)
     with pdf_too(command.pdf):
         write(results, command.out)
-    print((command.out / "benchmark.md").read_text())
+    print((command.out / "benchmark.md").read_text(encoding="utf-8"))
     files = ["benchmark.json", "benchmark.md", *(["benchmark.png"] if "run" in results else [])]
     print(f"Written to {command.out}: {', '.join(files)}.")
 

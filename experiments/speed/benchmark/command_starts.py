@@ -38,12 +38,14 @@ def measure_startup(config: Config) -> dict[str, float]:
             process.wait()
         finally:
             process.terminate()
-    startup_seconds = json.loads((folder / "summary.json").read_text())["startup_seconds"]
+    startup_seconds = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["startup_seconds"]
     return {"help": help_seconds, "first_update": first_update_seconds, "startup": startup_seconds}
 
 
 def measure_torch(_config: Config) -> dict[str, int | None]:
     """Measure the resident bytes of a process that has only imported torch."""
     code = "import torch; from experiments.speed.memory import resident_bytes; print(resident_bytes())"
-    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, encoding="utf-8"
+    ).stdout
     return {"bytes": None if printed.strip() == "None" else int(printed)}

@@ -54,7 +54,7 @@ def read(out: Path) -> dict[str, Any]:
     file = out / "benchmark.json"
     if not file.exists():
         raise ValueError(f"--out {out}: it holds no benchmark.json to draw from")
-    return json.loads(file.read_text())
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def write(results: dict[str, Any], out: Path) -> None:
@@ -64,6 +64,6 @@ def write(results: dict[str, Any], out: Path) -> None:
 
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "benchmark.json", results)
-    (out / "benchmark.md").write_text(page(results))
+    (out / "benchmark.md").write_text(page(results), encoding="utf-8")
     if "run" in results:
         benchmark_figure(results, out / "benchmark.png")

@@ -43,7 +43,7 @@ def run(command: Command) -> None:
     folder = command.runs_dir / "records" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
     for results in [read(command.out)] if command.redraw else trained(command, folder):
         write(results, command.out)
-    print((command.out / "peers.md").read_text())
+    print((command.out / "peers.md").read_text(encoding="utf-8"))
     records = "" if command.redraw else f"; logs and records in {folder}"
     print(f"Written to {command.out}: peers.json, peers.md, peers.csv{records}.")
 

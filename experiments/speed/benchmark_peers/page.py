@@ -88,16 +88,16 @@ def read(out: Path) -> dict[str, Any]:
     file = out / "peers.json"
     if not file.exists():
         raise ValueError(f"--out {out}: it holds no peers.json to draw from")
-    return json.loads(file.read_text())
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def write(results: dict[str, Any], out: Path) -> None:
     """Write peers.json, peers.md and peers.csv."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "peers.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    (out / "peers.md").write_text(markdown(results))
+    (out / "peers.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / "peers.md").write_text(markdown(results), encoding="utf-8")
     rows = [{**one, "machine": results["words"]} for one in results["outcomes"]]
-    with open(out / "peers.csv", "w", newline="") as file:
+    with open(out / "peers.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
         writer.writeheader()
         writer.writerows(rows)

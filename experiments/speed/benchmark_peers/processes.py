@@ -22,7 +22,7 @@ def run_process(command: list[str], log: Path, seconds: float, **environment: st
     Raises:
         ProcessFailed: it ended with an error, or was stopped.
     """
-    with open(log, "w") as file:
+    with open(log, "w", encoding="utf-8") as file:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -40,7 +40,11 @@ def run_process(command: list[str], log: Path, seconds: float, **environment: st
         finally:
             end(process)
     if cause:
-        lines = [line for line in without_folders(log.read_text(errors="replace")).splitlines() if line.strip()]
+        lines = [
+            line
+            for line in without_folders(log.read_text(encoding="utf-8", errors="replace")).splitlines()
+            if line.strip()
+        ]
         raise ProcessFailed("\n".join([cause, *lines[-LAST_LINES:]]))
 
 

@@ -96,12 +96,12 @@ def install(name: str, runs_dir: Path) -> Path:
     """
     folder, packages = (runs_dir / name).absolute(), PEERS[name].packages
     python, installed = folder / "venv/bin/python", folder / "venv/installed"
-    if not installed.exists() or installed.read_text().split() != list(packages):
+    if not installed.exists() or installed.read_text(encoding="utf-8").split() != list(packages):
         print(f"installing {', '.join(packages)}", flush=True)
         venv.create(folder / "venv", clear=True, symlinks=True, with_pip=True)
         pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
         run_process([*pip, *packages], folder / "install.log", 1800)
-        installed.write_text("\n".join(packages) + "\n")
+        installed.write_text("\n".join(packages) + "\n", encoding="utf-8")
     return python
 
 

@@ -58,7 +58,9 @@ def soak(command: Command) -> None:
     if exit_code:
         exit_process(exit_code)  # the run has printed why
     verdicts = judged(samples, read_record(folder).rows)
-    publish(command.out, "soak", page(verdicts, json.loads((folder / "summary.json").read_text()), command))
+    publish(
+        command.out, "soak", page(verdicts, json.loads((folder / "summary.json").read_text(encoding="utf-8")), command)
+    )
     if bad := [row[0] for row in verdicts if row[-1] not in ("flat", "steady")]:
         print(f"not flat: {', '.join(bad)}")
         exit_process(1)

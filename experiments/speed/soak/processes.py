@@ -13,8 +13,9 @@ def held_by(parent: int, seconds: float) -> list[Row]:
     rows = []
     for name, pid in members(parent):
         try:
-            status = Path(f"/proc/{pid}/status").read_text().splitlines()
-            maps = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+            status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
+            maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace").splitlines()
+            maps = [line.split() for line in maps]
             descriptors = len(os.listdir(f"/proc/{pid}/fd"))
             [kilobytes] = [int(line.split()[1]) for line in status if line.startswith("RssAnon:")]
         except (OSError, ValueError):
@@ -37,7 +38,7 @@ def members(parent: int) -> list[tuple[str, int]]:
     found = [("parent", parent)]
     for pid in children(parent):
         try:
-            words = Path(f"/proc/{pid}/cmdline").read_text()
+            words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue  # the process has just ended
         if "wandb-core" in words:
@@ -52,7 +53,7 @@ def children(parent: int) -> list[int]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = stat.read_text().rpartition(") ")[2].split()
+            fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(") ")[2].split()
         except OSError:
             continue
         if int(fields[1]) == parent:

@@ -18,6 +18,7 @@ from rl.learning.experience import LearnerView
 from rl.learning.replay.buffer import SequenceBuffer, Window
 from rl.learning.replay.episodes import EpisodeReader
 from rl.learning.returns import discounts_of
+from rl.shared.not_finite import not_finite
 
 ETA = 0.9  # of a sequence's priority: η max |δ| + (1 − η) mean |δ| (Kapturowski et al. 2019, §2.3)
 
@@ -71,8 +72,16 @@ class ReplayExperience:
         self.due = 0.0  # updates that are due in part
 
     def add(self, segment: Segment) -> int:
-        """Write a segment to the buffer; updates are due once it is warm, `replay_ratio` steps for each that came."""
+        """Write a segment to the buffer; updates are due once it is warm, `replay_ratio` steps for each that came.
+
+        Raises:
+            FloatingPointError: a reward is not finite.
+        """
         config, buffer = self.config, self.buffer
+        if not segment.rewards.isfinite().all():  # else it would be drawn later, or never
+            raise not_finite(
+                "the rewards of a segment are not finite: look for nan or inf in what the environment gives"
+            )
         buffer.add(segment, self.learner.pulled_version)
         warm = buffer.seen * config.total_environments >= config.replay_warm_up
         if not warm or not buffer.can_draw(config.sequence_span):

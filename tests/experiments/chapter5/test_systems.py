@@ -444,8 +444,9 @@ def test_two_workers_whose_segments_end_with_their_episodes_train_together(tmp_p
         assert 15 < summary["updates"] < 30 and summary["env_steps"] < 20 * summary["updates"]
 
 
-def test_a_single_step_explains_no_variance():
-    """One return has no variance: 1 would pass for a perfect critic in the record of the one-step actor-critic."""
+def test_of_a_single_step_explained_variance_is_undefined():
+    """One return has no variance: 1 would pass for a perfect critic in the record of the one-step actor-critic, and 0
+    for a constant one."""
     one = torch.tensor([[2.0]])
-    assert explained_variance(one, one - 5.0) == 0.0
+    assert math.isnan(explained_variance(one, one - 5.0))
     assert explained_variance(torch.tensor([[1.0], [3.0]]), torch.tensor([[0.5], [-0.5]])) == 0.75
