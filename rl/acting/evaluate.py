@@ -99,23 +99,13 @@ def play_episodes(
                 def of_all(ended: int, steps: int, before: int = before) -> None:
                     progress(before + ended, episodes, steps)
 
-<<<<<<< HEAD
-            batch = _play(player, environments, seeds, config, stop, of_all)
-        finally:
-            environments.close()
-        if batch is None:
-            return None
-        played.append(batch)
-        first = last
-=======
-                batch = _play(player, environments, seeds, config.eval_max_steps, stop, of_all)
+                batch = _play(player, environments, seeds, config, stop, of_all)
             finally:
                 environments.close()
             if batch is None:
                 return None
             played.append(batch)
             first = last
->>>>>>> 02f7782 (WIP all)
     return Episodes(*(np.concatenate(parts) for parts in zip(*played, strict=True)))
 
 
