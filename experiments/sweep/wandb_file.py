@@ -68,6 +68,6 @@ def write(path: Path, text: str) -> None:
         raise ValueError(f"--wandb-sweep {path}: it is there already, name another file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ValueError(f"--wandb-sweep {path}: a file that can be written is needed ({error.strerror})") from None
