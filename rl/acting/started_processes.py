@@ -10,6 +10,7 @@ from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 END_BY_THEMSELVES = ("wandb-core", "wandb-symon")
+_programs: set[int] = set()  # that environments have started, or another thread of this process meanwhile
 
 
 @contextmanager
@@ -17,12 +18,14 @@ def started_processes_ended() -> Iterator[None]:
     """At the end kill the processes of multiprocessing that were started within it and still live.
 
     An environment should end them in its `close`. Python would wait for the others when this process ends, for ever.
+    Programs that were started within it are noted for `end_started_processes`.
     """
-    before = set(multiprocessing.active_children())
+    before, programs = set(multiprocessing.active_children()), children()
     try:
         yield
     finally:
         end_processes(before)
+        _programs.update(children() - programs)
 
 
 def end_processes(but: Set[multiprocessing.Process] = frozenset()) -> None:
@@ -34,13 +37,21 @@ def end_processes(but: Set[multiprocessing.Process] = frozenset()) -> None:
         process.join()
 
 
-def end_all_children() -> None:
-    """Kill whatever this program has started and still lives, at its end; not what ends with it by itself."""
+def end_started_processes() -> None:
+    """At the end of a program, kill what its environments have started and what still lives."""
     end_processes()
-    helpers = {resource_tracker._resource_tracker._pid, forkserver._forkserver._forkserver_pid}
+    for pid in _programs & children():
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def children() -> set[int]:
+    """Living children of this process, but for those that end with it by themselves; none without a /proc."""
+    helpers, found = {resource_tracker._resource_tracker._pid, forkserver._forkserver._forkserver_pid}, set()
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             head, _, rest = (entry / "stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")
-            name, parent = head.partition(" (")[2], int(rest.split()[1])
-            if parent == os.getpid() and int(entry.name) not in helpers and name not in END_BY_THEMSELVES:
-                os.kill(int(entry.name), signal.SIGKILL)
+            pid, name, parent = int(entry.name), head.partition(" (")[2], int(rest.split()[1])
+            if parent == os.getpid() and pid not in helpers and name not in END_BY_THEMSELVES:
+                found.add(pid)
+    return found

@@ -10,7 +10,7 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from rl.acting.started_processes import end_all_children
+from rl.acting.started_processes import end_started_processes
 
 _left_behind: list[object] = []  # what would keep the process from ending
 
@@ -24,7 +24,7 @@ def exit_process(exit_code: int) -> None:
     """End the process, without Python's usual steps at exit where a blocked W&B would keep it from ending."""
     sys.stdout.flush()
     sys.stderr.flush()
-    end_all_children()  # of environments
+    end_started_processes()  # of environments
     if _left_behind:
         multiprocessing.util._exit_function()  # of those steps, the one that removes semaphores
         weakref.finalize._exitfunc()  # and the one that removes temporary folders
