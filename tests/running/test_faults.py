@@ -537,9 +537,13 @@ def train(folder, on_row=lambda _row: None, run=None, **options):
 @pytest.mark.parametrize(
     ("first", "options", "at", "saved"),
     [
-        ("metrics.jsonl", {"log_interval": 32, "checkpoint_interval": 4000}, 4096, 4000),
+        pytest.param(
+            *("metrics.jsonl", {"log_interval": 32, "checkpoint_interval": 4000}, 4096, 4000), marks=pytest.mark.slow
+        ),
         ("checkpoint.pt", {"log_interval": 1000, "checkpoint_interval": 1280}, 4000, 3840),
-        ("checkpoint.pt", {"log_interval": 10**6, "checkpoint_interval": 10**6}, 0, None),  # only at the end
+        pytest.param(  # only at the end
+            *("checkpoint.pt", {"log_interval": 10**6, "checkpoint_interval": 10**6}, 0, None), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_full_disk_ends_a_run_with_the_cause_and_what_was_written_stays(disk, tmp_path, first, options, at, saved):
@@ -585,7 +589,8 @@ def test_a_disk_that_is_full_at_the_start_is_one_line_and_the_folder_can_be_used
     assert train(disk / "run", total_env_steps=320)[0]["exit_code"] == 0
 
 
-@pytest.mark.parametrize("mode", ["async", pytest.param("sync", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["async", "sync"])
 def test_a_disk_that_fills_up_under_workers_and_wandb_ends_the_program_in_time(disk, tmp_path, mode):
     folder = disk / "run"
     options = {**BUSY, "mode": mode, "wandb": "offline", "run_dir": folder, "max_seconds": 60}

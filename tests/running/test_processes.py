@@ -375,7 +375,11 @@ def start(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "mode"), [(signal.SIGINT, "async"), (signal.SIGTERM, "sync")], ids=["SIGINT", "SIGTERM"]
+    ("number", "mode"),
+    [
+        pytest.param(signal.SIGINT, "async", id="SIGINT"),
+        pytest.param(signal.SIGTERM, "sync", id="SIGTERM", marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_to_the_whole_group_even_twice_ends_the_run_orderly_with_wandb_finished(start, tmp_path, number, mode):
     """wandb/wandb#9963, #5244: the signal kills W&B's own process before the run has finished it."""
@@ -407,7 +411,7 @@ def test_a_signal_during_start_up_ends_the_run_orderly_too(start):
     assert assert_ended_by(program, signal.SIGINT)["env_steps"] == 0
 
 
-@pytest.mark.parametrize("moment", ["training", "start-up"])
+@pytest.mark.parametrize("moment", ["training", pytest.param("start-up", marks=pytest.mark.slow)])
 def test_when_the_parent_is_killed_its_workers_are_gone_within_2_seconds(start, moment):
     """PrimeIntellect-ai/prime-rl#2028: orphans keep the machine busy when the parent ends in any but the normal way."""
     program = start("run", mode="sync" if moment == "training" else "async")

@@ -131,7 +131,7 @@ def test_a_serial_run_that_was_stopped_three_times_is_the_one_that_never_was(tmp
         pytest.param({"core": "lstm", "carry_state": False}, marks=pytest.mark.slow),
         {"core": "lstm", "separate_critic": True},
         {"segment_length": 0, "envs_per_worker": 1},
-        {"stop_at_episode_end": True, "envs_per_worker": 1},
+        pytest.param({"stop_at_episode_end": True, "envs_per_worker": 1}, marks=pytest.mark.slow),
         {"algorithm": "q_online"},
         pytest.param({"dtype": "float64"}, marks=pytest.mark.slow),
     ],
@@ -348,7 +348,7 @@ EVALUATED = {"eval_interval": 192, "interval_episodes": 2, "total_env_steps": 48
 
 
 @pytest.mark.parametrize("mode", ["serial", pytest.param("sync", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", ["confirmation", "evaluation"])
+@pytest.mark.parametrize("kind", ["confirmation", pytest.param("evaluation", marks=pytest.mark.slow)])
 def test_what_a_signal_cuts_short_is_played_by_the_run_that_goes_on(tmp_path, mode, kind):
     """Stopped in the second of the run's evaluations, and in the first of the run that goes on, which is the same."""
     runs = Runs(tmp_path, never_confirmed, **EVALUATED, **(SYNC if mode == "sync" else {}))
