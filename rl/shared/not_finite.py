@@ -1,6 +1,7 @@
 """The error of a number that is none."""
 
 import math
+from typing import Any
 
 
 def not_finite(words: str) -> FloatingPointError:
@@ -10,12 +11,12 @@ def not_finite(words: str) -> FloatingPointError:
     return error
 
 
-def require_finite_returns(episodes: list[tuple[float, int]]) -> None:
+def require_finite_returns(episodes: list[tuple[Any, ...]]) -> None:
     """Refuse episodes whose return is not a number.
 
     Raises:
         FloatingPointError: the return of an episode is nan or inf.
     """
-    for episode_return, length in episodes:
+    for episode_return, length, *_infos in episodes:
         if not math.isfinite(episode_return):
             raise not_finite(f"the return of an episode of {length} steps is {episode_return}: look at its rewards")
