@@ -9,6 +9,7 @@ import torch
 
 import envs
 from rl.acting.evaluate import evaluate
+from rl.acting.player import AgentPlayer
 from rl.acting.randomness import environment_seeds, evaluation_key
 from rl.play import Player
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
@@ -23,12 +24,24 @@ SENSES = {
 }  # and the scale that the environment names
 
 
+HEADER = ("format", "config")  # of a checkpoint
+
+
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     """A short run that scales, stacks frames and sees its previous action and reward; nobody writes to it."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    train(folder, total_env_steps=1600, env="MaskedVelocityCartPole-v1", learning_rate=0.02, **SENSES)
+    train(folder, total_env_steps=1600, env="MaskedVelocityCartPole-v1", **SENSES)
+    enliven(folder)
     return folder
+
+
+def enliven(folder):
+    """Give the policy strong opinions about all that it sees, which a short run does not."""
+    config, state = load_checkpoint(folder / "checkpoint.pt")
+    parameters = state["learner"]["parameters"]
+    parameters += 0.7 * torch.randn(parameters.shape, generator=torch.Generator().manual_seed(0))
+    save_checkpoint(folder / "checkpoint.pt", config, {name: state[name] for name in state if name not in HEADER})
 
 
 def earn(player, make, seeds, most_steps=600):
@@ -65,6 +78,29 @@ def test_a_player_on_the_environments_own_observations_earns_what_evaluation_ear
     assert returns.tolist() == expected.tolist() and len(set(returns)) > num_envs // 3
 
 
+def test_over_many_episodes_that_end_at_different_steps_every_action_is_the_agents(run_dir):
+    """Beside it the agent plays in the vector environment of training, which scales, stacks and appends."""
+    agent, config, _ = load_agent(run_dir, envs.make_vector)
+    vector = envs.make_vector(config.env, 5, **config.environment_options)
+    singles = [gymnasium.make("MaskedVelocityCartPole-v1") for _ in range(5)]
+    seen, _ = vector.reset(seed=3)
+    shown = [single.reset(seed=3 + row)[0] for row, single in enumerate(singles)]
+    player, agent_player = Player.from_run(run_dir, 5), AgentPlayer(agent, 5)
+    is_first, rewards, ends = np.ones(5, dtype=bool), np.zeros(5), []
+    for _ in range(150):
+        actions = player.act(shown, is_first, rewards)
+        assert actions.tolist() == agent_player.act(seen, is_first).tolist()
+        assert torch.equal(player.player.output.logits, agent_player.output.logits)
+        seen, rewards, terminated, truncated, _ = vector.step(actions)
+        is_first = terminated | truncated
+        ends.append(is_first.sum())
+        for row, single in enumerate(singles):
+            shown[row] = single.step(actions[row])[0]
+            if is_first[row]:
+                shown[row], _ = single.reset()
+    assert sum(ends) > 10 and max(ends) < 5
+
+
 @pytest.mark.parametrize("shows", Maze.SPACES)
 @pytest.mark.parametrize("options", [{}, SENSES], ids=["plain", "senses"])
 def test_observations_of_every_kind_and_actions_that_begin_at_minus_1_are_the_environments_own(
@@ -72,6 +108,7 @@ def test_observations_of_every_kind_and_actions_that_begin_at_minus_1_are_the_en
 ):
     """A number of Discrete, several of MultiDiscrete, float64, whole numbers. The environment checks each action."""
     train(tmp_path / "run", total_env_steps=320, env=Maze.ID, env_arg=(f"shows={shows}",), **options)
+    enliven(tmp_path / "run")
     agent, config, _ = load_agent(tmp_path / "run", envs.make_vector)
     expected = evaluate(agent, config, envs.make_vector, 5, False, seed=3)
     player = Player.from_run(tmp_path / "run", 5, greedy=False, seed=3)
@@ -167,9 +204,8 @@ def test_the_spaces_of_the_environment_are_in_the_config_and_in_the_checkpoint(r
 
 def test_a_run_of_an_older_version_is_readable_and_a_player_says_in_one_line_what_it_has_not(run_dir, tmp_path):
     config, state = load_checkpoint(run_dir / "checkpoint.pt")
-    for name in ("spaces", "format", "config"):
-        del state[name]
-    save_checkpoint(tmp_path / "checkpoint.pt", config, state)
+    older = {name: state[name] for name in state if name not in (*HEADER, "spaces", "folders")}
+    save_checkpoint(tmp_path / "checkpoint.pt", config, older)
     assert load_agent(tmp_path, envs.make_vector)[2] == 1600
     with pytest.raises(ValueError, match=r"checkpoint.pt: an older version wrote it, without the spaces .*\.evaluate "):
         Player.from_run(tmp_path)

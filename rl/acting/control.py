@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from rl.acting.player import AgentPlayer
-from rl.agent.cores import reset_where
 
 
 class ResetPlayer(AgentPlayer):
@@ -27,7 +26,7 @@ class FrozenPlayer(AgentPlayer):
     def act(self, observation: np.ndarray, is_first: np.ndarray | bool) -> np.ndarray:
         first = self.opens(is_first)
         self.age[first] = 0
-        before = reset_where(torch.from_numpy(first), self.core_state)
+        before = self.core_state
         action = super().act(observation, first)
         stays = torch.from_numpy(self.age >= self.steps)[None, :, None]  # batch -> 1 batch 1
         self.core_state = tuple(torch.where(stays, *parts) for parts in zip(before, self.core_state, strict=True))
