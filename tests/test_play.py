@@ -223,6 +223,21 @@ def test_a_player_that_cannot_be_made_is_one_line(run_dir, options, line):
         Player.from_run(run_dir, **options)
 
 
+def test_a_player_of_the_best_evaluation_has_its_parameters(tmp_path):
+    options = {"keep_best": True, "eval_interval": 64, "log_interval": 64, "interval_episodes": 2}
+    train(tmp_path / "run", total_env_steps=320, **options)
+    parameters = {}
+    for best in (True, False):
+        name = "checkpoint.best.pt" if best else "checkpoint.pt"
+        expected = load_checkpoint(tmp_path / "run" / name)[1]["learner"]["parameters"]
+        player = Player.from_run(tmp_path / "run", best=best)
+        parameters[best] = torch.cat([one.detach().flatten() for one in player.agent.parameters()])
+        assert torch.equal(parameters[best], expected)
+    agent, _, env_steps = load_agent(tmp_path / "run", envs.make_vector, best=True)
+    assert torch.equal(torch.cat([one.detach().flatten() for one in agent.parameters()]), parameters[True])
+    assert env_steps == load_checkpoint(tmp_path / "run" / "checkpoint.best.pt")[1]["best"]["env_steps"]
+
+
 def test_a_player_of_q_values_takes_random_actions_as_its_evaluations_do(tmp_path):
     train(tmp_path / "run", total_env_steps=320, algorithm="q_online", epsilon_last=0.5, env="CartPole-v1")
     agent, config, _ = load_agent(tmp_path / "run", envs.make_vector)

@@ -61,8 +61,8 @@ def export(command: Command) -> None:
     with found_again(config, state, path) as config:
         environments = own_environments(config)
     player = Player.from_run(command.run, len(environments), best=command.best)
-    command.out.parent.mkdir(parents=True, exist_ok=True)
     step = PolicyStep(player)
+    command.out.parent.mkdir(parents=True, exist_ok=True)
     try:
         content = as_onnx(step, player)
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])

@@ -8,6 +8,7 @@ from rl.agent.build import agent_for
 from rl.agent.check import import_own_parts
 from rl.agent.flat import FlatAgent
 from rl.config import Config
+from rl.record.checkpoint import best as best_of
 from rl.record.checkpoint import fitting, load_checkpoint
 from rl.record.own_modules import found_again
 
@@ -46,9 +47,10 @@ def checkpoint_of(run_dir: str | Path, best: bool = False) -> Path:
     Raises:
         ValueError: the best one is asked for, and the run kept none.
     """
+    path = Path(run_dir) / "checkpoint.pt"
     if not best:
-        return Path(run_dir) / "checkpoint.pt"
-    path = Path(run_dir) / "checkpoint.best.pt"
-    if not path.exists():
-        raise ValueError(f"{path}: no such checkpoint; a run writes one with --keep-best at its evaluations")
-    return path
+        return path
+    kept = best_of(path)
+    if not kept.exists():
+        raise ValueError(f"{kept}: no such checkpoint; a run writes one with --keep-best at its evaluations")
+    return kept

@@ -155,7 +155,10 @@ def test_every_core_and_that_of_the_front_page_are_exported(tmp_path, options, m
 
 
 def test_bad_options_are_one_line(run_dir, tmp_path, monkeypatch, capsys):
+    link = tmp_path / "link"
+    link.symlink_to("/no/such/folder")
     for words, line in (
+        ([run_dir, "--out", link / "p.onnx"], f"--out {link}: a folder that can be written is needed ("),
         ([run_dir, "--out", "policy.pt"], "--out policy.pt: a file name that ends in .onnx is needed"),
         ([tmp_path], f"{tmp_path}/checkpoint.pt: no checkpoint here; a run writes one at each --checkpoint-interval "),
         ([run_dir, "--best"], f"{run_dir}/checkpoint.best.pt: no such checkpoint; a run writes one with --keep-best"),
