@@ -3,7 +3,8 @@
 Question: how does a run get into W&B that was logged without it, or whose W&B run was cut off?
 Command:  python -m experiments.replay_to_wandb runs/lstm-MaskedVelocityCartPole-v1-s1
 Time:     about 5 seconds.
-Output:   a new W&B run with the same config, name, group and history; offline runs are in --out or the run folder.
+Output:   a new W&B run with the same config, name, group and history, or the rest of the run's own with --missing;
+          offline runs are in --out or the run folder.
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ class Command:
     """W&B mode of the new run. auto: as in experiments.train."""
     wandb_project: str = ""
     """W&B project; empty: the project of the run."""
+    missing: bool = False
+    """Go on in the W&B run of the run itself, with the rows that it lacks; else a new W&B run gets all of them."""
     out: Path | None = None
     """Folder in which wandb/ is written; None: the run folder."""
 
@@ -45,14 +48,14 @@ def replay(command: Command) -> None:
     from experiments.lab.records import read_record
     from rl.config import Config
     from rl.record.keys import STEP
-    from rl.record.wandb_mirror import WandbMirror
+    from rl.record.wandb_mirror import IDENTITY, WandbMirror
 
     found = read_record(command.run)
     if not (command.run / "config.json").is_file():
         raise ValueError(f"{command.run}: it is a W&B run already; a run folder with config.json is needed")
     if command.wandb == "auto" and os.environ.get("WANDB_MODE") == "disabled":
         raise ValueError("WANDB_MODE 'disabled': nothing would be sent, --wandb online or offline is needed")
-    named = ("env", "core", "seed", "mode", "wandb_project", "wandb_name", "wandb_group")  # all that W&B's names need
+    named = ("env", "core", "seed", "mode", "log_interval", "wandb_project", "wandb_name", "wandb_group")
     options = {name: found.config[name] for name in named if name in found.config}
     options |= {"wandb": command.wandb, "workers": 1}
     options |= {"wandb_project": command.wandb_project} if command.wandb_project else {}
@@ -61,6 +64,10 @@ def replay(command: Command) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     messages: list[str] = []
     description = {"config": found.config}
+    if command.missing:
+        if not (command.run / IDENTITY).is_file():
+            raise ValueError(f"{command.run}: its W&B run is not known, it has no {IDENTITY}; leave --missing out")
+        description |= {"resumed_at_env_steps": 0}  # the mirror asks W&B how far it has come
     mirror = WandbMirror(command.run, Config(**options), description, messages.append, folder=folder, replay=True)
     for row in rows.values():
         mirror.put(row)

@@ -130,7 +130,7 @@ class WandbMirror:
                 yield {}, row.content
                 return
             step = row.get(STEP, before)
-            if step // interval == before // interval and not self._replay:
+            if step // interval == before // interval and (self.resumed_at is not None or not self._replay):
                 cut_off = row
             elif step > sent:
                 yield row, {}
@@ -194,8 +194,7 @@ class WandbMirror:
             try:
                 run = wandb.init(mode=mode, **arguments, **resume)
                 self._online = True
-                if folder := getattr(run, "dir", None):
-                    self._rest = f"; `wandb sync --include-online {Path(folder).parent}` uploads the rest"
+                self._rest = f"; `python -m experiments.replay_to_wandb {self._run_dir} --missing` sends what W&B lacks"
                 return run
             except Exception as error:
                 self._notify(f"W&B cannot go online ({in_words(error, self._names)}): this run is logged offline")

@@ -141,3 +141,10 @@ def test_a_wandb_that_fails_while_it_is_given_a_record_is_one_line(whole, tmp_pa
     said = program("replay_to_wandb", whole, "--out", tmp_path / "out", code=2, PYTHONPATH=path)
     assert said.startswith(f"error: {whole}: W&B stopped (RuntimeError: broken installation)")
     assert said.count("\n") == 1
+
+
+def test_a_run_whose_wandb_run_is_not_known_has_nothing_missing(whole, tmp_path):
+    folder = tmp_path / "old"
+    shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("wandb", "wandb.json"))
+    said = program("replay_to_wandb", folder, "--missing", code=2)
+    assert said == f"error: {folder}: its W&B run is not known, it has no wandb.json; leave --missing out\n"

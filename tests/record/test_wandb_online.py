@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.programs import soon
 from tests.support.runs import ROOT, SHORT, read_rows, untimed, without_times, words
-from tests.support.wandb_server import wandb_server
+from tests.support.wandb_server import Uploaded, wandb_server
 
 STEPS = list(range(40, 401, 40))  # of the ten rows
 NAME = "lstm-MaskedVelocityCartPole-v1"
@@ -116,8 +116,8 @@ main()
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", BAD)
 def test_a_bad_server_holds_nothing_up_and_nothing_is_lost(tmp_path, fault):
-    """wandb/wandb#7671: training waits for a server that does not answer, or dies of it. What the server did not take
-    lies on disk, and `wandb sync` brings it to a better one."""
+    """wandb/wandb#7671: training waits for a server that does not answer, or dies of it. Afterwards `wandb sync` brings
+    an offline run to a server, and `replay_to_wandb --missing` sends what one lacks that had taken three rows."""
     options = {**SHORT, "total_env_steps": 8000, "log_interval": 800, "wandb": "online", "run_dir": "run"}
     began = time.monotonic()
     with wandb_server(*BAD[fault]) as server:
@@ -132,9 +132,15 @@ def test_a_bad_server_holds_nothing_up_and_nothing_is_lost(tmp_path, fault):
         assert "W&B cannot go online" in told
     else:
         assert "W&B did not end in time" in told or "W&B stopped" in told
-    identity = json.loads((tmp_path / "run" / "wandb.json").read_text())["id"]
-    folders = [path for path in (tmp_path / "run" / "wandb").glob(f"*run-*-{identity}*") if not path.is_symlink()]
     with wandb_server() as better:
-        sync = [Path(sys.executable).parent / "wandb", "sync", "--include-online", *folders]
-        program(better, tmp_path, *sync)
-        assert run_of(better, tmp_path / "run").rows == written
+        if "beginning" in fault:
+            identity = json.loads((tmp_path / "run" / "wandb.json").read_text())["id"]
+            [folder] = (tmp_path / "run" / "wandb").glob(f"offline-run-*-{identity}")
+            program(better, tmp_path, Path(sys.executable).parent / "wandb", "sync", folder)
+        else:
+            assert "`python -m experiments.replay_to_wandb run --missing` sends what W&B lacks" in told
+            run = better.runs.setdefault(json.loads((tmp_path / "run" / "wandb.json").read_text())["id"], Uploaded())
+            run.history, run.summary = [{**row, "_step": step} for step, row in enumerate(written[:3])], written[2]
+            program(better, tmp_path, sys.executable, "-m", "experiments.replay_to_wandb", "run", "--missing")
+        run = run_of(better, tmp_path / "run")
+        assert run.rows == written and run.exit_code == 0
