@@ -309,10 +309,21 @@ def check_ended(training, memory, slowness):
     while left := left_of(memory):
         assert time.monotonic() < deadline, f"shared memory left: {left}"
         time.sleep(0.05)
-    names = [path.name for path in training.temporary.iterdir()]
+    left = [path for path in training.temporary.iterdir()]
     if training.process.returncode == -signal.SIGKILL:  # then nobody can remove what W&B has put there
-        names = [name for name in names if not name.endswith(("wandb-media", "wandb-artifacts"))]
+        left = [path for path in left if not is_of_wandb(path, training.process.pid)]
+    names = [path.name for path in left]
     assert not names, f"temporary files left: {names}"
+
+
+def is_of_wandb(path, pid):
+    """Whether W&B has made this folder for a process: for what it uploads, for the socket of its own process, or, while
+    that process starts, for the number of its port."""
+    with contextlib.suppress(OSError):
+        inside = [file.name for file in path.iterdir()] if path.is_dir() else []
+        starts = path.name.startswith("tmp") and set(inside) <= {f"port-{pid}.txt"}
+        return path.name.endswith(("wandb-media", "wandb-artifacts")) or path.name.startswith(f"wandb-{pid}-") or starts
+    return True  # it has just gone
 
 
 class Result:
