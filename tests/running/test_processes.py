@@ -379,6 +379,8 @@ def start(tmp_path):
     [
         pytest.param(signal.SIGINT, "async", id="SIGINT"),
         pytest.param(signal.SIGTERM, "sync", id="SIGTERM", marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, "sync", id="SIGHUP", marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR1, "async", id="SIGUSR1", marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_to_the_whole_group_even_twice_ends_the_run_orderly_with_wandb_finished(start, tmp_path, number, mode):

@@ -7,8 +7,9 @@ import torch
 import envs
 from rl.acting.evaluate import evaluate
 from rl.acting.randomness import sequence
+from rl.running.run import resumed_run
 from tests.support.bits import assert_bit_equal
-from tests.support.runs import SERIAL, TINY, train
+from tests.support.runs import SERIAL, TINY, finish, train
 
 DRAWING = {"env": "tests.support.drawing_envs:Drawing-v0", "total_env_steps": 320, "log_interval": 32}
 SYNC = {**TINY, "mode": "sync", "workers": 2}
@@ -42,3 +43,16 @@ def test_an_evaluation_repeats_whatever_was_drawn_before_it(tmp_path):
         returns.append(evaluate(agent, config, envs.make_vector, 4, greedy=False, seed=3))
         np.random.uniform(size=5), torch.rand(5)
     assert_bit_equal(*returns)
+
+
+def test_a_run_that_was_stopped_draws_on_where_it_stood(tmp_path):
+    """The generators of the process are in the checkpoint; the caller and evaluations have drawn from them meanwhile."""
+    options = {**DRAWING, "env": "tests.support.drawing_envs:Telling-v0", "anneal_learning_rate": False}
+    whole = train(tmp_path / "whole", **options)
+    train(tmp_path / "parts", **{**options, "total_env_steps": 160})
+    np.random.uniform(size=5), torch.rand(5)
+    again = resumed_run(tmp_path / "parts", envs.make_vector, changes={"total_env_steps": 320})
+    parts = finish(again)
+    assert parts.said[0].startswith("going on from 160 env steps, bit by bit")
+    assert_bit_equal(parts.rows, whole.rows)
+    assert_bit_equal(dict(parts.learnt), dict(whole.learnt))
