@@ -46,7 +46,7 @@ def test_an_evaluation_repeats_whatever_was_drawn_before_it(tmp_path):
 
 
 def test_a_run_that_was_stopped_draws_on_where_it_stood(tmp_path):
-    """The generators of the process are in the checkpoint; the caller and evaluations have drawn from them meanwhile."""
+    """The generators of the process are in the checkpoint; the caller and evaluations have drawn meanwhile."""
     options = {**DRAWING, "env": "tests.support.drawing_envs:Telling-v0", "anneal_learning_rate": False}
     whole = train(tmp_path / "whole", **options)
     train(tmp_path / "parts", **{**options, "total_env_steps": 160})
