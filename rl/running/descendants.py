@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -60,11 +61,26 @@ def stopped_together(workers: Callable[[], Iterable[int]]) -> Iterator[None]:
 
     def stop(_number: int) -> None:
         pids = list(workers())
-        send(pids, signal.SIGSTOP)
-        os.kill(os.getpid(), signal.SIGSTOP)
+        with woken_if_this_ends(pids):
+            send(pids, signal.SIGSTOP)
+            os.kill(os.getpid(), signal.SIGSTOP)
         send(pids, signal.SIGCONT)
 
     with noted_signals(stop, {signal.SIGTSTP}):
+        yield
+
+
+@contextlib.contextmanager
+def woken_if_this_ends(workers: Iterable[int]) -> Iterator[None]:
+    """Let a process wait that wakes the workers when this one is killed as it is stopped: they see its end, and end."""
+    groups = [f"-{pid}" for pid in workers]
+    try:
+        command = ["sh", "-c", 'read _; kill -s CONT -- "$@"', "sh", *groups]
+        helper = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+    except OSError:
+        yield
+        return
+    with helper:  # its end closes the pipe, as the end of this process does
         yield
 
 
