@@ -206,7 +206,10 @@ class WandbMirror:
         wish = self._names.arguments["id"]
         if self.resumed_at is not None:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                found = json.loads((self._run_dir / IDENTITY).read_text())
+                found = json.loads((self._run_dir / IDENTITY).read_text(encoding="utf-8"))
+                project = self._names.arguments["project"]
+                if self._config.wandb_project and project != found["project"]:  # a W&B run cannot move: another one
+                    return {"id": secrets.token_hex(4)}
                 if wish and wish != found["id"]:
                     self._notify(f"WANDB_RUN_ID {wish!r} is not read: this run goes on as {found['id']!r}")
                 self._known = found["id"]

@@ -20,7 +20,7 @@ _LOSS = (
 _REPLAY = "replay_warm_up replay_ratio target_steps target_interval double_q importance_exponent"
 _RECORD = (
     "log_interval checkpoint_interval eval_interval interval_episodes eval_episodes eval_max_steps keep_best wandb "
-    "wandb_project wandb_group"
+    "wandb_project wandb_group wandb_name"
 )
 _FAULTS = "worker_timeout restart_workers"
 MAY_CHANGE = frozenset(" ".join((_LENGTH, _OPTIMISER, _LOSS, _REPLAY, _RECORD, _FAULTS)).split())

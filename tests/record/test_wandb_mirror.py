@@ -517,3 +517,22 @@ def test_a_row_that_a_stop_has_cut_short_is_left_to_the_resumed_run(tmp_path, fa
     import wandb
 
     assert [row["global_step"] for row in wandb.rows] == sent
+
+
+@pytest.mark.parametrize(
+    ("option", "variable", "same"), [("", "", True), ("", "q", True), ("p", "", True), ("q", "", False)]
+)
+def test_a_resumed_run_stays_in_its_project_unless_the_option_names_another(
+    tmp_path, monkeypatch, fake_wandb, option, variable, same
+):
+    """W&B cannot move a run: in another project there is another W&B run, with the whole record."""
+    fake_wandb("given = []\ndef init(mode, **options):\n    given.append(options)\n    return Run()")
+    monkeypatch.setenv("WANDB_PROJECT", variable)
+    (tmp_path / "wandb.json").write_text('{"id": "mine", "project": "p", "entity": null}')
+    config = Config(wandb="online", wandb_project=option)
+    mirror = WandbMirror(tmp_path, config, {"config": {}, "resumed_at_env_steps": 120}, print)
+    mirror.close({"exit_code": 0})
+    import wandb
+
+    [given] = wandb.given
+    assert (given["id"] == "mine", given["project"]) == (same, "p" if same else "q")
