@@ -76,14 +76,17 @@ def test_a_resumed_run_goes_on_in_its_wandb_run_and_rows_that_come_again_are_not
     assert run.config["seed"] == 1 and run.config["resumed_at_env_steps"] == 160
 
 
-def test_wandb_sync_of_an_offline_run_that_was_resumed_uploads_one_run_with_every_row_once(told):
+@pytest.mark.slow
+def test_wandb_sync_of_an_offline_run_that_was_resumed_uploads_one_run_with_every_row_once(told, tmp_path):
     """It has two offline folders of one id. The second one has the rows that the first one lacks."""
-    _, folder, server = told
-    offline = sorted((folder / "offline" / "wandb").glob("offline-run-*"))
+    _, whole, server = told
+    folder = tmp_path / "offline"
+    program(server, tmp_path, sys.executable, "-m", "tests.support.wandb_runs", folder, "offline")
+    offline = sorted((folder / "wandb").glob("offline-run-*"))
     assert len(offline) == 2
-    program(server, folder, Path(sys.executable).parent / "wandb", "sync", *offline)
-    run = run_of(server, folder / "offline")
-    assert without_times(run.rows) == untimed(folder / "offline") == untimed(folder / "whole") and run.exit_code == 0
+    program(server, tmp_path, Path(sys.executable).parent / "wandb", "sync", *offline)
+    run = run_of(server, folder)
+    assert without_times(run.rows) == untimed(folder) == untimed(whole / "whole") and run.exit_code == 0
     assert run.asked["groupName"] == NAME and run.config["seed"] == 1
 
 
