@@ -176,7 +176,9 @@ def command() -> Command:
 
 def changes(command: Command) -> dict[str, Any]:
     """The options that a run is resumed with; those that do not differ from its own change nothing."""
-    return {} if keeps_its_options(command.resume) else vars(command.config)
+    from experiments.lab.command_line import given
+
+    return vars(command.config) if given("--resume") and not keeps_its_options(command.resume) else {}
 
 
 def run_of(command: Command, workers: int) -> "Run":

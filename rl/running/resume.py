@@ -37,6 +37,11 @@ class Continuation(NamedTuple):
     resumed: Resumed | None = None
     line: str = ""  # for the user
 
+    @property
+    def resumed_at(self) -> int | None:
+        """Env steps of the checkpoint; None of a new run."""
+        return self.resumed.env_steps if self.resumed else None
+
 
 def from_the_start(setup: Setup) -> Continuation:
     """What the parent of a new run begins with."""

@@ -160,7 +160,7 @@ class Run:
             self.setup.reward_threshold,
             self.setup.spaces,
             notify,
-            resumed.env_steps if resumed else None,
+            self.continuation.resumed_at,
             ledger.rows.written_to(0),
             resumed.changed if resumed else {},
         )

@@ -354,7 +354,8 @@ def test_up_to_eight_workers_gradients_are_added_up_in_order(command):
         (
             2,
             ["--resume", "runs/x", "--mode", "sync"],
-            "--resume runs/x: a resumed run keeps its own config; give no other option",
+            "--resume runs/x: runs/x/checkpoint.pt: no checkpoint here; a run writes one at each --checkpoint-interval "
+            "and at its end",
         ),
     ],
 )
