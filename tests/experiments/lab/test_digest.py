@@ -54,6 +54,7 @@ OTHER = {
     "eval_interval": 10_000,
     "reduce": "all_reduce",
     "reward_threshold": 1.0,
+    "init_from": "runs/x",
 }
 
 
@@ -61,6 +62,8 @@ def changed(name):
     """BASE, and the same with another value of one option; more workers, or others, only where the mode has any."""
     of_async = name in ("workers", "restart_workers")
     base, value = replace(BASE, mode="async") if of_async else BASE, getattr(BASE, name)
+    if name == "keep_best":  # needs evaluations
+        base = replace(base, eval_interval=10_000)
     if name not in OTHER:
         value = not value if isinstance(value, bool) else value + 1
     return base, replace(base, **{name: OTHER.get(name, value)})
