@@ -44,8 +44,8 @@ class Command:
     chapter5-lstm: with an LSTM in the place of the second layer."""
     resume: str = ""
     """Continue the run in this folder from its checkpoint, with its own options. Those that are given begin a new part
-    of the run: a larger --total-env-steps trains a complete run for longer. rl/running/changes.py has those that may
-    change."""
+    of the run: a larger --total-env-steps trains a complete run for longer; one that stopped when solved needs
+    --no-stop-when-solved too. rl/running/changes.py has those that may change."""
     warm_restart: bool = False
     """With --resume: raise the learning rate to its first value, and anneal it from here to the end (a warm restart).
     Without it the rate goes on where its line to the new end says."""

@@ -25,6 +25,9 @@ from rl.record.checkpoint import fitting, load_checkpoint
 from rl.record.own_modules import found_again
 from rl.record.saved_agent import checkpoint_of
 
+# What of `Config.environment_options` is done to observations; the rest only makes environments.
+OF_OBSERVATIONS = ("frame_stack", "previous_action", "previous_reward", "observation_scale")
+
 
 class Player:
     """Plays the policy of a run. It does one-hots, scale, frame stack, previous action and reward itself.
@@ -48,7 +51,7 @@ class Player:
         self.config, self.num_envs = config, num_envs
         self.observation_space, self.action_space = space_of(spaces["observation"]), space_of(spaces["action"])
         self.encode, actions = make_encoder(self.observation_space), Discrete(int(self.action_space.n))
-        options = {name: value for name, value in config.environment_options.items() if name != "env_args"}
+        options = {name: config.environment_options[name] for name in OF_OBSERVATIONS}
         self.chain = make_chain(self.encode.space, actions, config.env, spaces["observation_scale"], **options)
         self.agent = make_agent(config, self.chain.space, actions)
         policy = evaluated_policy(config, num_envs)
@@ -85,7 +88,10 @@ class Player:
         with found_again(config, state, path) as config:
             import_own_parts(config)
             with fitting(path):
-                player = cls(config, state["spaces"], num_envs, greedy, seed)
+                spaces = dict(state["spaces"])
+                for name in ("observation", "action"):
+                    space_of(spaces[name])
+            player = cls(config, spaces, num_envs, greedy, seed)
         with fitting(path):
             FlatAgent(player.agent).load(state["learner"]["parameters"])
         return player

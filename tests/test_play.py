@@ -106,8 +106,12 @@ def test_over_many_episodes_that_end_at_different_steps_every_action_is_the_agen
 def test_observations_of_every_kind_and_actions_that_begin_at_minus_1_are_the_environments_own(
     tmp_path, shows, options
 ):
-    """A number of Discrete, several of MultiDiscrete, float64, whole numbers. The environment checks each action."""
-    train(tmp_path / "run", total_env_steps=320, env=Maze.ID, env_arg=(f"shows={shows}",), **options)
+    """A number of Discrete, several of MultiDiscrete, float64, whole numbers. The environment checks each action.
+
+    A run that logs entries of the infos is played like any other.
+    """
+    words = {"env": Maze.ID, "env_arg": (f"shows={shows}",), "log_info": "success"}
+    train(tmp_path / "run", total_env_steps=320, **words, **options)
     enliven(tmp_path / "run")
     agent, config, _ = load_agent(tmp_path / "run", envs.make_vector)
     expected = evaluate(agent, config, envs.make_vector, 5, False, seed=3)

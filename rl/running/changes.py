@@ -58,8 +58,8 @@ def annealing(was: Config, config: Config, env_steps: int) -> str:
     ends = ["total_env_steps", "anneal_from", "anneal_learning_rate", "learning_rate"]
     if all(getattr(was, name) == getattr(config, name) for name in ends):
         return ""
-    goes = f"falls to 0 at {config.total_env_steps} env steps" if config.anneal_learning_rate else "stays"
-    return f"the learning rate was {before:.3g}, is {now:.3g} from here on and {goes}"
+    goes = f"falls to 0 at {config.total_env_steps} env steps" if config.anneal_learning_rate else "stays there"
+    return f"the learning rate was {before:.3g}; it goes on at {now:.3g} and {goes}"
 
 
 def ended_by(config: Config, state: Mapping[str, Any]) -> str:
@@ -68,7 +68,10 @@ def ended_by(config: Config, state: Mapping[str, Any]) -> str:
     if state["ledger"].get("pending"):
         return ""
     if config.stop_when_solved and state["ledger"]["solved"]:
-        return "solved: --no-stop-when-solved trains it on"
+        return (
+            "it stopped because it was solved; --no-stop-when-solved trains it on, "
+            f"to --total-env-steps {config.total_env_steps}"
+        )
     if state["env_steps"] >= config.total_env_steps:
         return "a larger --total-env-steps trains it for longer"
     for name, spent in (("max_seconds", state["ledger"]["seconds"]), ("max_cpu_seconds", cpu_seconds)):

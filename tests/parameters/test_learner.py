@@ -362,7 +362,9 @@ def test_a_run_of_few_cpu_seconds_ends_by_them_and_keeps_its_record(tmp_path):
     assert len(rows) == 1 and 0 < summary["cpu_seconds"] < 60 and summary["eval_greedy"] is not None
     [raw] = read_rows(tmp_path / "run")
     assert raw["time/cpu_seconds"] == summary["cpu_seconds"]
-    with pytest.raises(ValueError, match=r"the run is complete, at 128 env steps; a longer one is a new run$"):
+    with pytest.raises(
+        ValueError, match=r"the run is complete, at 128 env steps; a larger --max-cpu-seconds trains it for longer$"
+    ):
         resumed_run(tmp_path / "run", envs.make_vector)
 
 

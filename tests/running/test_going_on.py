@@ -51,7 +51,7 @@ def test_a_complete_run_that_is_trained_for_longer_is_the_one_that_was_to_be_as_
     ended(started(tmp_path / "parts", **options))
     said = ended(longer(tmp_path / "parts"))
     assert said == ["going on from 480 env steps, bit by bit; --total-env-steps 960 (was 480); the learning rate was "
-                    "0.003, is 0.003 from here on and stays"]  # fmt: skip
+                    "0.003; it goes on at 0.003 and stays there"]  # fmt: skip
     assert_bit_equal(untimed(tmp_path / "whole"), untimed(tmp_path / "parts"))
     states = [load_checkpoint(tmp_path / name / "checkpoint.pt")[1]["learner"] for name in ("whole", "parts")]
     assert_bit_equal(*states)
@@ -65,7 +65,7 @@ def test_its_learning_rate_goes_on_on_the_line_to_the_new_end_or_begins_anew(tmp
     rates = {row["global_step"]: row["charts/learning_rate"] for row in untimed(tmp_path)}
     assert rates[96] == pytest.approx(RATE * (1 - 32 / 480)) and rates[576] == pytest.approx(RATE * first)
     now = "0.003" if warm_restart else "0.0015"
-    assert f"the learning rate was 0, is {now} from here on and falls to 0 at 960 env steps" in line
+    assert f"the learning rate was 0; it goes on at {now} and falls to 0 at 960 env steps" in line
     assert ("--anneal-from 480 (was 0)" in line) == warm_restart
 
 
@@ -179,7 +179,9 @@ def test_so_does_one_that_ended_solved_with_the_parameters_of_its_crossing(tmp_p
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["exit_reason"] == "solved" and summary["eval_greedy"] == 8.0
     assert_bit_equal(load_checkpoint(tmp_path / "checkpoint.pt")[1]["learner"], learnt)
-    with pytest.raises(ValueError, match=r"the run is complete, at .*; solved: --no-stop-when-solved trains it on"):
+    with pytest.raises(
+        ValueError, match=r"the run is complete, at .*; it stopped because it was solved; --no-stop-when-solved"
+    ):
         resumed_run(tmp_path, envs.make_vector)
 
 
