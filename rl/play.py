@@ -119,6 +119,9 @@ class Player:
             ValueError: something is missing, or is not of the environment's kind; one line. The state stays as it was.
         """
         own = [observation] if self.num_envs == 1 else observation
+        if not hasattr(own, "__len__"):
+            words = f"one of each of {self.num_envs} environments is needed"
+            raise ValueError(f"observation {in_short(observation)}: {words}")
         if len(own) != self.num_envs:
             raise ValueError(f"{len(own)} observations for a Player of {self.num_envs}: one of each is needed")
         encoded = np.stack([self._encoded(one) for one in own])
@@ -136,7 +139,12 @@ class Player:
 
     def _encoded(self, observation: Any) -> np.ndarray:
         """One observation as the array that stands for it."""
-        space, shape = self.observation_space, np.shape(observation)
+        space = self.observation_space
+        try:
+            shape = np.shape(observation)
+        except ValueError:  # a tuple of reset, for one
+            words = "one array is needed; `reset` returns a pair, whose first entry is the observation"
+            raise ValueError(f"observation {in_short(observation)}: {words}") from None
         if shape != space.shape:
             hint = ", without an axis of environments" if shape == (1, *space.shape) else ""
             raise ValueError(f"an observation of shape {shape}: the environment's own has shape {space.shape}{hint}")

@@ -186,7 +186,7 @@ def _think_of_options(findings: Findings, spec: EnvSpec, limit: int | None, tria
         findings.options["--reward-threshold X"] = (
             "nothing counts as solved without one, nor does --stop-when-solved end"
         )
-    if not limit:
+    if not limit and (trial is None or trial.longest > max(trial.lengths, default=0)):
         findings.options["--env-arg max_episode_steps=N"] = "an episode may last for ever without a time limit"
         findings.options["--eval-max-steps N"] = "bounds an evaluated episode; 20000 by default"
     if trial is None or not trial.steps:

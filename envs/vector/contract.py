@@ -14,6 +14,7 @@ from envs.vector.messages import BrokenContract, in_short
 WHOLE = "biu"  # kinds of NumPy's dtypes that hold whole numbers
 LARGE = 4096  # numbers, from which on a minimum is cheaper than a comparison of each
 LARGEST = float(np.finfo(np.float32).max)
+MOST_BITS = 1000  # of a whole number that a float can hold
 FLAGS = (bool, np.bool_)
 
 
@@ -120,12 +121,14 @@ def reward_number(env: str, reward: SupportsFloat) -> float:
     Raises:
         BrokenContract: it is none.
     """
+    if isinstance(reward, int) and reward.bit_length() > MOST_BITS:
+        raise BrokenContract(f"{env}: step gave a reward of {reward.bit_length()} bits; a finite number is needed")
     if isinstance(reward, float | int | np.number | np.bool_) and not isinstance(reward, np.complexfloating):
         return reward
     if isinstance(reward, SupportsFloat) and getattr(reward, "shape", ()) == ():
         try:
             return float(reward)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             pass
     raise BrokenContract(f"{env}: step gave the reward {in_short(reward)}; a number is needed")
 

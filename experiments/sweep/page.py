@@ -73,7 +73,9 @@ def sentences(plan: Plan, trials: Sequence[Trial], best: Trial, fresh: Fresh) ->
     if best.number not in fresh:
         return [*lines, "How much of its lead is selection, --fresh-seeds would show."]
     again = sum(fresh[best.number]) / len(fresh[best.number])
-    lines[-1] += f" On fresh seeds ({len(fresh[best.number])}) it is at {again:.2f}, {again - best.value:+.2f}."
+    more = round(again - best.value, 2)
+    how = f"{abs(more):.2f} {'more' if more > 0 else 'less'} than there" if more else "as there"
+    lines[-1] += f" On {len(fresh[best.number])} fresh seeds its mean is {again:.2f}, {how}."
     if best.number == 0 or 0 not in fresh:
         return [*lines, "It is the first trial: no settings were found that beat those of the command line."]
     first = trials[0]

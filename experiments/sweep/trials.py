@@ -156,7 +156,8 @@ class Sweep:
         }
         with training_progress() as progress:
             display = StudyDisplay(progress, len(configs), 0)
-            display.notify(f"Training trials {', '.join(map(str, chosen))} again on fresh seeds")
+            numbers = " and ".join(map(str, chosen))
+            display.notify(f"Training again on fresh seeds: trial {numbers}")
             with process_pool(self.plan.processes) as pool:
                 failures = trained(configs, pool, display.end)
         scores: dict[int, list[float]] = {}

@@ -74,7 +74,10 @@ class AgentPlayer:
         Raises:
             ValueError: as `act`.
         """
-        first = np.broadcast_to(np.asarray(is_first, dtype=bool), (self.num_envs,)).copy()
+        flags = np.asarray(is_first)
+        if flags.dtype != bool or flags.shape not in ((), (self.num_envs,)):
+            raise ValueError(f"is_first {is_first!r}: True or False is needed, or one for each of {self.num_envs} rows")
+        first = np.broadcast_to(flags, (self.num_envs,)).copy()
         if not self.started and not first.all():
             raise ValueError("the first observation of a Player opens an episode: is_first must be True in every row")
         return first

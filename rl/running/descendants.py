@@ -1,10 +1,12 @@
 """What the environments of a worker have started: it ends with the worker, however that ends.
 
 A worker leads a process group of its own, which its children are born into. A child that leaves the group is known by a
-mark in its environment variables.
+mark in its environment variables, and one that has left both by its parent, or as an orphan, which Linux gives to the
+worker.
 """
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -15,6 +17,7 @@ from pathlib import Path
 from rl.running.signals import noted_signals
 
 MARK = "CARRYOVER_WORKER"
+ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 ROUNDS = 5  # of looking for processes, since one of them may start another meanwhile
 
 
@@ -23,6 +26,8 @@ def lead_a_group() -> None:
     with contextlib.suppress(OSError):
         os.setpgid(0, 0)
     os.environ[MARK] = str(os.getpid())
+    with contextlib.suppress(OSError, AttributeError):  # another system than Linux has none
+        ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1, 0, 0, 0)
     multiprocessing.current_process()._config["daemon"] = False
     for number in (
         signal.SIGTTIN,
@@ -43,16 +48,19 @@ def end_descendants(worker: int | None = None) -> None:
 
 
 def started_by(worker: int) -> set[int]:
-    """Living processes of a worker's group, the worker included, and those that bear its mark."""
-    mark, found = f"{MARK}={worker}".encode(), set()
+    """Living processes of a worker's group, the worker included, those that bear its mark, and all their children."""
+    mark, found, parents = f"{MARK}={worker}".encode(), {worker}, {}
     for entry in Path("/proc").glob("[0-9]*"):  # without a /proc nothing is found
         with contextlib.suppress(OSError, ValueError, IndexError):
-            state, _parent, group = (entry / "stat").read_bytes().rpartition(b") ")[2].split()[:3]
-            if state not in (b"Z", b"X") and (
-                int(group) == worker or mark in (entry / "environ").read_bytes().split(b"\0")
-            ):
+            state, parent, group = (entry / "stat").read_bytes().rpartition(b") ")[2].split()[:3]
+            if state in (b"Z", b"X"):
+                continue
+            parents[int(entry.name)] = int(parent)
+            if int(group) == worker or mark in (entry / "environ").read_bytes().split(b"\0"):
                 found.add(int(entry.name))
-    return found
+    while children := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= children
+    return found & parents.keys()
 
 
 @contextlib.contextmanager

@@ -41,8 +41,16 @@ def require_may_start_workers(config: Config) -> None:
     """Check that this process may start others.
 
     Raises:
-        ValueError: it is a daemon of multiprocessing.
+        ValueError: it is a daemon of multiprocessing, or its script cannot be imported by workers.
     """
+    main = sys.modules["__main__"]
+    script = getattr(main, "__file__", None) if getattr(main, "__spec__", None) is None else None
+    here = multiprocessing.process.ORIGINAL_DIR or ""
+    if config.mode != "serial" and script and not os.path.exists(os.path.join(here, script)):
+        raise ValueError(
+            f"--mode {config.mode}: workers import the script that starts the run, and {script} is no file; save the "
+            "script as a file, or serial is needed"
+        )
     if config.mode != "serial" and multiprocessing.current_process().daemon:
         raise ValueError(
             f"--mode {config.mode}: multiprocessing lets this process, a daemon, start no workers; serial is needed"

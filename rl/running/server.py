@@ -3,9 +3,11 @@
 It takes two seconds to start, since it imports what every worker needs, and no worker imports that again.
 """
 
+import contextlib
+import multiprocessing
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import forkserver, resource_tracker, util
 from typing import Any
 
@@ -17,6 +19,18 @@ LONGEST = 70  # bytes of a temporary folder in which a socket's path, of at most
 IMPORTED = ["torch", "gymnasium", "einops"]  # none of this project: it could be another copy than the program's own
 
 
+@contextlib.contextmanager
+def start_method_left_open() -> Iterator[None]:
+    """Leave the program its choice of a start method: multiprocessing takes it away when it starts any process."""
+    is_open = multiprocessing.get_start_method(allow_none=True) is None
+    try:
+        yield
+    finally:
+        if is_open:
+            multiprocessing.set_start_method(None, force=True)
+
+
+@start_method_left_open()
 def start_server() -> None:
     """Start the server if it does not run, and do not wait for it.
 

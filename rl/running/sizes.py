@@ -22,6 +22,7 @@ LARGE = [  # options that decide how much memory a run takes
     *("hidden_size", "torso_size", "value_hidden_size", "core_layers", "torso_layers", "replay_capacity"),
     *("segment_length", "envs_per_worker", "workers", "frame_stack"),
     *("replay_batch", "sequence_length", "burn_in", "target_steps"),
+    *("eval_episodes", "interval_episodes"),
 ]
 PROCESS = 60_000_000  # bytes of a worker that it shares with nobody, before it has an environment
 STEP = 48  # bytes of a step beside its observations: action, reward, flags, value, noise
@@ -80,6 +81,7 @@ def bytes_needed(config: Config, observations: gymnasium.spaces.Box, actions: gy
     kept = number * (config.torso_size * config.torso_layers + 6 * config.hidden_size * config.core_layers)
     total = vectors * number * parameters_of(config, observations, actions) + processes * PROCESS
     total += config.total_environments * rows * (observation + STEP + kept)
+    total += STEP * max(config.eval_episodes, config.interval_episodes if config.eval_interval else 0)
     if config.replays:
         total += config.replay_capacity * (2 * observation + STEP)
         total += workers * config.replay_batch * config.sequence_span * (observation + STEP + kept)

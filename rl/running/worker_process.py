@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rl.running.descendants import end_descendants
-from rl.running.server import ONE_THREAD, live, start_server
+from rl.running.server import ONE_THREAD, live, start_method_left_open, start_server
 from rl.shared.processes import SERVED
 
 LISTEN_SECONDS = 0.5  # the channel of an ended worker stays open as long as a program that it started lives
@@ -32,7 +32,8 @@ class Worker:
         parts = ({**os.environ, **ONE_THREAD}, life, rank, *arguments, theirs)
         self.process = SERVED.Process(target=live, args=parts, name=f"worker {rank}", daemon=True)
         start_server()
-        self.process.start()
+        with start_method_left_open():
+            self.process.start()
         theirs.close()
         self.ready = self.settled = False  # settled: it has said how it ended
         self.seen, self.seen_at, self.idle = -1, time.monotonic(), 0.0  # its progress, and seconds without any

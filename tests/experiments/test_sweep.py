@@ -223,7 +223,7 @@ def test_the_lead_of_the_best_is_measured_on_seeds_that_did_not_choose_it(tmp_pa
     said = " ".join(sentences(plan_of(tmp_path), trials, trials[1], fresh))
     assert part in said and "The best of 3 trials is number 1, at 20.00" in said
     if fresh:
-        assert f"{sum(fresh[1]) / 4 - 20:+.2f}" in said
+        assert f"{20 - sum(fresh[1]) / 4:.2f} less than there" in said
 
 
 def test_the_table_has_the_best_first_and_what_failed_last(tmp_path):

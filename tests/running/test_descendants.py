@@ -27,8 +27,8 @@ def started(tmp_path):
     end_all(folder)
 
 
-def program_of(tmp_path, started, **options):
-    program = train_program(tmp_path / "run", f"--env-arg=folder={started}", **{**PARENT, **options})
+def program_of(tmp_path, started, *words, **options):
+    program = train_program(tmp_path / "run", f"--env-arg=folder={started}", *words, **{**PARENT, **options})
     program.wait_until(lambda: program.has_rows() or (tmp_path / "run" / "summary.json").exists())
     return program
 
@@ -52,13 +52,16 @@ def wait_until_gone(folder, seconds):
 )
 def test_what_environments_of_workers_have_started_ends_with_them(tmp_path, started, end, mode):
     """pytorch/rl#3198: workers that are daemons may not have children. Three processes of each worker: one is forked,
-    one is spawned, one is a program in a session of its own."""
-    program = program_of(tmp_path, started, mode=mode, **({"total_env_steps": 640} if end == "its end" else {}))
+    one is spawned, one is a program in a session of its own; and where the worker can still look for it, one is a
+    program that has no variable of the worker's either."""
+    kinds = ["fork", "spawn", "program", *(["stranger"] if end != "a worker is killed" else [])]
+    options = {"total_env_steps": 640} if end == "its end" else {}
+    program = program_of(tmp_path, started, f"--env-arg=kinds={','.join(kinds)}", mode=mode, **options)
     try:
         if end == "its end":
             assert program.process.wait(soon(60)) == 0, program.said()
         else:
-            assert len(alive(started)) == 6
+            assert len(alive(started)) == 2 * len(kinds)
         if end == "a worker is killed":
             os.kill(min(program.workers() - alive(started)), signal.SIGKILL)
             assert program.process.wait(soon(20)) == 1

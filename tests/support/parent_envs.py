@@ -20,8 +20,9 @@ class Parent(gymnasium.Env):
     def __init__(self, folder="", kinds="fork,spawn,program", length=8):
         self.length = length
         for kind in kinds.split(","):
-            if kind == "program":
-                pid = subprocess.Popen(["sleep", "1000"], start_new_session=True).pid
+            if kind in ("program", "stranger"):  # a stranger has no variable of ours either
+                environment = {"env": {}} if kind == "stranger" else {}
+                pid = subprocess.Popen(["/bin/sleep", "1000"], start_new_session=True, **environment).pid
             else:
                 process = multiprocessing.get_context(kind).Process(target=time.sleep, args=(1000,))
                 process.start()
