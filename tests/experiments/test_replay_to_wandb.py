@@ -47,6 +47,7 @@ def whole(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_replayed_run_is_what_wandb_was_given_while_it_trained(whole, tmp_path):
     said = program("replay_to_wandb", whole, "--out", tmp_path, "--wandb", "offline")
     assert said == f"10 rows of {whole} are in {tmp_path}/wandb\n"
@@ -121,6 +122,7 @@ def test_a_row_that_stands_in_a_record_twice_is_sent_once(whole, tmp_path):
     assert len(rows) == 10 and rows[4] == json.loads(later)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_replayed_is_one_line(whole, tmp_path):
     (tmp_path / "empty").mkdir()
     [bare] = (whole / "wandb").glob("offline-run-*")
@@ -134,6 +136,7 @@ def test_what_cannot_be_replayed_is_one_line(whole, tmp_path):
     assert not list((tmp_path).glob("out/wandb/*run-*"))
 
 
+@pytest.mark.slow
 def test_a_wandb_that_fails_while_it_is_given_a_record_is_one_line(whole, tmp_path):
     (tmp_path / "wandb").mkdir()
     (tmp_path / "wandb" / "__init__.py").write_text("raise RuntimeError('broken installation')")

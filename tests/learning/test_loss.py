@@ -175,7 +175,8 @@ def test_the_carried_state_has_no_graph_and_later_losses_do_not_reach_earlier_se
         optimizer.step()
 
 
-@pytest.mark.parametrize("unroll", ["recorded", pytest.param("again", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("unroll", ["recorded", "again"])
 def test_no_tensor_is_kept_over_1000_segments(unroll):
     config = small_config(core="gru", unroll=unroll, env="Count-v0", envs_per_worker=1, segment_length=2)
     collector = small_collector(config)

@@ -102,6 +102,7 @@ def test_evaluations_in_a_sync_run_are_those_of_the_serial_one(tmp_path):
     assert all(EVALUATIONS[0] in row for row in one.rows) and len({row[EVALUATIONS[1]] for row in one.rows}) > 3
 
 
+@pytest.mark.slow
 def test_an_evaluation_in_training_does_not_disturb_the_one_that_confirms_a_crossing(tmp_path):
     """Both are due at the crossing, at 800 env steps, and asynchronous workers go on meanwhile: the parameters that
     confirm must be those of the crossing to the end."""

@@ -335,6 +335,7 @@ def test_the_group_is_the_one_that_was_given_or_the_core_and_the_environment(
     assert given["config"]["wandb_group"] == options.get("wandb_group", "")
 
 
+@pytest.mark.slow
 def test_a_blocked_wandb_does_not_keep_the_process_from_ending(tmp_path, fake_wandb):
     """Nor is the temporary folder left that it made when it was imported."""
     folders = "import atexit, tempfile\nfolder = tempfile.TemporaryDirectory('wandb-media')\n"
@@ -450,6 +451,7 @@ def real_run(tmp_path, environment, *options):
     return b"".join(said).decode(), next((tmp_path / "run" / "wandb").glob("offline-run-*"), None)
 
 
+@pytest.mark.slow
 def test_on_a_terminal_without_a_key_the_run_is_offline_never_asks_and_mirrors_the_record(tmp_path):
     said, folder = real_run(tmp_path, {})
     assert said.count("no API key found, runs are logged offline") == 1

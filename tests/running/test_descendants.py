@@ -86,6 +86,7 @@ def state_of(pid):
         return stat.read().rpartition(") ")[2][0]
 
 
+@pytest.mark.slow
 def test_ctrl_z_stops_the_workers_with_the_parent_and_they_go_on_with_it(tmp_path, started):
     program = program_of(tmp_path, started, mode="sync")
     try:

@@ -496,6 +496,7 @@ def test_a_worker_that_takes_anothers_place_may_start_up_for_longer_than_it_may_
     assert (summary["exit_code"], summary["restarts"]) == (0, 1)
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_kept_from_the_first_worker_of_a_program_too(tmp_path):
     """Python starts a process that removes semaphores together with the first worker, and lets SIGINT and SIGTERM
     through again where it did: that worker ended the run with a KeyboardInterrupt."""

@@ -67,6 +67,7 @@ def test_a_fault_of_one_worker_ends_the_run_within_5_seconds_and_is_named(tmp_pa
     assert summary["env_steps"] > 1000 and summary["eval_greedy"] is None
 
 
+@pytest.mark.slow
 def test_a_worker_that_fails_while_a_crossing_is_confirmed_ends_the_run_within_5_seconds(tmp_path):
     """The evaluation would take 10 · 80 · 0.05 = 40 s; the only worker, already gone, must not be taken for done."""
     env_arg = arguments(
@@ -150,6 +151,7 @@ def test_a_worker_stopped_in_the_middle_of_what_it_says_does_not_stop_the_parent
     assert first is not None and second is None
 
 
+@pytest.mark.slow
 def test_whoever_waits_for_another_does_not_hang(tmp_path):
     """A segment of worker 0 takes 4 · 8 · 0.05 = 1.6 s, and the evaluation of its parent 4 · 8 · 0.1 = 3.2 s: worker 1
     waits for both for longer than its time, which is a second; a step takes 0.2 s."""
@@ -172,6 +174,7 @@ def slow_evaluations(run):
     run.duties.rows.evaluation = lambda stop: (time.sleep(2), evaluation(stop))[1]
 
 
+@pytest.mark.slow
 def test_time_in_which_the_parent_was_stopped_itself_is_nobodys_fault(tmp_path):
     """It stops for 2 s, which is more than the time of a worker, and goes on."""
     program = train_program(tmp_path / "run", mode="sync", worker_timeout=1.0)
@@ -191,6 +194,7 @@ def test_time_in_which_the_parent_was_stopped_itself_is_nobodys_fault(tmp_path):
 # --- workers killed in the middle of an update, and those that take their place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("watch", "cause"),
     [
@@ -309,6 +313,7 @@ def test_a_worker_killed_within_an_update_ends_the_run_with_a_whole_checkpoint_f
     assert_whole(folder, summary)
 
 
+@pytest.mark.slow
 def test_many_runs_in_one_process_leave_no_descriptor_and_no_thread_behind(tmp_path):
     """A lock and a file for tracebacks each, a channel and an ear for each worker."""
 
@@ -406,6 +411,7 @@ def test_a_signal_to_the_whole_group_even_twice_ends_the_run_orderly_with_wandb_
     assert json.loads(inspected.stdout.splitlines()[-1])["exit"]["exit_code"] == 128 + number
 
 
+@pytest.mark.slow
 def test_a_signal_during_start_up_ends_the_run_orderly_too(start):
     program = start("run")
     program.wait_until(lambda: (program.folder / "config.json").exists())

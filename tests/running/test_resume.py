@@ -185,6 +185,7 @@ def test_so_does_one_with_priorities_and_one_of_actor_critic(tmp_path, options):
     runs.assert_equal(runs.stopped(at(192), at(480)))
 
 
+@pytest.mark.slow
 def test_a_run_is_stopped_between_the_updates_of_one_segment_and_does_the_others_later(tmp_path):
     """That the tests above meet this: here a segment makes 10 updates, and the row that stops the run is closed by the
     first of them, which brings the env steps: the run ends with the second, and 8 are left."""
@@ -384,6 +385,7 @@ def test_the_summary_of_a_run_stopped_before_a_verdict_says_so_and_the_resumed_o
     assert again.setup.ledger.crossings.pending and len(again.duties.verdicts.attempts) == 1
 
 
+@pytest.mark.slow
 def test_a_complete_run_whose_last_evaluation_was_cut_short_plays_it_and_ends(tmp_path):
     """25 evaluations fall into 4800 env steps, the last of them when all are over."""
     runs = Runs(tmp_path, **EVALUATED)

@@ -130,6 +130,7 @@ run.finish()
 """
 
 
+@pytest.mark.slow
 def test_an_offline_wandb_run_equals_what_was_logged(tmp_path):
     rows = [*ROWS, {"global_step": 4000, "losses/value_loss": math.nan, "losses/grad_norm": math.inf}]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
