@@ -1,11 +1,10 @@
 """One frozen dataclass is the command line, the W&B config and the header of the checkpoint."""
 
-import ast
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from rl.algorithms import ALGORITHMS, Algorithm
-from rl.config_rules import check
+from rl.config_rules import check, parsed_arguments
 from rl.names import absolute
 
 
@@ -211,23 +210,8 @@ class Config:
 
     @property
     def env_args(self) -> dict[str, Any]:
-        """Keyword arguments of the environment, parsed from `env_arg`.
-
-        Raises:
-            ValueError: an entry is not name=value, or names what another one named.
-        """
-        arguments = {}
-        for entry in self.env_arg:
-            name, equals, text = entry.partition("=")
-            if not equals or not name.isidentifier():
-                raise ValueError(f"--env-arg {entry!r}: name=value is needed, as in --env-arg delay=8")
-            if name in arguments:
-                raise ValueError(f"--env-arg {entry!r}: {name} is given twice, one value is needed")
-            try:
-                arguments[name] = ast.literal_eval(text)
-            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                arguments[name] = text
-        return arguments
+        """Keyword arguments of the environment, parsed from `env_arg`."""
+        return parsed_arguments(self.env_arg)
 
     @property
     def environment_options(self) -> dict[str, Any]:

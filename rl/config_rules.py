@@ -3,8 +3,10 @@
 Each error is one line that names the option as the command line spells it, its value, and what would be right.
 """
 
+import ast
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from rl.names import CORES, TORSOS, check_name
@@ -174,3 +176,23 @@ def _check_replay(config: Config) -> None:
         raise ValueError(
             f"--replay-warm-up {config.replay_warm_up}: at most --replay-capacity, {config.replay_capacity}, is needed"
         )
+
+
+def parsed_arguments(entries: Sequence[str]) -> dict[str, Any]:
+    """Keyword arguments of entries such as delay=8: Python literals, and anything else as a string.
+
+    Raises:
+        ValueError: an entry is not name=value, or names what another one named.
+    """
+    arguments: dict[str, Any] = {}
+    for entry in entries:
+        name, equals, text = entry.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"--env-arg {entry!r}: name=value is needed, as in --env-arg delay=8")
+        if name in arguments:
+            raise ValueError(f"--env-arg {entry!r}: {name} is given twice, one value is needed")
+        try:
+            arguments[name] = ast.literal_eval(text)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            arguments[name] = text
+    return arguments

@@ -55,7 +55,7 @@ def try_single(env: gymnasium.Env, name: str, seed: int, limit: int | None) -> T
     Args:
         env: played and left open.
         name: what messages call it.
-        seed: of the first episode and of the actions.
+        seed: seeds the first episode and the actions.
         limit: steps after which an episode is cut.
     """
     breaches, observations, returns, lengths = Breaches(), [], [], []

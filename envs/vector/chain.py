@@ -30,13 +30,13 @@ class Chain:
         self.space = transform.space
 
     def open(self, observations: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """As `Transform.open`."""
+        """Pass observations that open an episode through all transforms, as `Transform.open`."""
         for transform in self.transforms:
             observations = transform.open(observations, rows)
         return observations
 
     def step(self, observations: np.ndarray, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-        """As `Transform.step`."""
+        """Pass observations that follow a step through all transforms, as `Transform.step`."""
         for transform in self.transforms:
             observations = transform.step(observations, actions, rewards)
         return observations

@@ -57,10 +57,10 @@ def play_beside(session: Any, step: PolicyStep, player: Player, environments: li
     """Play 1,000 steps of each environment with the Player, and let the file say what it would do.
 
     Args:
-        session: of onnxruntime.
+        session: plays the file, in onnxruntime.
         step: what the file was made of; names its tensors.
         player: greedy, with an environment for each row.
-        environments: of the run; they are closed at the end.
+        environments: are those of the run, and are closed at the end.
 
     Raises:
         ValueError: the file says something else than the Player.

@@ -215,7 +215,7 @@ def train_in_pool(
     """Train runs in a pool of processes; one with a checkpoint in its folder goes on from there.
 
     Args:
-        pool: of `process_pool`.
+        pool: what `process_pool` gives.
         configs: one for each run.
         overrides: by run_dir, for the runs that replace parts of rl's learning.
         finished: receives the config of each run that has ended well.
