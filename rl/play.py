@@ -42,7 +42,7 @@ class Player:
         """Make a Player whose agent has its first parameters; `from_run` gives it those of a run.
 
         Args:
-            config: of the run.
+            config: the config of the run.
             spaces: `own_spaces` of the run's environment.
             num_envs: environments that it plays at a time, each with its own state.
             greedy: take the most probable, or most valuable, action; else sample.

@@ -14,7 +14,7 @@ def sweep_file(space: Space, options: list[str], seeds: list[int], trials: int) 
     Args:
         space: what is tried.
         options: the command line that all runs have in common.
-        seeds: of the runs; W&B draws one for each run.
+        seeds: what the runs are seeded with; W&B draws one for each run.
         trials: how many, each with all seeds on average.
 
     Raises:

@@ -30,7 +30,7 @@ class Episodes(NamedTuple):
 
 
 def never() -> bool:
-    """Nothing asks to stop."""
+    """Let an evaluation play to its end."""
     return False
 
 

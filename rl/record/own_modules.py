@@ -39,7 +39,7 @@ def add_folders(state: dict[str, Any], run_dir: Path) -> None:
     """Look for modules in the folders that a checkpoint names, too; behind all other places.
 
     Args:
-        state: of the checkpoint; an older version wrote no folders.
+        state: the content of a checkpoint; an older version wrote no folders.
         run_dir: the run's folder.
     """
     for folder in folders_now(state, run_dir):
@@ -73,8 +73,8 @@ def found_again(config: Config, state: dict[str, Any], path: Path) -> Iterator[C
     """Within it, modules are looked for as after `add_folders`; at the end, where they were looked for before.
 
     Args:
-        config: of a checkpoint.
-        state: of the same.
+        config: the config that a checkpoint holds.
+        state: the content of that checkpoint.
         path: where it lies.
 
     Yields:
