@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 RL = ["config", "shared", "agent", "acting", "learning", "parameters", "record", "loop", "running", "group", "play"]
 SEES_ENVS = "rl.play"  # a policy on the environment's own observations; nothing else of rl knows envs
-CONFIG = ("config", "config_rules", "algorithms", "names", "presets")  # of rl's first floor: before every room
+CONFIG = ("config", "config_rules", "options", "algorithms", "names", "presets")  # stand before every room
 LIGHT = ["rl.loop", "rl.shared", *(f"rl.{name}" for name in CONFIG)]  # a worker watches its parent before torch comes
 
 

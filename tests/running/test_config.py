@@ -362,10 +362,10 @@ except SystemExit as end:
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.endswith("exit 0 []\n")
     words = re.sub(r"[\s│]", "", shown.stdout)
-    body = ast.parse(inspect.getsource(Config)).body[0].body
+    bodies = [ast.parse(inspect.getsource(base)).body[0].body for base in Config.__bases__]
     explained = {
         before.target.id: after.value.value
-        for before, after in itertools.pairwise(body)
+        for before, after in itertools.chain.from_iterable(map(itertools.pairwise, bodies))
         if isinstance(before, ast.AnnAssign) and isinstance(after, ast.Expr)
     }
     for field in dataclasses.fields(Config):

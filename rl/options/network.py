@@ -1,0 +1,45 @@
+"""The algorithm and the network."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rl.algorithms import ALGORITHMS
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """The algorithm and the network."""
+
+    algorithm: Literal[*ALGORITHMS] = "a2c"
+    """a2c: actor-critic from segments as they come. q_replay: double, duelling Q-learning from a replay buffer. The two
+    between: a2c_replay, actor-critic from a buffer (V-trace); q_online, Q-learning from segments as they come."""
+    core: str = "lstm"
+    """The memory between torso and heads: rnn, gru or lstm; mlp has none; module:Class or path/file.py:Class names
+    a core of yours."""
+    hidden_size: int = 64
+    """Units of each core layer."""
+    core_layers: int = 1
+    """Layers of the core, stacked."""
+    torso: str = "mlp"
+    """What stands before the core: mlp, or module:Class or path/file.py:Class for a torso of yours."""
+    torso_size: int = 64
+    """Units of each layer of the torso."""
+    torso_layers: int = 1
+    """Layers of the torso named mlp; 0 feeds observations straight to the core."""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """Activation of the torso, of the mlp core and of the value head's hidden layer."""
+    initialisation: Literal["orthogonal", "torch"] = "orthogonal"
+    """First weights: orthogonal matrices and zero biases (the LSTM's forget gate 1), or torch's own defaults."""
+    value_hidden_size: int = 0
+    """Units of a hidden layer in the value head; 0: none."""
+    bounded_values: bool = False
+    """Pass values through tanh, so that they lie between -1 and 1."""
+    separate_critic: bool = False
+    """Give the critic its own torso, core and core state, instead of sharing the policy's."""
+    detach_critic: bool = False
+    """Keep the critic's loss from moving torso and core: the value head reads a detached core output."""
+    unroll: Literal["recorded", "again"] = "recorded"
+    """recorded: learn from the activations of acting where there is a fast path (one rnn, gru or lstm layer, plain
+    heads, segments of N steps). again: unroll the network again and learn by autograd, which defines the gradient."""
+    carry_state: bool = True
+    """Carry the core state across segments; --no-carry-state zeroes it at every segment (an ablation)."""
