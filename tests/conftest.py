@@ -3,7 +3,9 @@
 One thread, since a second one makes networks of this size slower.
 """
 
+import collections
 import functools
+import itertools
 import signal
 from pathlib import Path
 
@@ -32,6 +34,25 @@ def no_test_hangs(request):
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is slow
+def pytest_collection_modifyitems(items):
+    """Of a test marked `product`, variants that meet no new pair of values of two parameters are slow."""
+    variants = collections.defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("product"):
+            values = sorted((name, repr(value)) for name, value in item.callspec.params.items())
+            pairs = set(itertools.combinations(values, 2))
+            variants[item.nodeid.partition("[")[0]].append((pairs, item))
+    for left in variants.values():
+        while left:
+            pairs, chosen = max(left, key=lambda variant: len(variant[0]))
+            if not pairs:
+                for _, item in left:
+                    item.add_marker("slow")
+                break
+            left[:] = [(others - pairs, item) for others, item in left if item is not chosen]
 
 
 @pytest.hookimpl(optionalhook=True)

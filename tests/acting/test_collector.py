@@ -161,6 +161,7 @@ def test_previous_action_and_reward_are_0_where_an_episode_opens_and_else_those_
 # --- targets
 
 
+@pytest.mark.product
 @every_core
 @again_or_recorded
 @pytest.mark.parametrize("limit", range(1, 8))

@@ -115,6 +115,7 @@ def test_a_monte_carlo_segment_is_one_whole_episode(length, end):
         assert collector.take_finished_episodes() == [(length * (length + 1) / 2, length)]
 
 
+@pytest.mark.product
 @every_recurrent_core
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("end", ["terminated", "truncated"])
@@ -127,6 +128,7 @@ def test_a_long_episode_is_the_segment_that_a_collector_of_just_that_length_coll
     assert (segment.truncation_values != 0).flatten().tolist() == [*[False] * (length - 1), end == "truncated"]
 
 
+@pytest.mark.product
 @every_recurrent_core
 @pytest.mark.parametrize("segment_length", [0, 10])
 @pytest.mark.parametrize(

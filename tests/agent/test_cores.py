@@ -103,6 +103,7 @@ def assert_close(one: Tensor | CoreState, other: Tensor | CoreState, tolerance: 
     torch.testing.assert_close(one, other, rtol=0, atol=tolerance)
 
 
+@pytest.mark.product
 @every_core
 @one_and_two_layers
 @pytest.mark.parametrize("batch", [1, 2, 7])
@@ -169,6 +170,7 @@ def test_step_by_step_equals_unroll(core_name, layers):
     assert_close(state, final)
 
 
+@pytest.mark.product
 @every_core
 @one_and_two_layers
 @pytest.mark.parametrize("t", range(TIME))
@@ -239,6 +241,7 @@ def test_the_same_inputs_in_another_order_of_time_give_other_outputs(core_name):
     assert (forwards - backwards.flip(0)).abs().max() > 0.01
 
 
+@pytest.mark.product
 @every_core
 @one_and_two_layers
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])

@@ -136,6 +136,7 @@ def test_recorded_activations_equal_the_unroll_in_value_and_gradient(core, patte
     assert all(torch.equal(one, other) for one, other in zip(said, recording.output, strict=True))
 
 
+@pytest.mark.product
 @every_core
 @pytest.mark.parametrize("layers", [0, 1, 2])
 @pytest.mark.parametrize("detach", [False, True])
@@ -358,6 +359,7 @@ class OwnTorso(nn.Module):
         return self.layer(observations.flatten(-2)).sin()
 
 
+@pytest.mark.product
 @every_core
 @pytest.mark.parametrize("first", [0, 2])
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def flat(agent: Agent) -> Tensor:
     return torch.nn.utils.parameters_to_vector(agent.parameters()).detach()
 
 
+@pytest.mark.product
 @every_core
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
 @pytest.mark.parametrize("way", [{"unroll": "again"}, {"unroll": "again", "core_layers": 2}, {"unroll": "recorded"}])
@@ -197,6 +198,7 @@ def test_no_tensor_is_kept_over_1000_segments(unroll):
 # --- the gradient written out
 
 
+@pytest.mark.product
 @every_recurrent_core
 @both_returns
 @pytest.mark.parametrize("env", ["Dice-v0", "FiveDice-v0"])
@@ -304,6 +306,7 @@ def test_the_gradient_of_q_learning_by_hand():
         assert losses == {"td_loss": 11 / 4, "q_values": 0.0, "explained_variance": 0.0}
 
 
+@pytest.mark.product
 @every_core
 @both_returns
 @pytest.mark.parametrize("env", ["Dice-v0", "FiveDice-v0"])

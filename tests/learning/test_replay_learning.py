@@ -99,7 +99,11 @@ SIZES = [  # burn-in, sequence, n
 ]
 
 
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize(
+    "sizes",
+    [pytest.param(sizes, marks=pytest.mark.slow if place % 3 else ()) for place, sizes in enumerate(SIZES)],
+    ids=str,
+)
 @pytest.mark.parametrize("way", SEQUENCES)
 def test_q_learning_of_sequences_equals_a_slow_loop_in_loss_gradient_and_priorities(way, sizes):
     """Each target added up reward by reward, with ends anywhere, from stored states and from zeros, with no burn-in, a
@@ -155,6 +159,7 @@ def test_it_does_so_with_every_core_by_both_ways_and_with_importance_weights(cor
     assert all(flags.any() for flags in (fell & ~cut, cut & ~fell, fell & cut, ~fell & ~cut))
 
 
+@pytest.mark.product
 @every_core
 @again_or_recorded
 @pytest.mark.parametrize("n", [1, 3])
@@ -198,6 +203,7 @@ def spoilt(window, config):
     return window
 
 
+@pytest.mark.product
 @pytest.mark.parametrize("core", ["mlp", "lstm"])
 @again_or_recorded
 @pytest.mark.parametrize(
@@ -311,6 +317,7 @@ def test_n_step_returns_from_a_buffer_are_v_trace_with_lambda_1_whatever_gae_lam
     assert torch.equal(gradients[0], gradients[1]) and not torch.equal(gradients[0], gradients[2])
 
 
+@pytest.mark.product
 @pytest.mark.parametrize(
     ("core", "way"),
     [*(("lstm", way) for way in SEQUENCES), *((core, "stored_burn_in") for core in ("mlp", "rnn", "gru"))],
@@ -336,6 +343,7 @@ def test_actor_critic_from_a_buffer_equals_a_slow_loop_over_the_equations_of_v_t
     assert got.abs().max() > 1e-3
 
 
+@pytest.mark.product
 @every_core
 @again_or_recorded
 @pytest.mark.parametrize("normalise", [False, True])
@@ -385,6 +393,7 @@ def test_advantages_from_buffers_are_normalised_over_all_workers_that_update_tog
 # --- whole episodes
 
 
+@pytest.mark.product
 @pytest.mark.parametrize("core", ["mlp", "gru", "lstm"])
 @again_or_recorded
 @pytest.mark.parametrize("algorithm", ["q_replay", "a2c_replay"])

@@ -109,6 +109,7 @@ def test_the_value_of_a_final_observation_continues_the_count_of_its_own_episode
 # --- fresh data
 
 
+@pytest.mark.product
 @every_recurrent_core
 @pytest.mark.parametrize("unroll", ["again", "recorded"])
 @pytest.mark.parametrize("layers", [1, 2])
@@ -203,6 +204,7 @@ def gradients(agent):
     return [parameter.grad.clone() for parameter in agent.parameters()]
 
 
+@pytest.mark.product
 @pytest.mark.parametrize(
     ("core", "options"),
     [

@@ -93,6 +93,7 @@ def test_two_workers_of_4_environments_learn_what_one_of_8_learns(serial, tmp_pa
         assert row == pytest.approx({key: row_of_one[key] for key in row}, abs=1e-8)
 
 
+@pytest.mark.product
 @pytest.mark.parametrize("core", ["mlp", "gru", "lstm"])
 @pytest.mark.parametrize("unroll", ["again", "recorded"])
 @pytest.mark.parametrize("workers", [2, 4])

@@ -267,6 +267,7 @@ CHANGED = [
 ]
 
 
+@pytest.mark.product
 @pytest.mark.parametrize("core", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("options", CHANGED)
 @pytest.mark.parametrize("others", [{}, {"normalise_advantages": True, "entropy_coefficient": 0.3}])

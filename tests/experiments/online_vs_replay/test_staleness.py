@@ -76,12 +76,12 @@ STILL = {"learning_rate": 1e-300, "carry_state": True}  # no parameter moves, so
     "name",
     [
         "a2c lstm",
-        "a2c gru",
-        "q lstm online",
-        "q lstm stored",
+        pytest.param("a2c gru", marks=pytest.mark.slow),
+        pytest.param("q lstm online", marks=pytest.mark.slow),
+        pytest.param("q lstm stored", marks=pytest.mark.slow),
         "q lstm stored burn in",
         "q lstm episodes",
-        "a2c lstm replay",
+        pytest.param("a2c lstm replay", marks=pytest.mark.slow),
     ],
 )
 def test_while_parameters_are_constant_carried_and_stored_states_are_the_true_ones(name, tmp_path):
