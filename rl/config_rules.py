@@ -37,6 +37,7 @@ for _names, *_range in (
     ("adam_beta1 adam_beta2", 0.0, 1.0 - 1e-12, "a number from 0 to below 1"),
     ("epsilon_first epsilon_last", 1e-9, 1.0, "a number above 0, up to 1"),
     ("value_coefficient entropy_coefficient max_seconds max_cpu_seconds", 0.0, 1e12, "a number of at least 0"),
+    ("action_std_init", 1e-6, 1e6, "a number from 1e-06 to 1000000"),
     ("reward_scale learning_rate adam_epsilon max_gradient_norm", 1e-300, 1e12, "a number above 0"),
     ("worker_timeout", 1.0, 1e12, "a number of at least 1"),
     ("replay_ratio", 1e-300, 1_000.0, "a number above 0, up to 1000"),

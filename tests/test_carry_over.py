@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from rl.acting.player import AgentPlayer
-from rl.agent.actions import Categorical
+from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import Agent
 from rl.agent.twin import TwinCore, TwinTorso
 from rl.config import Config

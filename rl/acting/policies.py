@@ -6,7 +6,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from rl.agent.actions import ONE_MORE
+from rl.agent.actions.distribution import ONE_MORE
 from rl.agent.agent import AgentOutput
 from rl.config import Config
 from rl.names import load

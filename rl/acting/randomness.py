@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     import gymnasium
 
-    from rl.agent.actions import Actions
+    from rl.agent.actions.distribution import Actions
 
 Purpose = Literal["environment", "action", "replay", "measure", "process"]
 _PURPOSES = {"environment": 0, "action": 1, "replay": 2, "measure": 3, "process": 4}  # process: what is shared by it

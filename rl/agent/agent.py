@@ -6,8 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rl.agent.actions import Actions
+from rl.agent.actions.distribution import Actions
 from rl.agent.cores import Core, CoreState, is_recorded, orthogonal_linear, reset_where
+from rl.agent.heads import make_policy_head
 from rl.agent.twin import TwinCore
 
 
@@ -33,7 +34,7 @@ class Agent(nn.Module):
         self.torso, self.core, self.actions, self.detach_critic = torso, core, actions, detach_critic
         self.separate_critic = isinstance(core, TwinCore)
         size = core.first.hidden_size if self.separate_critic else core.hidden_size
-        self.policy_head = orthogonal_linear(size, actions.head_size, gain=0.01)
+        self.policy_head: nn.Module = make_policy_head(size, actions)
         self.value_head: nn.Module = orthogonal_linear(size, 1, gain=1.0)
 
     def initial_state(self, batch_size: int) -> CoreState:
@@ -68,7 +69,7 @@ class Agent(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The precision of the parameters."""
-        return self.policy_head.weight.dtype
+        return next(self.policy_head.parameters()).dtype
 
     def features(self, observations: Tensor) -> Tensor:
         """What the torso makes of observations [..., *shape]: floating-point ones in the parameters' precision."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rl.agent.actions import make_actions
+from rl.agent.actions.make import make_actions
 from rl.agent.agent import Agent
 from rl.agent.cores import Core, orthogonal_linear
 from rl.agent.own_generator import OwnGenerator
@@ -32,7 +32,7 @@ def make_agent(config: Config, observation_space: gymnasium.spaces.Box, action_s
         if config.separate_critic:
             torso = TwinTorso(torso, make_torso(config, observation_space))
             core = TwinCore(core, make_core(config, features))
-        agent = Agent(torso, core, make_actions(action_space), config.detach_critic)
+        agent = Agent(torso, core, make_actions(action_space, config), config.detach_critic)
         if config.value_hidden_size or config.bounded_values:
             agent.value_head = make_value_head(config)
         if config.initialisation == "torch":

@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor
 
-from rl.agent.actions import Actions
+from rl.agent.actions.distribution import Actions
 from rl.agent.agent import AgentOutput
 from rl.config import Config
 from rl.learning.experience import OnlineExperience

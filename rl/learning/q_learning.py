@@ -7,7 +7,7 @@ from einops import rearrange
 from torch import Tensor
 
 from rl.acting.policies import q_values, through_q_values
-from rl.agent.actions import ONE_LESS, ONE_MORE
+from rl.agent.actions.distribution import ONE_LESS, ONE_MORE
 from rl.agent.agent import AgentOutput
 from rl.config import Config
 from rl.learning.actor_critic import explained_variance, without_bootstrap

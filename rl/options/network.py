@@ -38,6 +38,13 @@ class NetworkOptions:
     """Give the critic its own torso, core and core state, instead of sharing the policy's."""
     detach_critic: bool = False
     """Keep the critic's loss from moving torso and core: the value head reads a detached core output."""
+    action_std: Literal["parameter", "head"] = "parameter"
+    """Box actions: their standard deviation is a parameter, the same whatever is observed, or comes from the policy
+    head."""
+    action_std_init: float = 1.0
+    """Box actions: their standard deviation at first, where an action's bounds are -1 and 1."""
+    action_bounds: Literal["clip", "tanh"] = "clip"
+    """Box actions: clip those outside their bounds, or squash all of them by tanh."""
     unroll: Literal["recorded", "again"] = "recorded"
     """recorded: learn from the activations of acting where there is a fast path (one rnn, gru or lstm layer, plain
     heads, segments of N steps). again: unroll the network again and learn by autograd, which defines the gradient."""

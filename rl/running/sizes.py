@@ -13,7 +13,7 @@ from pathlib import Path
 import gymnasium
 import torch
 
-from rl.agent.actions import make_actions
+from rl.agent.actions.make import make_actions
 from rl.config import Config
 from rl.config_rules import option
 from rl.names import CORES, TORSOS
@@ -106,8 +106,9 @@ def parameters_of(config: Config, observations: gymnasium.spaces.Box, actions: g
         core = linear(features, size) + (config.core_layers - 1) * linear(size, size)
     hidden = config.value_hidden_size
     value = linear(size, hidden) + linear(hidden, 1) if hidden else linear(size, 1)
-    copies = 2 if config.separate_critic else 1
-    return copies * (torso + core) + linear(size, make_actions(actions).head_size) + value
+    copies, distribution = 2 if config.separate_critic else 1, make_actions(actions, config)
+    head = linear(size, distribution.head_size - distribution.free) + distribution.free
+    return copies * (torso + core) + head + value
 
 
 def linear(inputs: int, outputs: int) -> int:

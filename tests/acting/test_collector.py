@@ -12,7 +12,7 @@ from rl.acting.collector import Collector
 from rl.acting.evaluate import evaluate
 from rl.acting.randomness import TRAINING, ActionNoise, environment_seeds
 from rl.acting.segment import Segment
-from rl.agent.actions import Categorical
+from rl.agent.actions.categorical import Categorical
 from rl.learning.returns import targets
 from tests.support.rl_small import (
     Count,

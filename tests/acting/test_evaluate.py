@@ -12,7 +12,7 @@ import envs
 from rl.acting.evaluate import evaluate, play_episodes
 from rl.acting.player import AgentPlayer
 from rl.acting.randomness import ActionNoise, environment_seeds, evaluation_key, sequence, training_key
-from rl.agent.actions import Categorical
+from rl.agent.actions.categorical import Categorical
 from rl.config import Config
 from tests.support.rl_small import Dice, assert_same_segment, lively_agent, make_agent, small_collector, small_config
 

@@ -14,7 +14,7 @@ import torch
 import rl.acting.collector
 from rl.acting.collector import PIECE, Collector
 from rl.acting.segment import Segment
-from rl.agent.actions import Categorical
+from rl.agent.actions.categorical import Categorical
 from rl.learning.returns import targets
 from tests.support.rl_small import (
     assert_same_segment,

@@ -9,7 +9,7 @@ from rl.acting.evaluate import evaluate
 from rl.acting.player import AgentPlayer
 from rl.acting.policies import EpsilonGreedy, Softmax, acting_policy, evaluated_policy, q_values, through_q_values
 from rl.acting.randomness import TRAINING, ActionNoise
-from rl.agent.actions import Categorical
+from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import AgentOutput
 from rl.config import Config
 from rl.loop import build_worker

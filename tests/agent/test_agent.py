@@ -8,7 +8,7 @@ from torch import Tensor, nn
 import envs
 from rl.acting.evaluate import evaluate
 from rl.acting.player import AgentPlayer
-from rl.agent.actions import Categorical
+from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import Agent
 from rl.agent.twin import TwinCore, TwinTorso
 from rl.config import Config

@@ -10,7 +10,7 @@ from torch.nn.utils import prune
 import envs
 from rl.acting.collector import Collector
 from rl.acting.randomness import ActionNoise
-from rl.agent.actions import Categorical
+from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import Agent, AgentOutput
 from rl.agent.cores import GRUCore, LSTMCore, RNNCore
 from rl.agent.flat import FlatAgent

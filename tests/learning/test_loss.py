@@ -14,7 +14,8 @@ from torch import Tensor
 import tests.support.rl_small
 from rl.acting.collector import Collector
 from rl.acting.segment import Segment
-from rl.agent.actions import Categorical, by_autograd
+from rl.agent.actions.categorical import Categorical
+from rl.agent.actions.distribution import by_autograd
 from rl.agent.agent import Agent, AgentOutput
 from rl.config import Config
 from rl.learning.actor_critic import actor_critic_gradient, moments, normalised

@@ -9,7 +9,7 @@ import torch
 from gymnasium.spaces import Box
 
 from rl.acting.segment import Segment
-from rl.agent.actions import Categorical
+from rl.agent.actions.categorical import Categorical
 from rl.learning.replay.buffer import SequenceBuffer
 from rl.learning.replay.episodes import EpisodeReader
 from tests.support.rl_small import lively_agent, small_config

@@ -12,7 +12,7 @@ from gymnasium.spaces import Box
 
 from rl.acting.policies import q_values
 from rl.acting.randomness import generator
-from rl.agent.actions import Categorical
+from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import AgentOutput, PlainUnrolled
 from rl.agent.recorded.recording import Recording
 from rl.agent.recorded.which import make_unrolled

@@ -8,7 +8,7 @@ from torch import nn
 
 from rl.acting.collector import Collector
 from rl.acting.randomness import ActionNoise
-from rl.agent.actions import Categorical
+from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import Agent
 from rl.agent.cores import CellCore
 from rl.agent.recorded.which import make_unrolled

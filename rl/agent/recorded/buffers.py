@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from rl.agent.agent import Agent
+from rl.agent.heads import FreeHead
 
 ROWS = "time batch feature -> (time batch) feature"
 OF_ROWS = "(time batch) feature -> time batch feature"
@@ -26,6 +27,24 @@ def with_ones(buffer: Tensor) -> Tensor:
 def arrays(buffer: Tensor) -> list[np.ndarray]:
     """The rows of a buffer as arrays on the same memory."""
     return list(buffer.numpy())
+
+
+def laid_out_head(head: nn.Linear | FreeHead) -> tuple[Tensor, Tensor]:
+    """A policy head's weight [head, hidden] and bias [head]: numbers that are parameters are rows of no weight."""
+    if isinstance(head, nn.Linear):
+        return head.weight, head.bias
+    weight, free = head.linear.weight, head.free
+    return torch.cat([weight, weight.new_zeros(len(free), weight.shape[1])]), torch.cat([head.linear.bias, free])
+
+
+def set_head_gradient(head: nn.Linear | FreeHead, d_weight: Tensor) -> None:
+    """The gradient [hidden + 1, head] of what `laid_out_head` gave."""
+    if isinstance(head, nn.Linear):
+        set_gradient(head, d_weight)
+    else:
+        of_layer = head.linear.out_features
+        set_gradient(head.linear, d_weight[:, :of_layer])
+        set_or_copy(head.free, d_weight[-1, of_layer:])
 
 
 def set_gradient(layer: nn.Linear, d_weight: Tensor) -> None:

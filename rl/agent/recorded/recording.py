@@ -26,10 +26,19 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from rl.agent.actions import ONE_MORE
+from rl.agent.actions.distribution import ONE_MORE
 from rl.agent.agent import Agent, AgentOutput, Step
 from rl.agent.cores import CoreState
-from rl.agent.recorded.buffers import ROWS, arrays, rows, set_gradient, set_or_copy, with_ones
+from rl.agent.recorded.buffers import (
+    ROWS,
+    arrays,
+    laid_out_head,
+    rows,
+    set_gradient,
+    set_head_gradient,
+    set_or_copy,
+    with_ones,
+)
 from rl.agent.recorded.torso import AnyTorso, LinearTorso
 
 
@@ -89,13 +98,13 @@ class Recording:
     def begin(self) -> Step:
         """Start a segment: lay the parameters out for its products, and return `step`."""
         self.t = 0
-        policy, value = self.agent.policy_head, self.agent.value_head
+        weight, bias = laid_out_head(self.agent.policy_head)
+        value = self.agent.value_head
         self.torso.begin()
         self.weight_t = self.laid_out()  # [x h⁻ 1, gates]
         self.weight = self.weight_t[:-1].T.contiguous()  # [gates, x h⁻]
-        self.head_weight = torch.cat([policy.weight, value.weight])  # [head + 1, hidden]
-        bias = torch.cat([policy.bias, value.bias])
-        self.head_weight_t = torch.cat([self.head_weight.T, bias[None]])
+        self.head_weight = torch.cat([weight, value.weight])  # [head + 1, hidden]
+        self.head_weight_t = torch.cat([self.head_weight.T, torch.cat([bias, value.bias])[None]])
         return self.step
 
     def step(self, observation: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[AgentOutput, CoreState]:
@@ -183,7 +192,7 @@ class Recording:
         agent, n = self.agent, slice(self.first, self.first + len(gradient.values))
         d_heads = rearrange(torch.cat([gradient.logits, rearrange(gradient.values, ONE_MORE)], dim=-1), ROWS)
         d_weight = rearrange(self.outputs[n], ROWS).T @ d_heads
-        set_gradient(agent.policy_head, d_weight[:, :-1])
+        set_head_gradient(agent.policy_head, d_weight[:, :-1])
         set_gradient(agent.value_head, d_weight[:, -1:])
         through = self.actions if agent.detach_critic else self.actions + 1
         torch.mm(d_heads[:, :through], self.head_weight[:through], out=rearrange(self.d_outputs[n], ROWS))

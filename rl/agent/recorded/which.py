@@ -6,6 +6,7 @@ from torch import nn
 
 from rl.agent.agent import Agent, PlainUnrolled
 from rl.agent.cores import GRUCore, LSTMCore, RNNCore
+from rl.agent.heads import FreeHead
 from rl.agent.recorded.gru import GRURecording
 from rl.agent.recorded.lstm import LSTMRecording
 from rl.agent.recorded.rnn import RNNRecording
@@ -14,7 +15,7 @@ from rl.agent.unrolled import Unrolled
 
 RECORDINGS = {LSTMCore: LSTMRecording, GRUCore: GRURecording, RNNCore: RNNRecording}
 CELLS = {LSTMCore: nn.LSTMCell, GRUCore: nn.GRUCell, RNNCore: nn.RNNCell}
-NAMES = {"weight", "bias", "weight_ih", "weight_hh", "bias_ih", "bias_hh"}
+NAMES = {"weight", "bias", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "free"}
 
 
 def make_unrolled(agent: Agent, rows: int, batch: int, recorded: bool, first: int = 0) -> Unrolled:
@@ -46,9 +47,15 @@ def can_record(agent: Agent) -> bool:
         and type(cell) is CELLS[type(agent.core)]
         and getattr(cell, "nonlinearity", "tanh") == "tanh"
         and cell.bias is not False
-        and all(type(head) is nn.Linear and head.bias is not None for head in (agent.policy_head, agent.value_head))
+        and all(is_linear(head) for head in (agent.policy_head, agent.value_head))
         and are_plain(agent, agent.core, agent.policy_head, agent.value_head)
     )
+
+
+def is_linear(head: nn.Module) -> bool:
+    """Whether a head is one linear layer with a bias, perhaps with free parameters beside it."""
+    layer = head.linear if type(head) is FreeHead else head
+    return type(layer) is nn.Linear and layer.bias is not None
 
 
 def is_written(torso: nn.Module) -> bool:

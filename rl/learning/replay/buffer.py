@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor
 
 from rl.acting.segment import Segment
-from rl.agent.actions import Actions
+from rl.agent.actions.distribution import Actions
 from rl.agent.cores import CoreState
 
 

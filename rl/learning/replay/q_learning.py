@@ -7,7 +7,7 @@ from einops import rearrange
 from torch import Tensor
 
 from rl.acting.policies import q_values
-from rl.agent.actions import ONE_LESS
+from rl.agent.actions.distribution import ONE_LESS
 from rl.agent.agent import AgentOutput
 from rl.agent.flat import FlatAgent
 from rl.agent.recorded.which import make_unrolled

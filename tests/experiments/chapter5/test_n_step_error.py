@@ -23,7 +23,7 @@ from experiments.chapter5.n_step_error.rollouts import Rollouts, measure, return
 from experiments.chapter5.n_step_error.tables import error_table, least_errors
 from experiments.lab import study
 from rl.acting.randomness import TRAINING, ActionNoise
-from rl.agent.actions import Categorical
+from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import AgentOutput
 from rl.record.saved_agent import load_agent
 from tests.support.rl_small import lively_agent, small_config

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import envs
 from rl.acting.segment import Segment
-from rl.agent.actions import Categorical
+from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import AgentOutput
 from rl.agent.build import agent_for
 from rl.config import Config

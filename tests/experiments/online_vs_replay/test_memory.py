@@ -13,7 +13,7 @@ from experiments.online_vs_replay.measures.probe import r_squared, r_squared_of_
 from experiments.online_vs_replay.measures.short_memory import return_with_memory_of
 from experiments.online_vs_replay.measures.watch import memory_measures
 from rl.acting.evaluate import evaluate
-from rl.agent.actions import Categorical
+from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import AgentOutput
 from rl.config import Config
 from tests.support.rl_small import make_agent

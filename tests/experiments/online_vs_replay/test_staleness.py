@@ -19,7 +19,7 @@ from experiments.online_vs_replay.measures.staleness import of_buffer
 from experiments.online_vs_replay.measures.watch import Watched, watch
 from experiments.online_vs_replay.tasks import TASKS
 from rl.acting.segment import Segment
-from rl.agent.actions import Categorical
+from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import AgentOutput
 from rl.config import Config
 from rl.learning.replay.buffer import SequenceBuffer

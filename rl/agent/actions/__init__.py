@@ -1,0 +1,1 @@
+"""Distributions over actions: what the numbers of the policy head stand for."""
