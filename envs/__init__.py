@@ -21,6 +21,7 @@ ENVIRONMENTS = (
     ("FallPenaltyCartPole-v1", "envs.cartpole.fall_penalty", "make_fall_penalty_cartpole", 500, 475.0),
     ("RecallCue-v0", "envs.memory.recall_cue", "RecallCueEnv", None, 0.95),
     ("RepeatPrevious-v0", "envs.memory.repeat_previous", "RepeatPreviousEnv", None, 0.95),
+    ("TMaze-v0", "envs.memory.t_maze", "TMazeEnv", None, 0.95),
 )
 
 

@@ -127,6 +127,7 @@ OURS = [
     "NoisyPositionCartPole-v1",
     "FlickeringCartPole-v1",
     "RepeatPrevious-v0",
+    "TMaze-v0",
 ]
 
 
