@@ -28,8 +28,12 @@ from experiments.lab.study import Arm, Study, StudyCommand
 from experiments.lab.tables import publish
 from rl.config import Config
 from rl.loop import Overrides
+from rl.presets import MASKED_CARTPOLE
 
-DEFAULT = Config(mode="serial", workers=1, envs_per_worker=64, log_interval=5_000, checkpoint_interval=10_000_000)
+DEFAULT = Config(
+    **MASKED_CARTPOLE
+    | {"mode": "serial", "workers": 1, "envs_per_worker": 64, "log_interval": 5_000, "checkpoint_interval": 10_000_000}
+)
 LAST_SHARE = 0.2
 RECALL, CARTPOLE = "RecallCue-v0", "MaskedVelocityCartPole-v1"
 SET_HERE = (  # options of a run that the cells decide

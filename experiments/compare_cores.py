@@ -15,6 +15,7 @@ from experiments.lab.figures import pdf_too
 from experiments.lab.options import at_least, listed, refuse
 from experiments.lab.runs import train_missing
 from rl.config import Config
+from rl.presets import MASKED_CARTPOLE
 
 ARMS = {
     "mlp": {"core": "mlp"},
@@ -22,7 +23,7 @@ ARMS = {
     "gru": {"core": "gru"},
     "lstm": {"core": "lstm"},
 }
-DEFAULT = Config(stop_when_solved=True)
+DEFAULT = Config(**MASKED_CARTPOLE, stop_when_solved=True)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from rl.acting.player import AgentPlayer
 from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import Agent
 from rl.agent.twin import TwinCore, TwinTorso
-from rl.config import Config
+from tests.support.configs import cartpole_config
 from tests.support.counting import CountingCore, collector, counting_agent
 from tests.support.rl_small import differentiate, make_agent
 
@@ -84,7 +84,7 @@ def test_the_value_of_a_truncated_episodes_last_observation_continues_its_count(
 
 def test_learning_bootstrapping_and_evaluating_do_not_advance_the_carried_state():
     """A bootstrap that moves the live state makes the next segment see o_N twice (leggedrobotics/rsl_rl#130)."""
-    config = Config(normalise_advantages=False)
+    config = cartpole_config(normalise_advantages=False)
     disturbed, quiet = collector(segment_length=4), collector(segment_length=4)
     for _ in range(4):
         segment = disturbed.collect()
@@ -99,7 +99,7 @@ def test_learning_bootstrapping_and_evaluating_do_not_advance_the_carried_state(
 @pytest.mark.parametrize("options", [{}, {"separate_critic": True}, {"separate_critic": True, "core_layers": 2}])
 def test_two_segments_of_four_are_one_segment_of_eight(core, record, options):
     """State zeroed at every training sequence is the commonest fault of this kind (ray-project/ray#2898)."""
-    config = Config(core=core, dtype="float64", hidden_size=8, **options)
+    config = cartpole_config(core=core, dtype="float64", hidden_size=8, **options)
     agent = make_agent(config, observation_size=1, num_actions=2)
     by_four, by_eight = (collector(n, lengths=[3, 7, 1000], agent=agent, record=record) for n in (4, 8))
     halves, whole = [by_four.collect(), by_four.collect()], by_eight.collect()
@@ -117,11 +117,11 @@ def test_two_segments_of_four_are_one_segment_of_eight(core, record, options):
 def test_values_cross_segments_and_gradients_do_not(core, record, twice):
     """Otherwise every update would reach back to the first one, and memory would grow without end. A critic of its own
     has a state of its own."""
-    agent = make_agent(Config(core=core, separate_critic=twice), observation_size=1, num_actions=2)
+    agent = make_agent(cartpole_config(core=core, separate_critic=twice), observation_size=1, num_actions=2)
     four_steps = collector(segment_length=4, agent=agent, record=record)
     for _ in range(3):
         segment = four_steps.collect()
-        differentiate(four_steps, segment, Config())
+        differentiate(four_steps, segment, cartpole_config())
         assert all(part.grad_fn is None and not part.requires_grad for part in segment.core_state)
         assert len(segment.core_state) == {"mlp": 0, "rnn": 1, "gru": 1, "lstm": 2}[core] * (1 + twice)
 

@@ -8,8 +8,8 @@ from gymnasium.spaces import Box, Discrete
 
 import envs
 from rl.agent.agent import Agent
-from rl.config import Config
 from rl.running.run import new_run
+from tests.support.configs import cartpole_config
 
 
 class AlwaysOne(gymnasium.Env):
@@ -40,7 +40,7 @@ gymnasium.register("CoinToss-v0", CoinToss)
 
 def train(path, **options) -> tuple[dict, Agent]:
     """The summary of a run, and the agent that it ended with."""
-    config = Config(mode="serial", workers=1, wandb="disabled", run_dir=str(path / "run"), **options)
+    config = cartpole_config(mode="serial", workers=1, wandb="disabled", run_dir=str(path / "run"), **options)
     run = new_run(config, envs.make_vector)
     summary = run.execute()
     assert summary["exit_code"] == 0

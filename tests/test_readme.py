@@ -19,6 +19,7 @@ from rl.config import Config
 from rl.config_rules import option
 from rl.loop import Overrides
 from rl.parameters.learner import Learner
+from tests.support.configs import cartpole_config
 from tests.support.readme import Page, lines, pages
 from tests.support.runs import ROOT, train
 
@@ -152,7 +153,9 @@ def parse(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     program = importlib.import_module(f"{words[0]}.__main__" if is_package else words[0])
     monkeypatch.setattr(tyro, "cli", cli_alone)
     monkeypatch.setattr(sys, "argv", words)
-    monkeypatch.setattr("experiments.train.resumed_config", lambda _folder: Config())  # of a run that is not there
+    monkeypatch.setattr(
+        "experiments.train.resumed_config", lambda _folder: cartpole_config()
+    )  # of a run that is not there
     with pytest.raises(Parsed):
         program.main()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rl.config import Config
 from rl.loop import Overrides
+from rl.presets import MASKED_CARTPOLE
 
 NOT_LEARNING = (
     *("seed", "run_dir", "log_info", "checkpoint_interval"),
@@ -19,10 +20,10 @@ NOT_LEARNING = (
 def digest(config: Config, overrides: Overrides) -> str:
     """Eight letters that change with every option that a run learns by, and not with options that only watch it.
 
-    Only options that are not at their default count, so an option that is added to Config later leaves rows valid.
-    Environments and functions are named without their modules, so a module that moves leaves rows valid, too.
+    Only options that differ from --preset masked-cartpole count, so an option that is added to Config later leaves rows
+    valid. Environments and functions are named without their modules, so a module that moves leaves rows valid, too.
     """
-    default = asdict(Config())
+    default = asdict(Config(**MASKED_CARTPOLE))
     learning = {
         name: value for name, value in asdict(config).items() if name not in NOT_LEARNING and value != default[name]
     }

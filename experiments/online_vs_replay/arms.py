@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from experiments.online_vs_replay.tasks import Options, Task
 from rl.config import Config
+from rl.presets import MASKED_CARTPOLE
 
 SHARED: Options = {
     "mode": "serial",
@@ -109,7 +110,7 @@ def config_of(task: Task, arm: Arm, settings: Options) -> Config:
     options |= settings
     if options.get("replay_way") == "transitions":
         options["replay_batch"] = 8 * options.get("replay_batch", Config.replay_batch)
-    return evaluated(Config(**options), options["total_env_steps"])
+    return evaluated(Config(**MASKED_CARTPOLE | options), options["total_env_steps"])
 
 
 def evaluated(config: Config, env_steps: int) -> Config:

@@ -13,7 +13,7 @@ from rl.acting.evaluate import evaluate, play_episodes
 from rl.acting.player import AgentPlayer
 from rl.acting.randomness import ActionNoise, environment_seeds, evaluation_key, sequence, training_key
 from rl.agent.actions.categorical import Categorical
-from rl.config import Config
+from tests.support.configs import cartpole_config
 from tests.support.rl_small import Dice, assert_same_segment, lively_agent, make_agent, small_collector, small_config
 
 every_core = pytest.mark.parametrize("core", ["mlp", "gru", "lstm"])
@@ -229,7 +229,7 @@ def test_the_noise_of_an_environment_does_not_depend_on_its_neighbours_or_on_how
 
 def test_an_episode_that_never_ends_counts_with_what_it_has_earned():
     """takuseno/d3rlpy#209. CartPole without its limit may never end: it is cut after 3 steps."""
-    config = Config(env="CartPole-v1", env_arg=("max_episode_steps=-1",), eval_max_steps=3)
+    config = cartpole_config(env="CartPole-v1", env_arg=("max_episode_steps=-1",), eval_max_steps=3)
     agent = make_agent(config, 4, 2)
     assert evaluate(agent, config, envs.make_vector, episodes=2, greedy=True).tolist() == [3.0, 3.0]
     played = play_episodes(agent, config, envs.make_vector, episodes=2, greedy=True)

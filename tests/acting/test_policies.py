@@ -11,9 +11,9 @@ from rl.acting.policies import EpsilonGreedy, Softmax, acting_policy, evaluated_
 from rl.acting.randomness import TRAINING, ActionNoise
 from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import AgentOutput
-from rl.config import Config
 from rl.loop import build_worker
 from rl.running.setup import set_up
+from tests.support.configs import cartpole_config
 from tests.support.rl_small import lively_agent, small_collector, small_config
 
 Q = {"algorithm": "q_online"}
@@ -79,16 +79,16 @@ def test_actions_are_taken_in_these_shares():
 
 def test_epsilon_falls_in_equal_ratios_from_the_first_environment_to_the_last():
     """0.8 to 0.1 over four environments: halved at each."""
-    config = Config(**Q, workers=2, envs_per_worker=2, epsilon_first=0.8, epsilon_last=0.1, dtype="float64")
+    config = cartpole_config(**Q, workers=2, envs_per_worker=2, epsilon_first=0.8, epsilon_last=0.1, dtype="float64")
     whole = acting_policy(config, range(4)).epsilons.flatten().tolist()
     assert whole == pytest.approx([0.8, 0.4, 0.2, 0.1], abs=1e-12)
     assert acting_policy(config, range(2, 4)).epsilons.flatten().tolist() == whole[2:]
-    alone = Config(**Q, workers=1, envs_per_worker=1, segment_length=2, epsilon_first=0.8, epsilon_last=0.1)
+    alone = cartpole_config(**Q, workers=1, envs_per_worker=1, segment_length=2, epsilon_first=0.8, epsilon_last=0.1)
     assert acting_policy(alone, range(1)).epsilons.tolist() == [[pytest.approx(0.8)]]
 
 
 def test_the_second_worker_has_the_epsilons_of_the_second_half_of_the_environments():
-    config = Config(**Q, workers=2, envs_per_worker=2, epsilon_first=0.8, epsilon_last=0.1, dtype="float64")
+    config = cartpole_config(**Q, workers=2, envs_per_worker=2, epsilon_first=0.8, epsilon_last=0.1, dtype="float64")
     setup = set_up(config, envs.make_vector)
     for rank, expected in enumerate(([0.8, 0.4], [0.2, 0.1])):
         _, collector, _ = build_worker(rank, config, envs.make_vector, setup.memory, TRAINING)
@@ -97,11 +97,11 @@ def test_the_second_worker_has_the_epsilons_of_the_second_half_of_the_environmen
 
 def test_policies_are_those_of_the_algorithm_and_in_the_networks_precision():
     for algorithm in ("a2c", "a2c_replay"):
-        config = Config(algorithm=algorithm)
+        config = cartpole_config(algorithm=algorithm)
         assert type(acting_policy(config, range(2))) is type(evaluated_policy(config, 2)) is Softmax
     for algorithm in ("q_online", "q_replay"):
         for dtype in ("float32", "float64"):
-            config = Config(algorithm=algorithm, dtype=dtype)
+            config = cartpole_config(algorithm=algorithm, dtype=dtype)
             for policy in (acting_policy(config, range(2)), evaluated_policy(config, 2)):
                 assert isinstance(policy, EpsilonGreedy) and policy.epsilons.dtype == getattr(torch, dtype)
 

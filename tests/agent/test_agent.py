@@ -11,10 +11,10 @@ from rl.acting.player import AgentPlayer
 from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import Agent
 from rl.agent.twin import TwinCore, TwinTorso
-from rl.config import Config
 from rl.presets import PRESETS
 from rl.record.saved_agent import load_agent
 from rl.running.run import new_run, resumed_run
+from tests.support.configs import cartpole_config
 from tests.support.rl_small import lively_agent, make_agent, random_segment, segment_loss, small_config
 from tests.support.runs import SERIAL
 
@@ -65,7 +65,7 @@ def inputs(agent: Agent, seed: int = 0) -> tuple[Tensor, tuple[Tensor, ...], Ten
 @torch.no_grad()
 def test_the_chapters_network_layer_by_layer():
     """Zai & Brown 2020, chapter 5: 4-25-50, from there to two actions, and by way of 25 units to a value within ±1."""
-    agent = make_agent(Config(**PRESETS["chapter5"]), observation_size=4, num_actions=2)
+    agent = make_agent(cartpole_config(**PRESETS["chapter5"]), observation_size=4, num_actions=2)
     assert layers_of(agent.torso, agent.core) == ["Linear 4-25", "ReLU", "Linear 25-50", "ReLU"]
     assert layers_of(agent.policy_head) == ["Linear 50-2"]
     assert layers_of(agent.value_head) == ["Linear 50-25", "ReLU", "Linear 25-1", "Tanh"]
@@ -84,7 +84,7 @@ def test_the_chapters_network_layer_by_layer():
 
 def test_the_chapters_critic_moves_its_own_layers_only_and_its_policy_all_the_others():
     """The printed network detaches what the critic sees: two losses, and no parameter that both of them move."""
-    agent = make_agent(Config(**PRESETS["chapter5"]), observation_size=4, num_actions=2)
+    agent = make_agent(cartpole_config(**PRESETS["chapter5"]), observation_size=4, num_actions=2)
     observation = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
     output, _ = agent.step(observation, (), torch.zeros(9, dtype=torch.bool))
     moved = []
@@ -95,7 +95,7 @@ def test_the_chapters_critic_moves_its_own_layers_only_and_its_policy_all_the_ot
 
 
 def test_the_two_networks_of_the_chapter_are_two_of_the_chapters():
-    agent = make_agent(Config(**PRESETS["chapter5-two-networks"]), observation_size=4, num_actions=2)
+    agent = make_agent(cartpole_config(**PRESETS["chapter5-two-networks"]), observation_size=4, num_actions=2)
     one = ["Linear 4-25", "ReLU", "Linear 25-50", "ReLU"]
     assert layers_of(agent.torso.first, agent.core.first) == layers_of(agent.torso.second, agent.core.second) == one
     assert layers_of(agent.policy_head) == ["Linear 50-2"]
@@ -441,7 +441,7 @@ def silent(_line):
 def test_a_run_with_a_separate_critic_learns_with_both_is_evaluated_and_comes_back_from_its_checkpoint(
     tmp_path, core, options
 ):
-    config = Config(core=core, run_dir=str(tmp_path / "run"), **{**SMALL, **options})
+    config = cartpole_config(core=core, run_dir=str(tmp_path / "run"), **{**SMALL, **options})
     run = new_run(config, envs.make_vector)
     start = run.setup.learner.vectors["parameters"].clone()
     summary = run.execute(silent)
@@ -461,7 +461,7 @@ def test_a_run_with_a_separate_critic_learns_with_both_is_evaluated_and_comes_ba
 
 
 def test_a_stopped_run_with_a_separate_critic_is_resumed_with_the_very_parameters_and_moments(tmp_path):
-    config = Config(core="gru", run_dir=str(tmp_path / "run"), **SMALL)
+    config = cartpole_config(core="gru", run_dir=str(tmp_path / "run"), **SMALL)
     first = new_run(config, envs.make_vector)
     first.execute(silent, lambda row: first.outcome.note_signal(2) if row["global_step"] >= 300 else None)
     again = resumed_run(tmp_path / "run", envs.make_vector)
@@ -474,11 +474,11 @@ def test_a_stopped_run_with_a_separate_critic_is_resumed_with_the_very_parameter
 def test_every_preset_of_the_chapter_makes_a_network_that_says_a_value_within_1_for_four_observations():
     """Also what an LSTM of the chapter is: 25 features go in, 50 units come out."""
     for name, preset in PRESETS.items():
-        config = Config(**preset)
+        config = cartpole_config(**preset)
         if not config.bounded_values:
             continue
         agent = make_agent(config, observation_size=4, num_actions=2)
         output, _ = agent.step(torch.ones(3, 4), agent.initial_state(3), torch.ones(3, dtype=torch.bool))
         assert output.logits.shape == (3, 2) and output.values.shape == (3,) and output.values.abs().max() < 1, name
-    lstm = make_agent(Config(**PRESETS["chapter5-lstm"]), observation_size=4, num_actions=2)
+    lstm = make_agent(cartpole_config(**PRESETS["chapter5-lstm"]), observation_size=4, num_actions=2)
     assert (lstm.core.cells[0].input_size, lstm.core.cells[0].hidden_size) == (25, 50)

@@ -10,9 +10,9 @@ from torch import nn
 from rl.agent import build
 from rl.agent.build import make_agent
 from rl.agent.own_generator import OwnGenerator
-from rl.config import Config
 from rl.presets import PRESETS
 from tests.support.bits import assert_bit_equal
+from tests.support.configs import cartpole_config
 
 SPACES = Box(-1, 1, (3,)), Discrete(2)
 CONFIGS = [
@@ -42,7 +42,7 @@ def parameters(config):
 
 @pytest.mark.parametrize("options", CONFIGS, ids=str)
 def test_the_parameters_are_those_of_torchs_global_generator_seeded_alike(monkeypatch, options):
-    config = Config(**{"hidden_size": 8, "torso_size": 8, **options, "seed": 5})
+    config = cartpole_config(**{"hidden_size": 8, "torso_size": 8, **options, "seed": 5})
     own = parameters(config)
     monkeypatch.setattr(build, "OwnGenerator", Nothing)
     with torch.random.fork_rng(devices=[]):
@@ -52,7 +52,7 @@ def test_the_parameters_are_those_of_torchs_global_generator_seeded_alike(monkey
 
 def test_they_are_the_same_whatever_another_thread_draws_or_seeds_and_it_notices_nothing():
     """optuna/optuna#3045: a thread that draws from the global generator changes what others draw."""
-    config = Config(core="gru", hidden_size=16, torso_size=16)
+    config = cartpole_config(core="gru", hidden_size=16, torso_size=16)
     alone, ended, before = parameters(config), threading.Event(), torch.random.get_rng_state()
 
     def draw():

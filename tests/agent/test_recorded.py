@@ -15,7 +15,7 @@ from rl.agent.agent import Agent, AgentOutput
 from rl.agent.cores import GRUCore, LSTMCore, RNNCore
 from rl.agent.flat import FlatAgent
 from rl.agent.recorded.which import can_record, is_written, make_unrolled
-from rl.config import Config
+from tests.support.configs import cartpole_config
 from tests.support.rl_small import (
     assert_same_segment,
     differentiate,
@@ -42,7 +42,7 @@ class Lesson(NamedTuple):
 def strong_agent(core="lstm", features=FEATURES, actions=ACTIONS, **options):
     """An agent with large random parameters, biases too."""
     small = {"dtype": "float64", "hidden_size": 5, "torso_size": 4}
-    agent = make_agent(Config(core=core, **{**small, **options}), features, actions)
+    agent = make_agent(cartpole_config(core=core, **{**small, **options}), features, actions)
     redraw(agent, seed=7)
     return agent
 
@@ -198,7 +198,7 @@ def test_a_collector_that_records_trains_like_one_that_does_not(core, options):
     """Five updates on masked CartPole, episodes ending inside segments: the same parameters to 1e-10."""
 
     def trained(record):
-        config = Config(core=core, dtype="float64", hidden_size=8, torso_size=8, segment_length=16, **options)
+        config = cartpole_config(core=core, dtype="float64", hidden_size=8, torso_size=8, segment_length=16, **options)
         agent = make_agent(config, 2, 2)
         environments = envs.make_vector("MaskedVelocityCartPole-v1", 5)
         unrolled = make_unrolled(agent, 17, 5, record)
@@ -341,10 +341,10 @@ def test_agents_without_a_fast_path_are_unrolled():
         """So may a user's own agent, with heads of its own for example."""
 
     for core in ("rnn", "gru", "lstm"):
-        assert can_record(make_agent(Config(core=core), 3, 2))
+        assert can_record(make_agent(cartpole_config(core=core), 3, 2))
     assert not can_record(OwnAgent(nn.Sequential(), LSTMCore(3, 4), Categorical(2)))
-    assert not can_record(make_agent(Config(core="mlp"), 3, 2))
-    assert not can_record(make_agent(Config(core="gru", core_layers=2), 3, 2))
+    assert not can_record(make_agent(cartpole_config(core="mlp"), 3, 2))
+    assert not can_record(make_agent(cartpole_config(core="gru", core_layers=2), 3, 2))
     assert not can_record(Agent(nn.Sequential(), OwnCore(3, 4), Categorical(2)))
 
 
@@ -419,7 +419,7 @@ def test_a_recording_stands_behind_any_torso_whose_gradient_autograd_finds(core,
 )
 def test_these_options_keep_the_fast_path(core, options):
     """A torso of relus keeps autograd; without torso layers there is nothing for relu to change."""
-    assert can_record(make_agent(Config(core=core, **options), 3, 2))
+    assert can_record(make_agent(cartpole_config(core=core, **options), 3, 2))
 
 
 @every_core
@@ -456,7 +456,7 @@ def test_these_options_have_no_fast_path_and_learn_the_same_whichever_way_was_as
 @torch.no_grad()
 def test_a_simple_recurrent_network_of_relus_is_unrolled():
     """torch's RNNCell has two nonlinearities, and the recording knows one."""
-    agent = make_agent(Config(core="rnn"), 3, 2)
+    agent = make_agent(cartpole_config(core="rnn"), 3, 2)
     assert can_record(agent)
     agent.core.cells[0].nonlinearity = "relu"
     assert agent.step(torch.full((1, 3), 9.0), agent.initial_state(1), torch.tensor([True]))[1][0].max() > 1
@@ -487,7 +487,7 @@ def test_a_layer_that_learns_in_its_own_way_is_not_written_out(change):
     class OwnLinear(nn.Linear):
         """Its forward pass may be anything."""
 
-    agent = make_agent(Config(core="lstm", torso_layers=2), 64, 2)
+    agent = make_agent(cartpole_config(core="lstm", torso_layers=2), 64, 2)
     assert can_record(agent) and is_written(agent.torso)
     if change == "frozen":
         agent.torso[0].weight.requires_grad_(False)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import envs
-from rl.config import Config
 from rl.names import load
 from rl.running.run import new_run
+from tests.support.configs import cartpole_config
 from tests.support.runs import ROOT, SERIAL
 
 BLINK = """
@@ -96,11 +96,11 @@ def test_a_module_that_lacks_another_one_is_not_told_to_be_elsewhere(tmp_path, m
 
 def test_a_config_names_files_from_the_root_so_that_a_run_finds_them_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = Config(env="a/t.py:T-v0", core="c.py:MyCore", torso="~/t.py:MyTorso")
+    config = cartpole_config(env="a/t.py:T-v0", core="c.py:MyCore", torso="~/t.py:MyTorso")
     assert config.env == f"{tmp_path}/a/t.py:T-v0" and config.core == f"{tmp_path}/c.py:MyCore"
     assert config.torso == f"{Path.home()}/t.py:MyTorso" and config.core_name == "MyCore"
-    assert Config(env="module:T-v0", core="module:C").env == "module:T-v0"
-    assert Config(core=config.core) == Config(core=config.core)
+    assert cartpole_config(env="module:T-v0", core="module:C").env == "module:T-v0"
+    assert cartpole_config(core=config.core) == cartpole_config(core=config.core)
 
 
 def test_a_core_and_an_environment_in_one_file_are_of_one_module(tmp_path):
@@ -121,7 +121,7 @@ def test_a_stopped_run_is_resumed_from_another_folder(tmp_path, monkeypatch, mod
     monkeypatch.chdir(tmp_path / "mine")
     monkeypatch.syspath_prepend(str(tmp_path / "mine"))  # as `python -m` does
     options = {**SERIAL, "mode": mode, "total_env_steps": 640, "log_interval": 32, "run_dir": str(tmp_path / "run")}
-    run = new_run(Config(**options, env="blink_run.py:BlinkRun-v0", core="my_core:MyCore"), envs.make_vector)
+    run = new_run(cartpole_config(**options, env="blink_run.py:BlinkRun-v0", core="my_core:MyCore"), envs.make_vector)
     assert run.execute(lambda _: None, lambda _: run.outcome.note_signal(signal.SIGTERM))["exit_reason"] == "SIGTERM"
 
     def command(words):

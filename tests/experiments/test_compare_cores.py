@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from experiments import compare_cores
-from rl.config import Config
+from tests.support.configs import cartpole_config
 
 
 def test_the_demo_is_four_arms_of_three_seeds_with_two_workers():
@@ -27,7 +27,7 @@ def test_the_demo_is_four_arms_of_three_seeds_with_two_workers():
         ({"arms": "lstm,rnn"}, "--arms 'rnn': a list out of mlp,mlp-2-frames,gru,lstm is needed"),
         ({"arms": ""}, "--arms '': a list out of"),
         ({"seeds": 0}, "--seeds 0: a whole number of at least 1 is needed"),
-        ({"config": Config(core="gru", stop_when_solved=True)}, "--core gru: this experiment sets it itself"),
+        ({"config": cartpole_config(core="gru", stop_when_solved=True)}, "--core gru: this experiment sets it itself"),
     ],
 )
 def test_a_comparison_that_cannot_be_made_is_one_line(options, line):

@@ -12,8 +12,8 @@ import pytest
 
 import envs
 from experiments.lab.records import read_record
-from rl.config import Config
 from rl.running.run import new_run, resumed_run
+from tests.support.configs import cartpole_config
 from tests.support.runs import ROOT, SHORT
 
 
@@ -92,7 +92,7 @@ def test_a_run_that_was_killed_in_the_middle_of_a_row_is_replayed_up_to_it(whole
 def test_a_run_that_was_killed_and_resumed_is_replayed_with_no_row_twice(tmp_path):
     """Rows of 40 steps to 400; killed when its checkpoint was of 160 and its record had come to 240."""
     folder = tmp_path / "run"
-    run = new_run(Config(**SHORT, checkpoint_interval=160, run_dir=str(folder)), envs.make_vector)
+    run = new_run(cartpole_config(**SHORT, checkpoint_interval=160, run_dir=str(folder)), envs.make_vector)
 
     def kill(row):
         if row["global_step"] == 200:

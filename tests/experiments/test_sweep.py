@@ -17,10 +17,10 @@ from experiments.sweep.page import command_of, sentences, table
 from experiments.sweep.plan import Plan, Trial
 from experiments.sweep.space import range_of, space_of
 from experiments.sweep.wandb_file import sweep_file
-from rl.config import Config
+from tests.support.configs import cartpole_config
 from tests.support.runs import ROOT, SHORT, words
 
-CONFIG = Config(**SHORT)
+CONFIG = cartpole_config(**SHORT)
 RANGES = ("learning_rate=log(1e-4,1e-2)", "entropy_coefficient=choice(0,0.01,0.03)")
 
 

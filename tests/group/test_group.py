@@ -21,7 +21,6 @@ from torch import distributed
 import envs
 from experiments import train
 from rl.algorithms import ALGORITHMS
-from rl.config import Config
 from rl.group.exchange import Group, this_round
 from rl.group.learner import GroupLearner, grouped
 from rl.loop import Overrides
@@ -30,6 +29,7 @@ from rl.running.run import new_run, resumed_run
 from rl.shared.group_lost import GroupLost
 from rl.shared.learner_memory import LearnerMemory
 from tests.support.bits import assert_bit_equal
+from tests.support.configs import cartpole_config
 from tests.support.programs import ENDLESS, Program, assert_whole, soon
 from tests.support.runs import ROOT, TINY, untimed, words
 
@@ -103,7 +103,7 @@ def start(tmp_path):
 
 def on_one_machine(folder, **options):
     """A finished run of spawned workers."""
-    assert new_run(Config(**options, run_dir=str(folder)), envs.make_vector).execute()["exit_code"] == 0
+    assert new_run(cartpole_config(**options, run_dir=str(folder)), envs.make_vector).execute()["exit_code"] == 0
     return folder
 
 
@@ -178,7 +178,7 @@ class OneOfMany:
 
 def test_rank_0_stands_still_where_it_told_the_others_to_though_its_parent_was_quick():
     """The parent may settle what it was waited for while the ledger is on its way: the others wait to be told."""
-    config = Config(mode="sync", workers=1)
+    config = cartpole_config(mode="sync", workers=1)
     memory = LearnerMemory(config, 3)
     ledger, group = memory.ledger, OneOfMany(memory.ledger.dues.evaluated)
     learner = GroupLearner(group, config, memory)
@@ -195,7 +195,7 @@ def test_rank_0_stands_still_where_it_told_the_others_to_though_its_parent_was_q
 
 def test_what_rank_0_tells_of_its_ledger_is_of_one_moment():
     """A verdict is two changes, the second of which is written to the page that is being told."""
-    config = Config(mode="sync", workers=1, stop_when_solved=True)
+    config = cartpole_config(mode="sync", workers=1, stop_when_solved=True)
     memory = LearnerMemory(config, 3, reward_threshold=1.0)
     ledger = memory.ledger
     told = []
@@ -217,7 +217,7 @@ def test_what_rank_0_tells_of_its_ledger_is_of_one_moment():
 
 
 def test_rank_0_reads_its_ledger_under_the_lock():
-    config = Config(mode="sync", workers=1)
+    config = cartpole_config(mode="sync", workers=1)
     memory, group = LearnerMemory(config, 3), OneOfMany(lambda: None)
     learner = GroupLearner(group, config, memory)
     with memory.lock:
@@ -264,7 +264,7 @@ class Other(OneOfMany):
 
 
 def of_two(group, **options):
-    config = Config(mode="sync", workers=2, reduce="all_reduce", **options)
+    config = cartpole_config(mode="sync", workers=2, reduce="all_reduce", **options)
     return GroupLearner(group, config, LearnerMemory(config, 2))
 
 
@@ -280,7 +280,7 @@ def test_gradients_that_all_add_up_together_are_weighted_by_the_env_steps_behind
 def test_the_worker_whose_advantages_are_not_finite_is_the_one_that_fails():
     """It does before it tells the others, or all would fail alike."""
     group = OneOfMany(lambda: None)
-    config = Config(mode="sync", workers=1)
+    config = cartpole_config(mode="sync", workers=1)
     learner = GroupLearner(group, config, LearnerMemory(config, 3))
     with pytest.raises(FloatingPointError, match=r"^the advantages are not finite"):
         learner.sum_over_workers(torch.tensor([1.0, float("nan"), 1.0], dtype=torch.float64))
@@ -378,7 +378,7 @@ def cut_off(tmp_path):
     """A function that leaves a run that was stopped at its first row, of these options and those of CARTPOLE."""
 
     def cut_off(**options):
-        config = Config(**{**CARTPOLE, "eval_interval": 0, "run_dir": str(tmp_path / "run"), **options})
+        config = cartpole_config(**{**CARTPOLE, "eval_interval": 0, "run_dir": str(tmp_path / "run"), **options})
         run = new_run(config, envs.make_vector)
         assert run.execute(on_row=lambda _row: run.outcome.note_signal(signal.SIGTERM))["exit_reason"] == "SIGTERM"
         return tmp_path / "run"
@@ -524,7 +524,7 @@ def test_when_a_worker_is_killed_the_group_restarts_from_its_checkpoint_as_if_no
 
 @pytest.mark.slow
 def test_a_group_goes_on_with_a_run_that_one_machine_began(start, tmp_path, uninterrupted):
-    run = new_run(Config(**LONG, workers=2, run_dir=str(tmp_path / "run")), envs.make_vector)
+    run = new_run(cartpole_config(**LONG, workers=2, run_dir=str(tmp_path / "run")), envs.make_vector)
     threading.Timer(3.0, run.outcome.note_signal, [signal.SIGTERM]).start()
     assert run.execute()["exit_reason"] == "SIGTERM" and run.setup.ledger.env_steps < 25_600
     group = start("run", ["--resume", str(tmp_path / "run")])

@@ -11,13 +11,13 @@ import torch
 import envs
 from rl.acting.randomness import TRAINING
 from rl.acting.segment import first_steps
-from rl.config import Config
 from rl.loop import Overrides, build_worker, run_segments
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.record.saved_agent import load_agent
 from rl.running.run import new_run, resumed_run
 from rl.running.setup import set_up
 from tests.support.bits import assert_bit_equal
+from tests.support.configs import cartpole_config
 from tests.support.replay_small import (
     SEQUENCES,
     Replay,
@@ -679,7 +679,7 @@ def test_with_one_worker_every_mode_is_the_serial_run_bit_for_bit(tmp_path, mode
 
 def trained_by_threads(**options):
     """A sync run without its processes: threads stand for them, the learner cannot tell."""
-    config = Config(**{**CARTPOLE, "mode": "sync", "workers": 2, "envs_per_worker": 2, **options})
+    config = cartpole_config(**{**CARTPOLE, "mode": "sync", "workers": 2, "envs_per_worker": 2, **options})
     setup = set_up(config, envs.make_vector)
     workers = [build_worker(rank, config, envs.make_vector, setup.memory, TRAINING) for rank in range(2)]
     threads = [threading.Thread(target=run_segments, args=(*worker, lambda _left: None)) for worker in workers]
@@ -730,7 +730,7 @@ def test_two_workers_that_update_together_do_so_in_processes_too(tmp_path):
 def test_workers_that_update_together_wait_until_each_has_a_whole_episode_to_read(monkeypatch):
     """One worker's episodes last 8 steps, the other's 200: its buffer of 400 rows has the first whole one 25 segments
     later. Were the first to begin alone, its gradients would be added to what the other last left."""
-    config = Config(
+    config = cartpole_config(
         **{
             **CARTPOLE,
             "algorithm": "q_replay",
@@ -770,7 +770,7 @@ def test_workers_that_update_together_wait_until_each_has_a_whole_episode_to_rea
 def test_a_checkpoint_of_before_there_were_workers_goes_on_with_an_empty_buffer(tmp_path, algorithm, way):
     """Stopped at 800 of 1600 env steps, without the buffer: updates pause until it holds 320 env steps again."""
     folder = tmp_path / "run"
-    config = Config(**{**CARTPOLE, "algorithm": algorithm, "replay_way": way, "run_dir": str(folder)})
+    config = cartpole_config(**{**CARTPOLE, "algorithm": algorithm, "replay_way": way, "run_dir": str(folder)})
     run = new_run(config, envs.make_vector)
     stopped = run.execute(print, lambda row: run.outcome.note_signal(15) if row["global_step"] == 800 else None)
     assert stopped["exit_code"] == 143 and 800 <= stopped["env_steps"] < 900
@@ -802,14 +802,14 @@ def test_a_checkpoint_of_before_there_were_cpu_seconds_goes_on(tmp_path):
     train(folder, small=CARTPOLE, algorithm="q_online", total_env_steps=320)
     _, state = load_checkpoint(folder / "checkpoint.pt")
     del state["ledger"]["arrays"]["cpu_seconds"], state["config"], state["format"]
-    longer = Config(**{**CARTPOLE, "algorithm": "q_online", "total_env_steps": 640, "run_dir": str(folder)})
+    longer = cartpole_config(**{**CARTPOLE, "algorithm": "q_online", "total_env_steps": 640, "run_dir": str(folder)})
     save_checkpoint(folder / "checkpoint.pt", longer, state)
     assert resumed_run(folder, envs.make_vector).execute(print)["env_steps"] == 640
 
 
 def test_an_experiments_targets_are_refused_where_there_is_a_buffer(tmp_path):
     """They are made for segments as they come; rl.learning.replay would leave them out silently."""
-    config = Config(**CARTPOLE, algorithm="a2c_replay", run_dir=str(tmp_path / "run"))
+    config = cartpole_config(**CARTPOLE, algorithm="a2c_replay", run_dir=str(tmp_path / "run"))
     with pytest.raises(ValueError, match=r"^--algorithm a2c_replay: an experiment's targets .* is needed$"):
         new_run(config, envs.make_vector, Overrides(targets=print))
     assert list(tmp_path.iterdir()) == []

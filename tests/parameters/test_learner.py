@@ -11,7 +11,6 @@ import envs
 from rl.acting.collector import Collector
 from rl.acting.randomness import TRAINING
 from rl.agent.flat import FlatAgent
-from rl.config import Config
 from rl.loop import build_worker, run_segments
 from rl.parameters.learner import Learner, adam_step, clip
 from rl.parameters.sync import SyncLearner, make_learner, pass_gate
@@ -20,6 +19,7 @@ from rl.running.setup import set_up
 from rl.shared.learner_memory import LearnerMemory
 from rl.shared.locks import Gate
 from tests.support.bits import assert_bit_equal
+from tests.support.configs import cartpole_config
 from tests.support.rl_small import segment_loss
 from tests.support.runs import SERIAL, read_rows, train
 
@@ -52,7 +52,7 @@ def first_update(**options):
     """A sync run after its only update, the gradient of which is Adam's first moment, as β₁ = 0.
 
     Threads stand for the processes: the learner cannot tell."""
-    config = Config(**{**options, "mode": "sync", "adam_beta1": 0.0, "max_gradient_norm": 1e6})
+    config = cartpole_config(**{**options, "mode": "sync", "adam_beta1": 0.0, "max_gradient_norm": 1e6})
     setup = set_up(config, envs.make_vector)
     workers = [worker_of(setup, rank) for rank in range(config.workers)]
     threads = [threading.Thread(target=run_segments, args=(*worker, lambda _left: None)) for worker in workers]
@@ -125,7 +125,7 @@ def test_two_workers_whose_seconds_are_over_end_together_after_the_same_update(t
 def test_the_gradient_is_the_mean_over_steps_where_workers_return_unequal_counts_or_the_sum(reduction, expected):
     """1 step of gradient (1, 0) and 3 steps of (5, 8): the mean over steps is (4, 6); the mean of the two is (3, 4).
     Gradients of losses that are sums over their steps are added up: (6, 8). Logged losses are means either way."""
-    config = Config(
+    config = cartpole_config(
         mode="sync", workers=2, adam_beta1=0.0, max_gradient_norm=100.0, dtype="float64", loss_reduction=reduction
     )
     memory, ledger = shared(config, 2)
@@ -183,7 +183,7 @@ def test_workers_whose_episodes_end_earlier_weigh_by_their_steps_or_not_at_all_w
 
 def test_clipping_comes_after_averaging():
     """(6, 0) and (−6, 0.25) are long; their mean (0, 0.125) is not and stays as it is."""
-    config = Config(mode="sync", workers=2, adam_beta1=0.0, max_gradient_norm=0.5, dtype="float64")
+    config = cartpole_config(mode="sync", workers=2, adam_beta1=0.0, max_gradient_norm=0.5, dtype="float64")
     memory = LearnerMemory(config, 2)
     learners = [SyncLearner(config, memory, rank) for rank in range(2)]
     other = threading.Thread(target=learners[1].push, args=(torch.tensor([-6.0, 0.25]).double(), 5, LOSSES, []))
@@ -194,7 +194,7 @@ def test_clipping_comes_after_averaging():
 
 
 def test_a_worker_with_advantages_that_are_not_finite_fails_before_it_spoils_the_others():
-    config = Config(mode="sync", workers=2)
+    config = cartpole_config(mode="sync", workers=2)
     memory = LearnerMemory(config, 2)
     with pytest.raises(FloatingPointError, match="nan or inf in observations and rewards"):
         SyncLearner(config, memory, 1).sum_over_workers(torch.tensor([8.0, float("nan"), 1.0]).double())
@@ -204,7 +204,7 @@ def test_a_worker_with_advantages_that_are_not_finite_fails_before_it_spoils_the
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_the_lock_is_held_from_the_first_change_of_an_update_to_its_entry_in_the_ledger(mode, monkeypatch):
     """So whoever saves a checkpoint under the lock sees parameters, moments and ledger of one and the same update."""
-    config = Config(mode=mode, workers=1)
+    config = cartpole_config(mode=mode, workers=1)
     memory, ledger = shared(config, 3)
     learner = make_learner(config, memory)
     seen = []
@@ -231,7 +231,7 @@ def test_the_lock_is_held_from_the_first_change_of_an_update_to_its_entry_in_the
 @pytest.mark.parametrize("mode", ["async", "sync", "serial"])
 def test_steps_without_a_gradient_are_entered_and_nothing_is_applied(mode):
     """Adam does not count them, nor does the version of the parameters."""
-    config = Config(mode=mode, workers=1, algorithm="q_replay", log_interval=10)
+    config = cartpole_config(mode=mode, workers=1, algorithm="q_replay", log_interval=10)
     memory, ledger = shared(config, 2)
     learner = make_learner(config, memory)
     before = learner.state()
@@ -248,7 +248,7 @@ def test_steps_without_a_gradient_are_entered_and_nothing_is_applied(mode):
 
 def test_updates_without_new_steps_weigh_the_same_of_every_worker():
     """Gradients (1, 0) and (5, 8) of replayed windows: their mean, though neither worker took a step."""
-    config = Config(
+    config = cartpole_config(
         mode="sync", workers=2, adam_beta1=0.0, max_gradient_norm=100.0, dtype="float64", algorithm="q_replay"
     )
     memory, ledger = shared(config, 2)
@@ -272,7 +272,7 @@ def test_updates_without_new_steps_weigh_the_same_of_every_worker():
 
 
 def test_workers_that_update_together_agree_only_if_each_is_ready():
-    config = Config(mode="sync", workers=2)
+    config = cartpole_config(mode="sync", workers=2)
     memory = LearnerMemory(config, 2)
     learners = [SyncLearner(config, memory, rank) for rank in range(2)]
     for ready in ((True, True), (True, False), (False, True), (False, False)):
@@ -283,7 +283,9 @@ def test_workers_that_update_together_agree_only_if_each_is_ready():
         other.join(10)
         assert said == [all(ready)] * 2
     for mode in ("async", "serial"):
-        alone = make_learner(Config(mode=mode, workers=1), LearnerMemory(Config(mode=mode, workers=1), 2))
+        alone = make_learner(
+            cartpole_config(mode=mode, workers=1), LearnerMemory(cartpole_config(mode=mode, workers=1), 2)
+        )
         assert alone.all_ready(True) and not alone.all_ready(False)
 
 
@@ -305,7 +307,7 @@ class Diligent:
 def test_before_each_of_a_segments_updates_the_newest_parameters_are_pulled_and_none_follows_the_end():
     """160 env steps are one segment: its first update completes them, and is the last. Where 2 are asked for, 4 + 1."""
     for segments, updates in ((1, 1), (2, 5)):
-        config = Config(
+        config = cartpole_config(
             mode="serial",
             workers=1,
             envs_per_worker=10,
@@ -331,7 +333,7 @@ def test_cpu_seconds_are_those_of_the_workers_own_work_between_pull_and_push(mon
     """Its thread's: 3 seconds from pull to push are entered, 100 between push and pull are not."""
     now = [50.0]
     monkeypatch.setattr("rl.parameters.learner.time.thread_time", lambda: now[0])
-    config = Config(workers=1)
+    config = cartpole_config(workers=1)
     memory, ledger = shared(config, 2)
     learner, flat = Learner(config, memory), FlatAgent(torch.nn.Linear(2, 1, bias=False))
     for _ in range(2):
@@ -344,7 +346,7 @@ def test_cpu_seconds_are_those_of_the_workers_own_work_between_pull_and_push(mon
 
 def test_cpu_seconds_of_workers_that_update_together_are_added_up(monkeypatch):
     """Waiting for each other is no work: asleep, a thread's clock stands still."""
-    config = Config(mode="sync", workers=2)
+    config = cartpole_config(mode="sync", workers=2)
     memory, ledger = shared(config, 2)
     learners = [SyncLearner(config, memory, rank) for rank in range(2)]
     for learner, seconds in zip(learners, (2.0, 5.0), strict=True):
@@ -374,7 +376,7 @@ def test_a_run_of_few_cpu_seconds_ends_by_them_and_keeps_its_record(tmp_path):
 
 def test_a_gradient_carries_the_version_it_was_computed_with():
     """Both pull version 0; the first push is 0 versions old, the second 1; the third worker's has missed 2."""
-    config = Config(workers=3, log_interval=10)
+    config = cartpole_config(workers=3, log_interval=10)
     memory, ledger = shared(config, 2)
     learners = [Learner(config, memory, rank) for rank in range(3)]
     flat = FlatAgent(torch.nn.Linear(2, 1, bias=False))
@@ -401,7 +403,7 @@ def test_every_update_of_an_async_run_has_its_staleness_in_the_record(tmp_path):
 
 def test_workers_share_one_adam_its_step_count_included():
     """ikostrikov/pytorch-a3c#12: with a step count of its own in each worker the bias correction is wrong."""
-    config = Config(workers=3, dtype="float64", learning_rate=0.1, total_env_steps=100, max_gradient_norm=1.0)
+    config = cartpole_config(workers=3, dtype="float64", learning_rate=0.1, total_env_steps=100, max_gradient_norm=1.0)
     memory = LearnerMemory(config, 5)
     learners = [Learner(config, memory, rank) for rank in range(3)]
     plain = torch.zeros(5, dtype=torch.float64, requires_grad=True)
@@ -418,7 +420,7 @@ def test_workers_share_one_adam_its_step_count_included():
 
 
 def test_a_pull_is_a_copy_that_later_pushes_do_not_change():
-    config = Config(workers=1)
+    config = cartpole_config(workers=1)
     memory = LearnerMemory(config, 2)
     learner = Learner(config, memory)
     layer = torch.nn.Linear(2, 1, bias=False)
@@ -435,7 +437,7 @@ def test_a_pull_is_a_copy_that_later_pushes_do_not_change():
 @pytest.mark.parametrize("mode", ["async", "sync", "serial"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_gradient_that_is_not_finite_is_an_error_and_nothing_is_applied(mode, value):
-    config = Config(mode=mode, workers=1)
+    config = cartpole_config(mode=mode, workers=1)
     memory, ledger = shared(config, 2)
     learner = make_learner(config, memory)
     learner.push(torch.ones(2), 10, LOSSES, [])
@@ -454,7 +456,7 @@ def test_a_gradient_of_length_5_is_shortened_to_a_half_and_a_short_one_is_left_a
 
 
 def test_at_a_crossing_the_parameters_of_that_moment_are_kept():
-    config = Config(workers=1, envs_per_worker=1)
+    config = cartpole_config(workers=1, envs_per_worker=1)
     memory = LearnerMemory(config, 2, reward_threshold=1.0)
     ledger = memory.ledger
     learner = Learner(config, memory)
@@ -468,7 +470,7 @@ def test_at_a_crossing_the_parameters_of_that_moment_are_kept():
 
 
 def test_the_agents_tensors_are_views_of_its_flat_vectors():
-    config = Config(mode="serial", workers=1, envs_per_worker=2, wandb="disabled")
+    config = cartpole_config(mode="serial", workers=1, envs_per_worker=2, wandb="disabled")
     setup = set_up(config, envs.make_vector)
     learner, collector, experience = build_worker(0, config, envs.make_vector, setup.memory, TRAINING)
     flat = experience.flat

@@ -16,9 +16,9 @@ import torch
 
 import envs
 from experiments.train import main
-from rl.config import Config
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.running.run import new_run, resumed_run
+from tests.support.configs import cartpole_config
 from tests.support.runs import SERIAL, read_rows
 
 SMALL = {**SERIAL, "total_env_steps": 1600, "log_interval": 100}
@@ -30,7 +30,7 @@ def silent(_line):
 
 def train(folder, stop_at=None, run=None, **options):
     """Train a small run; a signal comes when its record reaches `stop_at` env steps."""
-    run = run or new_run(Config(**{**SMALL, "run_dir": str(folder), **options}), envs.make_vector)
+    run = run or new_run(cartpole_config(**{**SMALL, "run_dir": str(folder), **options}), envs.make_vector)
 
     def on_row(row):
         if stop_at and row["global_step"] >= stop_at:
@@ -44,7 +44,7 @@ def train(folder, stop_at=None, run=None, **options):
 
 def test_a_crash_while_saving_leaves_the_old_checkpoint_as_it_was(tmp_path, monkeypatch):
     path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, Config(), {"env_steps": 1})
+    save_checkpoint(path, cartpole_config(), {"env_steps": 1})
     before = path.read_bytes()
 
     class Crash(Exception):
@@ -60,10 +60,10 @@ def test_a_crash_while_saving_leaves_the_old_checkpoint_as_it_was(tmp_path, monk
     for place, crash in (("torch.save", half_a_file), ("os.fsync", no_rename), ("os.replace", no_rename)):
         with monkeypatch.context() as patch, pytest.raises(Crash):
             patch.setattr(place, crash)
-            save_checkpoint(path, Config(), {"env_steps": 2})
+            save_checkpoint(path, cartpole_config(), {"env_steps": 2})
         assert path.read_bytes() == before and load_checkpoint(path)[1]["env_steps"] == 1
         assert os.listdir(tmp_path) == ["checkpoint.pt"]
-    save_checkpoint(path, Config(), {"env_steps": 2})
+    save_checkpoint(path, cartpole_config(), {"env_steps": 2})
     assert load_checkpoint(path)[1]["env_steps"] == 2
     assert (tmp_path / "checkpoint.previous.pt").read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["checkpoint.previous.pt", "checkpoint.pt"]
@@ -72,18 +72,18 @@ def test_a_crash_while_saving_leaves_the_old_checkpoint_as_it_was(tmp_path, monk
 def test_where_a_file_can_have_one_name_only_the_newest_checkpoint_is_kept(tmp_path, monkeypatch):
     """Some file systems of networks have no links."""
     path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, Config(), {"env_steps": 1})
+    save_checkpoint(path, cartpole_config(), {"env_steps": 1})
 
     def refuse(*_paths):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr("os.link", refuse)
-    save_checkpoint(path, Config(), {"env_steps": 2})
+    save_checkpoint(path, cartpole_config(), {"env_steps": 2})
     assert load_checkpoint(path)[1]["env_steps"] == 2 and os.listdir(tmp_path) == ["checkpoint.pt"]
 
 
 def test_the_config_comes_back_as_it_was(tmp_path):
-    config = Config(env_arg=("delay=8", "cues=3"), learning_rate=1e-4, seed=7)
+    config = cartpole_config(env_arg=("delay=8", "cues=3"), learning_rate=1e-4, seed=7)
     save_checkpoint(tmp_path / "checkpoint.pt", config, {})
     assert load_checkpoint(tmp_path / "checkpoint.pt")[0] == config
 
@@ -118,7 +118,7 @@ def save_bytes(thing):
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_damaged_checkpoint_is_one_clear_line_whatever_the_damage(tmp_path):
     path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, Config(), {"env_steps": 1, "learner": {"parameters": torch.arange(100.0)}})
+    save_checkpoint(path, cartpole_config(), {"env_steps": 1, "learner": {"parameters": torch.arange(100.0)}})
     whole = path.read_bytes()
     random = np.random.default_rng(0)
     damaged = [whole[: len(whole) * k // 20] for k in range(20)]  # cut, to nothing in the first
@@ -212,7 +212,7 @@ def test_a_resumed_run_draws_random_numbers_that_the_run_has_not_used(tmp_path):
 def test_a_killed_run_goes_on_from_its_last_checkpoint_without_a_repeated_or_missing_row(tmp_path):
     """A checkpoint at 608 env steps; the record had come to 1600 and half a line when the kill came."""
     folder = tmp_path / "run"
-    run = new_run(Config(**{**SMALL, "run_dir": str(folder), "checkpoint_interval": 600}), envs.make_vector)
+    run = new_run(cartpole_config(**{**SMALL, "run_dir": str(folder), "checkpoint_interval": 600}), envs.make_vector)
 
     def keep_the_first(row):
         if row["global_step"] == 704:

@@ -31,6 +31,7 @@ from rl.record.record import keep_rows
 from rl.record.saved_agent import load_agent
 from rl.record.worker_state import load_worker_state
 from rl.running.run import new_run, resumed_run
+from tests.support.configs import cartpole_config
 from tests.support.runs import SHORT
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
@@ -70,7 +71,7 @@ def refusal(read, *arguments):
 def run_folder(tmp_path_factory):
     """Of a run that was stopped at 320 of its 400 env steps and has two checkpoints."""
     folder = tmp_path_factory.mktemp("run") / "run"
-    run = new_run(Config(**SMALL, run_dir=str(folder)), envs.make_vector)
+    run = new_run(cartpole_config(**SMALL, run_dir=str(folder)), envs.make_vector)
     run.execute(lambda _line: None, lambda row: run.outcome.note_signal(2) if row["global_step"] >= 300 else None)
     assert (folder / "checkpoint.previous.pt").exists()
     return folder
@@ -83,8 +84,8 @@ def run_folder(tmp_path_factory):
 def checkpoint(tmp_path):
     """A small one, with one before it."""
     path, state = tmp_path / "checkpoint.pt", {"learner": {"parameters": torch.arange(20.0)}, "env_steps": 32}
-    save_checkpoint(path, Config(), {**state, "env_steps": 16})
-    save_checkpoint(path, Config(), state)
+    save_checkpoint(path, cartpole_config(), {**state, "env_steps": 16})
+    save_checkpoint(path, cartpole_config(), state)
     return path
 
 
@@ -136,7 +137,7 @@ def test_any_bytes_in_the_place_of_any_others_are_one_line_or_harmless(checkpoin
 
 
 def test_another_format_or_config_is_one_line_that_names_the_one_before_it(checkpoint):
-    config = dataclasses.asdict(Config())
+    config = dataclasses.asdict(cartpole_config())
     for content, words in (
         ([1, 2], "not a checkpoint of format 1"),
         ({"format": 2, "config": config}, "not a checkpoint of format 1"),
@@ -246,10 +247,10 @@ def test_a_folder_in_the_place_of_a_checkpoint_is_one_line(tmp_path):
 def test_any_json_for_any_option_is_one_line_or_a_config_that_comes_back_from_json(values):
     if isinstance(values.get("env_arg"), list):
         values["env_arg"] = tuple(values["env_arg"])
-    if not refusal(lambda: Config(**values)):
-        config = Config(**values)
+    if not refusal(lambda: cartpole_config(**values)):
+        config = cartpole_config(**values)
         again = json.loads(json.dumps(dataclasses.asdict(config)))
-        assert Config(**{**again, "env_arg": tuple(again["env_arg"])}) == config
+        assert cartpole_config(**{**again, "env_arg": tuple(again["env_arg"])}) == config
 
 
 @fuzz(500)
@@ -259,8 +260,8 @@ def test_any_json_for_any_option_is_one_line_or_a_config_that_comes_back_from_js
 def test_any_text_for_an_argument_of_the_environment_is_one_line_or_a_value(text):
     """Such as {[]: 1}, whose literal raises a TypeError in Python, or brackets within brackets."""
     for entry in (text, f"delay={text}"):
-        if not refusal(lambda entry=entry: Config(env_arg=(entry,))):
-            assert len(Config(env_arg=(entry,)).env_args) == 1
+        if not refusal(lambda entry=entry: cartpole_config(env_arg=(entry,))):
+            assert len(cartpole_config(env_arg=(entry,)).env_args) == 1
 
 
 WORDS = st.one_of(

@@ -10,10 +10,10 @@ import gymnasium
 import pytest
 
 import envs
-from rl.config import Config
 from rl.play import Player
 from rl.record.saved_agent import load_agent
 from rl.running.run import new_run, resumed_run
+from tests.support.configs import cartpole_config
 from tests.support.programs import soon
 from tests.support.readme import Page
 from tests.support.runs import ROOT, SERIAL, TINY, words
@@ -32,7 +32,8 @@ def project(tmp_path, monkeypatch):
     with monkeypatch.context() as there:
         there.syspath_prepend(folder)
         run = new_run(
-            Config(**{**SERIAL, **OPTIONS, "log_interval": 32, "run_dir": str(folder / "run")}), envs.make_vector
+            cartpole_config(**{**SERIAL, **OPTIONS, "log_interval": 32, "run_dir": str(folder / "run")}),
+            envs.make_vector,
         )
         run.execute(lambda _line: None, lambda row: run.outcome.note_signal(signal.SIGTERM))
     forget()
@@ -72,7 +73,7 @@ def test_they_are_found_where_the_whole_project_has_moved(project, tmp_path):
 def test_files_that_are_named_by_their_path_are_found_where_the_project_has_moved(project, tmp_path, monkeypatch):
     named = {"env": f"{project}/blink.py:Blink-v0", "core": f"{project}/mingru.py:MinGRU"}
     options = {**SERIAL, **OPTIONS, **named, "log_interval": 32, "run_dir": str(project / "files")}
-    run = new_run(Config(**options), envs.make_vector)
+    run = new_run(cartpole_config(**options), envs.make_vector)
     run.execute(lambda _line: None, lambda row: run.outcome.note_signal(signal.SIGTERM))
     forget()
     shutil.move(project, tmp_path / "moved")

@@ -9,7 +9,6 @@ import torch
 import envs
 from rl.acting.evaluate import evaluate
 from rl.acting.randomness import environment_seeds, evaluation_key, training_key
-from rl.config import Config
 from rl.record.files import write_json
 from rl.record.keys import Evaluation, row_as_keys
 from rl.record.record import keep_rows
@@ -18,6 +17,7 @@ from rl.running.evaluations import INTERVAL_EPISODES
 from rl.running.run import new_run
 from rl.shared.rows import Row
 from tests.support.bits import assert_bit_equal
+from tests.support.configs import cartpole_config
 from tests.support.runs import SERIAL, TIMES, read_rows, train
 
 SMALL = {**SERIAL, "total_env_steps": 3200, "log_interval": 320}  # 100 updates, 10 rows
@@ -76,7 +76,7 @@ def test_evaluations_in_training_change_no_number_of_it(tmp_path, algorithm):
 
 def test_an_evaluation_in_training_is_of_the_parameters_of_that_row_on_the_same_episodes_each_time(tmp_path):
     """Played here again, by an agent with the parameters that the run had then; greedy first, then sampled."""
-    config = Config(**SMALL, eval_interval=1280, interval_episodes=4, run_dir=str(tmp_path / "run"))
+    config = cartpole_config(**SMALL, eval_interval=1280, interval_episodes=4, run_dir=str(tmp_path / "run"))
     run, kept = new_run(config, envs.make_vector), []
     run.execute(print, lambda row: kept.append((row, run.setup.learner.parameters.clone())))
     played = [(row, parameters) for row, parameters in kept if EVALUATIONS[0] in row]
@@ -106,7 +106,7 @@ def test_evaluations_in_a_sync_run_are_those_of_the_serial_one(tmp_path):
 def test_an_evaluation_in_training_does_not_disturb_the_one_that_confirms_a_crossing(tmp_path):
     """Both are due at the crossing, at 800 env steps, and asynchronous workers go on meanwhile: the parameters that
     confirm must be those of the crossing to the end."""
-    config = Config(
+    config = cartpole_config(
         **{
             **SMALL,
             "env": "tests.support.faulty_envs:Easy-v0",
@@ -145,7 +145,7 @@ def test_a_fault_in_an_evaluation_in_training_ends_the_run_in_order_and_no_row_i
         "interval_episodes": 20,
     }
     said = []
-    run = new_run(Config(**{**SMALL, **options, "run_dir": str(tmp_path / "run")}), envs.make_vector)
+    run = new_run(cartpole_config(**{**SMALL, **options, "run_dir": str(tmp_path / "run")}), envs.make_vector)
     summary, rows = run.execute(said.append), read_rows(tmp_path / "run")
     assert summary["exit_code"] == 1 and summary["exit_reason"].startswith("the run failed: ") and len(said) == 1
     assert rows[0]["global_step"] == 320 and rows[-1]["global_step"] == summary["env_steps"]
@@ -154,7 +154,7 @@ def test_a_fault_in_an_evaluation_in_training_ends_the_run_in_order_and_no_row_i
 
 def test_a_worker_that_fails_cuts_an_evaluation_in_training_short(tmp_path):
     """Asked at every step, so that a run with a dead worker does not first finish what takes long."""
-    config = Config(**SMALL, eval_interval=320, run_dir=str(tmp_path / "run"))
+    config = cartpole_config(**SMALL, eval_interval=320, run_dir=str(tmp_path / "run"))
     rows, asked = new_run(config, envs.make_vector).duties.rows, []
 
     def failed():
@@ -167,7 +167,7 @@ def test_a_worker_that_fails_cuts_an_evaluation_in_training_short(tmp_path):
 
 def test_a_signal_cuts_an_evaluation_in_training_short(tmp_path):
     """It comes with the row of 320 env steps; an evaluation is due at 352, which is the end of the last row."""
-    config = Config(**SMALL, eval_interval=352, run_dir=str(tmp_path / "run"))
+    config = cartpole_config(**SMALL, eval_interval=352, run_dir=str(tmp_path / "run"))
     run = new_run(config, envs.make_vector)
     summary = run.execute(print, lambda row: run.outcome.note_signal(15) if row["global_step"] == 320 else None)
     rows = read_rows(tmp_path / "run")
@@ -176,7 +176,7 @@ def test_a_signal_cuts_an_evaluation_in_training_short(tmp_path):
 
 
 def test_after_a_fault_nothing_is_evaluated_any_more(tmp_path, monkeypatch):
-    config = Config(**SMALL, eval_interval=352, run_dir=str(tmp_path / "run"))
+    config = cartpole_config(**SMALL, eval_interval=352, run_dir=str(tmp_path / "run"))
     run, evaluated = new_run(config, envs.make_vector), []
     monkeypatch.setattr(row_writer, "evaluate_newest", lambda *_: evaluated.append(1))
     summary = run.execute(print, lambda row: run.outcome.fail("enough"))

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import envs
-from rl.config import Config
 from rl.learning.actor_critic import explained_variance
 from rl.parameters.sync import weighted_means
 from rl.record.files import strict_json, write_json
 from rl.running.run import new_run
+from tests.support.configs import cartpole_config
 from tests.support.faulty_envs import Faulty
 from tests.support.runs import SERIAL, read_rows, train
 
@@ -61,7 +61,7 @@ def read_whole(path):
 
 def test_the_mean_of_a_row_is_over_the_updates_in_which_a_measure_is_defined(tmp_path):
     """Three updates, of which one has none; a run that goes on counts it once."""
-    config = Config(**{**SERIAL, "log_interval": 96, "run_dir": str(tmp_path)})
+    config = cartpole_config(**{**SERIAL, "log_interval": 96, "run_dir": str(tmp_path)})
     run = new_run(config, envs.make_vector)
     losses = dict.fromkeys(config.algorithm_record.losses, 2.0)
     for explained in (0.5, math.nan, 0.25):
@@ -95,7 +95,7 @@ def test_a_reward_that_is_no_number_ends_the_run_where_it_is_born_in_one_line(tm
     monkeypatch.setattr("tests.support.faulty_envs.steps_of_this_process", 0)
     options = {"algorithm": "q_replay", "replay_capacity": 10_000, "replay_warm_up": 10_000, "total_env_steps": 960}
     env_arg = ("fault=nan_reward", "at=100", "process=MainProcess")
-    config = Config(
+    config = cartpole_config(
         **{**SERIAL, **options, "env": "tests.support.faulty_envs:Faulty-v0", "env_arg": env_arg},
         run_dir=str(tmp_path / "run"),
     )
@@ -111,7 +111,7 @@ def test_a_reward_that_is_no_number_ends_the_run_where_it_is_born_in_one_line(tm
 def test_an_evaluation_whose_return_is_no_number_is_a_fault_and_its_place_is_null(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.support.faulty_envs.steps_of_this_process", 0)
     env_arg = ("fault=nan_reward", "at=80", "process=MainProcess")
-    config = Config(
+    config = cartpole_config(
         **{**SERIAL, "env": "tests.support.faulty_envs:Faulty-v0", "env_arg": env_arg, "total_env_steps": 64},
         run_dir=str(tmp_path / "run"),
     )
@@ -122,7 +122,7 @@ def test_an_evaluation_whose_return_is_no_number_is_a_fault_and_its_place_is_nul
 
 def test_a_record_from_before_undefined_measures_goes_on(tmp_path):
     """Closed rows that were not written had fewer columns."""
-    config = Config(**{**SERIAL, "log_interval": 32, "total_env_steps": 320, "run_dir": str(tmp_path)})
+    config = cartpole_config(**{**SERIAL, "log_interval": 32, "total_env_steps": 320, "run_dir": str(tmp_path)})
     run = new_run(config, envs.make_vector)
     losses = dict.fromkeys(config.algorithm_record.losses, 2.0)
     run.setup.learner.push(torch.zeros(len(run.setup.agent)), 32, losses, [])

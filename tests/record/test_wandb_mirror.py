@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 import envs
-from rl.config import Config
 from rl.record import exit_process, wandb_mirror, wandb_session
 from rl.record.wandb_mirror import WandbMirror
 from rl.record.wandb_session import mode_of, refused_variables
 from rl.running.run import new_run, resumed_run
 from tests.support.bits import assert_bit_equal
+from tests.support.configs import cartpole_config
 from tests.support.programs import soon
 from tests.support.runs import ROOT, SERIAL, read_rows, train, untimed, words
 
@@ -171,7 +171,7 @@ def test_a_wandb_that_fails_at_the_mark_of_a_resumed_run_changes_nothing(tmp_pat
     )
     ended = []
     for name, wandb in (("without", "disabled"), ("with", "offline")):
-        config = Config(**{**SHORT, "wandb": wandb, "run_dir": str(tmp_path / name)})
+        config = cartpole_config(**{**SHORT, "wandb": wandb, "run_dir": str(tmp_path / name)})
         run = new_run(config, envs.make_vector)
         run.execute(print, lambda row, run=run: run.outcome.note_signal(2) if row["global_step"] >= 160 else None)
         said = []
@@ -196,7 +196,7 @@ def log(self, row):
 Run.log = log
 """)
     run, shown = (
-        new_run(Config(**{**SHORT, "wandb": "offline", "run_dir": str(tmp_path / "run")}), envs.make_vector),
+        new_run(cartpole_config(**{**SHORT, "wandb": "offline", "run_dir": str(tmp_path / "run")}), envs.make_vector),
         [],
     )
     run.execute(print, shown.append)
@@ -210,7 +210,7 @@ Run.log = log
 def test_a_wandb_that_has_stopped_is_kept_no_rows_for(tmp_path, fake_wandb):
     """Nor does a run of days fill its memory with them."""
     fake_wandb(FAULTS["raises at init"])
-    mirror = WandbMirror(tmp_path, Config(wandb="offline"), {"config": {}}, lambda _line: None)
+    mirror = WandbMirror(tmp_path, cartpole_config(wandb="offline"), {"config": {}}, lambda _line: None)
     mirror._thread.join(10)
     for step in range(100):
         mirror.put({"global_step": step})
@@ -223,7 +223,7 @@ def test_a_replay_waits_at_its_end_as_long_as_wandb_takes_rows(tmp_path, monkeyp
     patience_of(monkeypatch, 1)
     for patient, whole in ((True, True), (False, False)):
         said = []
-        mirror = WandbMirror(tmp_path, Config(wandb="offline"), {"config": {}}, said.append, replay=patient)
+        mirror = WandbMirror(tmp_path, cartpole_config(wandb="offline"), {"config": {}}, said.append, replay=patient)
         for step in range(15):
             mirror.put({"global_step": 10_000 * (step + 1)})
         mirror.close({"exit_code": 0})
@@ -297,7 +297,7 @@ def test_a_run_that_fails_ends_within_5_seconds_even_if_wandb_blocks(tmp_path, m
     env_arg = ("fault=raises", "process=MainProcess", "at=100")
     options = {**SHORT, "wandb": "offline", "env": "tests.support.faulty_envs:Faulty-v0", "env_arg": env_arg}
     told = []
-    run = new_run(Config(**options, run_dir=str(tmp_path / "run")), envs.make_vector)
+    run = new_run(cartpole_config(**options, run_dir=str(tmp_path / "run")), envs.make_vector)
     summary = run.execute(lambda _line: told.append(time.monotonic()))
     assert summary["exit_code"] == 1 and time.monotonic() - told[0] < soon(5)
 
@@ -498,7 +498,7 @@ def test_wandb_gets_the_rows_of_the_record_that_it_lacks_and_none_twice(tmp_path
     (tmp_path / "wandb.json").write_text('{"id": "fake", "project": "p", "entity": null}')
     earlier = [json.dumps({"global_step": step}) + "\n" for step in (40, 80, 120)]
     description = {"config": {}, "resumed_at_env_steps": 120}
-    config = Config(wandb="online", log_interval=40)
+    config = cartpole_config(wandb="online", log_interval=40)
     mirror = WandbMirror(tmp_path, config, description, print, earlier)
     for step in (160, 200, 208):
         mirror.put({"global_step": step})
@@ -512,7 +512,7 @@ def test_wandb_gets_the_rows_of_the_record_that_it_lacks_and_none_twice(tmp_path
 def test_a_row_that_a_stop_has_cut_short_is_left_to_the_resumed_run(tmp_path, fake_wandb, exit_code, sent):
     """The last row of a complete run may be short as well, and is its last one."""
     fake_wandb("")
-    mirror = WandbMirror(tmp_path, Config(wandb="offline", log_interval=40), {"config": {}}, print)
+    mirror = WandbMirror(tmp_path, cartpole_config(wandb="offline", log_interval=40), {"config": {}}, print)
     for step in (40, 48):
         mirror.put({"global_step": step})
     mirror.close({"exit_code": exit_code})
@@ -531,7 +531,7 @@ def test_a_resumed_run_stays_in_its_project_unless_the_option_names_another(
     fake_wandb("given = []\ndef init(mode, **options):\n    given.append(options)\n    return Run()")
     monkeypatch.setenv("WANDB_PROJECT", variable)
     (tmp_path / "wandb.json").write_text('{"id": "mine", "project": "p", "entity": null}')
-    config = Config(wandb="online", wandb_project=option)
+    config = cartpole_config(wandb="online", wandb_project=option)
     mirror = WandbMirror(tmp_path, config, {"config": {}, "resumed_at_env_steps": 120}, print)
     mirror.close({"exit_code": 0})
     import wandb

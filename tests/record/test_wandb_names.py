@@ -5,9 +5,9 @@ import os
 import pytest
 import wandb
 
-from rl.config import Config
 from rl.record.wandb_names import LENGTHS, cut, in_words, names_of
 from rl.record.wandb_session import key_problem, malformed_variables, mode_of, refused_variables, start
+from tests.support.configs import cartpole_config
 
 VARIABLES = {
     "project": "WANDB_PROJECT",
@@ -35,7 +35,7 @@ def refused():
 
 
 def told(tmp_path, **options):
-    return names_of(Config(**options), tmp_path / "run", refused())
+    return names_of(cartpole_config(**options), tmp_path / "run", refused())
 
 
 def test_without_options_and_variables_the_defaults_hold(tmp_path):
@@ -72,7 +72,7 @@ def test_tags_of_the_variable_are_a_list_and_empty_variables_count_as_not_set(tm
 def test_an_option_comes_before_a_variable(tmp_path, monkeypatch):
     for name in ("WANDB_PROJECT", "WANDB_RUN_GROUP", "WANDB_DIR"):
         monkeypatch.setenv(name, "of the variable")
-    config = Config(wandb_project="p", wandb_group="g")
+    config = cartpole_config(wandb_project="p", wandb_group="g")
     arguments = names_of(config, tmp_path, {}, tmp_path / "out").arguments
     assert (arguments["project"], arguments["group"], arguments["dir"]) == ("p", "g", str(tmp_path / "out"))
 
@@ -176,4 +176,4 @@ def test_what_pydantic_refuses_is_said_without_the_value(tmp_path):
 @pytest.mark.parametrize("letter", "/\\#?%:")
 def test_a_project_that_wandb_does_not_take_is_one_line(letter):
     with pytest.raises(ValueError, match=r"^--wandb-project 'a.+b': a name without"):
-        Config(wandb_project=f"a{letter}b")
+        cartpole_config(wandb_project=f"a{letter}b")

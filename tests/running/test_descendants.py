@@ -9,8 +9,8 @@ import pytest
 
 import envs
 from rl.acting.evaluate import evaluate
-from rl.config import Config
 from rl.running.run import new_run
+from tests.support.configs import cartpole_config
 from tests.support.parent_envs import alive, end_all
 from tests.support.programs import assert_ended_by, soon, train_program
 from tests.support.runs import SERIAL
@@ -111,7 +111,7 @@ def test_what_environments_of_this_process_have_started_ends_with_them(tmp_path,
     try:
         options = {**SERIAL, **PARENT, "total_env_steps": 64, "run_dir": str(tmp_path / "run")}
         given = (f"folder={started}", "kinds=fork")
-        run = new_run(Config(**options, env_arg=given), envs.make_vector)
+        run = new_run(cartpole_config(**options, env_arg=given), envs.make_vector)
         assert len(list(started.iterdir())) == 1 and not alive(started, "MainProcess")
         summary = run.execute(lambda _line: None)
         assert summary["exit_code"] == 0 and summary["eval_greedy"] == 8.0

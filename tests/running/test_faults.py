@@ -29,10 +29,10 @@ import torch
 
 import envs
 from experiments.lab.records import read_record
-from rl.config import Config
 from rl.record.checkpoint import load_checkpoint
 from rl.running.resume import is_evaluated
 from rl.running.run import new_run, resumed_run
+from tests.support.configs import cartpole_config
 from tests.support.programs import Program, arguments, execute, left_of, shared_memory, soon, train_program
 from tests.support.runs import SERIAL, untimed, without_times, words
 
@@ -542,7 +542,7 @@ def fill(disk):
 def train(folder, on_row=lambda _row: None, run=None, **options):
     """Train in this process: the summary, and what was said."""
     said = []
-    run = run or new_run(Config(**{**LONG_ENOUGH, **options, "run_dir": str(folder)}), envs.make_vector)
+    run = run or new_run(cartpole_config(**{**LONG_ENOUGH, **options, "run_dir": str(folder)}), envs.make_vector)
     return run.execute(said.append, on_row), "\n".join(said)
 
 
@@ -567,7 +567,7 @@ def test_a_full_disk_ends_a_run_with_the_cause_and_what_was_written_stays(disk, 
         if row["global_step"] >= at and not (disk / "pad").exists():
             fill(disk)
 
-    run = new_run(Config(**{**LONG_ENOUGH, **options, "run_dir": str(folder)}), envs.make_vector)
+    run = new_run(cartpole_config(**{**LONG_ENOUGH, **options, "run_dir": str(folder)}), envs.make_vector)
     begin = run.duties.begin
     run.duties.begin = lambda: (begin(), at or fill(disk))
     summary, said = train(folder, fill_at, run)
@@ -625,7 +625,7 @@ def test_a_disk_that_fills_up_under_workers_and_wandb_ends_the_program_in_time(d
 def test_a_folder_that_cannot_be_written_is_one_line_and_what_is_in_it_stays(disk):
     folder = disk / "run"
     (disk / "empty").mkdir()
-    run = new_run(Config(**{**LONG_ENOUGH, "log_interval": 320, "run_dir": str(folder)}), envs.make_vector)
+    run = new_run(cartpole_config(**{**LONG_ENOUGH, "log_interval": 320, "run_dir": str(folder)}), envs.make_vector)
     train(folder, lambda row: run.outcome.note_signal(signal.SIGINT), run)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)

@@ -11,10 +11,10 @@ import torch
 import envs
 from experiments import train as command_line
 from experiments.lab.display import show_summary
-from rl.config import Config
 from rl.record.checkpoint import best, load_checkpoint
 from rl.running.run import new_run, resumed_run
 from tests.support.bits import assert_bit_equal
+from tests.support.configs import cartpole_config
 from tests.support.runs import SERIAL, untimed
 
 SMALL = {**SERIAL, "hidden_size": 4, "torso_size": 4, "total_env_steps": 480, "log_interval": 96}
@@ -22,7 +22,7 @@ RATE = 3e-3
 
 
 def started(folder, **options):
-    return new_run(Config(**{**SMALL, **options, "run_dir": str(folder)}), envs.make_vector)
+    return new_run(cartpole_config(**{**SMALL, **options, "run_dir": str(folder)}), envs.make_vector)
 
 
 def ended(run, on_row=lambda _row: None):
@@ -119,7 +119,7 @@ def test_the_command_line_takes_such_options_with_resume(tmp_path, monkeypatch):
         return command_line.run_of(command_line.command(), 0)
 
     run = run_of("--total-env-steps", "960", "--learning-rate=0.001", "--warm-restart")
-    config, saved = run.setup.config, Config(**{**SMALL, "run_dir": str(tmp_path)})
+    config, saved = run.setup.config, cartpole_config(**{**SMALL, "run_dir": str(tmp_path)})
     differing = {name: value for name, value in vars(config).items() if value != getattr(saved, name)}
     assert differing == {"total_env_steps": 960, "learning_rate": 0.001, "anneal_from": 480}
     for words, error in (
@@ -240,7 +240,7 @@ def test_the_parameters_of_the_best_greedy_evaluation_are_kept(tmp_path, monkeyp
     assert (summary["best_eval_greedy"], summary["best_at_env_steps"]) == (5.0, 320)
     path = best(tmp_path / "checkpoint.pt")
     config, state = load_checkpoint(path)
-    assert config == Config(**{**SMALL, "run_dir": str(tmp_path), "eval_interval": 160, "keep_best": True,
+    assert config == cartpole_config(**{**SMALL, "run_dir": str(tmp_path), "eval_interval": 160, "keep_best": True,
                                "log_interval": 32})  # fmt: skip
     assert state["env_steps"] == 320 and torch.equal(state["learner"]["parameters"], played[1][1])
     before = path.read_bytes()
@@ -251,4 +251,4 @@ def test_the_parameters_of_the_best_greedy_evaluation_are_kept(tmp_path, monkeyp
 
 def test_the_best_needs_evaluations(tmp_path):
     with pytest.raises(ValueError, match=r"^--keep-best True: the best is found by evaluations in training, --eval-i"):
-        Config(keep_best=True)
+        cartpole_config(keep_best=True)

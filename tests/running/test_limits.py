@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import envs
-from rl.config import Config
 from rl.running.run import new_run, resumed_run
+from tests.support.configs import cartpole_config
 
 SECOND_EACH = {
     "env": "tests.support.faulty_envs:Faulty-v0",
@@ -47,7 +47,9 @@ def executed(run, clock, stop_after=None):
 )
 def test_the_exit_reason_is_the_limit_that_was_reached_first(tmp_path, clock, max_seconds, updates, reason):
     """10 updates of a second each reach all env steps. Where both limits are reached at once, env steps decide."""
-    run = new_run(Config(**SECOND_EACH, max_seconds=max_seconds, run_dir=str(tmp_path / "run")), envs.make_vector)
+    run = new_run(
+        cartpole_config(**SECOND_EACH, max_seconds=max_seconds, run_dir=str(tmp_path / "run")), envs.make_vector
+    )
     summary = executed(run, clock)
     assert (summary["exit_reason"], summary["exit_code"]) == (reason, 0)
     assert (summary["updates"], summary["env_steps"], summary["seconds"]) == (updates, 32 * updates, updates)
@@ -55,7 +57,7 @@ def test_the_exit_reason_is_the_limit_that_was_reached_first(tmp_path, clock, ma
 
 
 def test_a_run_that_used_its_seconds_is_complete_and_a_resumed_one_has_those_left(tmp_path, clock):
-    run = new_run(Config(**SECOND_EACH, max_seconds=4, run_dir=str(tmp_path / "run")), envs.make_vector)
+    run = new_run(cartpole_config(**SECOND_EACH, max_seconds=4, run_dir=str(tmp_path / "run")), envs.make_vector)
     summary = executed(run, clock, stop_after=3)
     assert (summary["exit_reason"], summary["updates"]) == ("SIGTERM", 4)  # it ends with the update after
     assert executed(resumed_run(tmp_path / "run", envs.make_vector), clock)["eval_greedy"] == 8.0  # it was left out
@@ -63,7 +65,7 @@ def test_a_run_that_used_its_seconds_is_complete_and_a_resumed_one_has_those_lef
     with pytest.raises(ValueError, match=line):
         resumed_run(tmp_path / "run", envs.make_vector)
 
-    run = new_run(Config(**SECOND_EACH, max_seconds=4, run_dir=str(tmp_path / "other")), envs.make_vector)
+    run = new_run(cartpole_config(**SECOND_EACH, max_seconds=4, run_dir=str(tmp_path / "other")), envs.make_vector)
     assert executed(run, clock, stop_after=1)["updates"] == 2
     summary = executed(resumed_run(tmp_path / "other", envs.make_vector), clock)
     assert (summary["exit_reason"], summary["exit_code"], summary["updates"]) == ("max_seconds", 0, 4)
@@ -71,7 +73,7 @@ def test_a_run_that_used_its_seconds_is_complete_and_a_resumed_one_has_those_lef
 
 
 def test_a_run_without_a_limit_of_seconds_can_always_be_resumed(tmp_path, clock):
-    run = new_run(Config(**SECOND_EACH, run_dir=str(tmp_path / "run")), envs.make_vector)
+    run = new_run(cartpole_config(**SECOND_EACH, run_dir=str(tmp_path / "run")), envs.make_vector)
     assert executed(run, clock, stop_after=2)["seconds"] == 3.0
     summary = executed(resumed_run(tmp_path / "run", envs.make_vector), clock)
     assert (summary["exit_reason"], summary["updates"]) == ("total_env_steps", 10)
@@ -81,7 +83,7 @@ def test_a_run_without_a_limit_of_seconds_can_always_be_resumed(tmp_path, clock)
 def test_every_attempt_is_in_the_summary_and_the_run_is_solved_at_its_crossing(tmp_path, stop_when_solved):
     """4 environments end an episode every 8 steps, so a push of 32 env steps brings 4 returns of 8. The 100th episode
     crosses the threshold of 1, at 800 env steps. That is refuted, so 100 new ones are needed, until 1600; confirmed."""
-    config = Config(
+    config = cartpole_config(
         env="tests.support.faulty_envs:Easy-v0",
         mode="serial",
         workers=1,

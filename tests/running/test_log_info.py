@@ -5,8 +5,8 @@ import pytest
 
 import envs
 from envs.vector.episode_infos import number, numbers
-from rl.config import Config
 from rl.running.run import new_run, resumed_run
+from tests.support.configs import cartpole_config
 from tests.support.info_envs import FORMS
 from tests.support.runs import SHORT, finish, read_rows, train, untimed
 
@@ -46,7 +46,7 @@ def test_a_resumed_run_averages_over_the_episodes_before_and_after_it_was_stoppe
     """Stopped at 200 env steps, within the fifth row of 48 env steps, 12 episodes."""
     options = {**OPTIONS, "log_interval": 48, "env": FORMS[2]}  # which tells its state
     whole = train(tmp_path / "whole", small=options)
-    run = new_run(Config(**options, run_dir=str(tmp_path / "stopped")), envs.make_vector)
+    run = new_run(cartpole_config(**options, run_dir=str(tmp_path / "stopped")), envs.make_vector)
     run.execute(print, lambda row: run.outcome.note_signal(2) if row["global_step"] == 192 else None)
     before = read_rows(tmp_path / "stopped")
     finish(resumed_run(tmp_path / "stopped", envs.make_vector))
@@ -65,7 +65,7 @@ def test_a_name_that_no_episode_has_is_said_once_and_the_others_are_there(tmp_pa
 @pytest.mark.parametrize("text", ["success,", ",", "a,,b", "a,a", " ", "a, b"])
 def test_a_list_that_names_nothing_or_something_twice_is_one_line(text):
     with pytest.raises(ValueError, match=r"^--log-info .*: names separated by commas, each once, are needed$"):
-        Config(log_info=text)
+        cartpole_config(log_info=text)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import re
 import pytest
 
 import envs
-from rl.config import Config
 from rl.loop import NO_OVERRIDES, Overrides
 from rl.parameters.learner import Learner
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.running.run import new_run, resumed_run
+from tests.support.configs import cartpole_config
 from tests.support.runs import TINY
 
 SMALL = {**TINY, "env": "CartPole-v1", "total_env_steps": 640, "log_interval": 64, "reward_scale": 1.0}
@@ -36,7 +36,7 @@ def make_idle_learner(config, memory, rank):
 
 def train(folder, overrides, **options):
     """Train a run to its end; returns its rows, its summary, and how far its parameters moved."""
-    config = Config(**{**SMALL, **options, "run_dir": str(folder)})
+    config = cartpole_config(**{**SMALL, **options, "run_dir": str(folder)})
     run = new_run(config, envs.make_vector, overrides)
     before, rows = run.setup.learner.parameters.clone(), []
     summary = run.execute(print, rows.append)
@@ -80,7 +80,7 @@ def test_workers_use_targets_and_learner_of_an_experiment(tmp_path):
 @pytest.mark.parametrize("mode", ["async", "sync"])
 @pytest.mark.parametrize("name", ["targets", "make_learner"])
 def test_an_override_that_workers_cannot_import_is_refused_in_one_line_before_anything_is_started(tmp_path, mode, name):
-    config = Config(**SMALL, mode=mode, run_dir=str(tmp_path / "run"))
+    config = cartpole_config(**SMALL, mode=mode, run_dir=str(tmp_path / "run"))
     with pytest.raises(ValueError) as error:
         new_run(config, envs.make_vector, Overrides(**{name: lambda *_: None}))
     line = rf"{name} <function .*<lambda>.*>: a top-level function is needed, since workers import it \(.*\)"
@@ -97,7 +97,7 @@ def test_a_run_that_learnt_with_overrides_is_resumed_with_them_only(tmp_path):
     """Without them it would silently become another experiment."""
     folder = tmp_path / "run"
     train(folder, Overrides(targets=two_above), **SERIAL)
-    longer = Config(**{**SMALL, **SERIAL, "run_dir": str(folder), "total_env_steps": 1280})
+    longer = cartpole_config(**{**SMALL, **SERIAL, "run_dir": str(folder), "total_env_steps": 1280})
     _, state = load_checkpoint(folder / "checkpoint.pt")
     save_checkpoint(folder / "checkpoint.pt", longer, {k: v for k, v in state.items() if k not in ("config", "format")})
     for others in (NO_OVERRIDES, Overrides(make_learner=make_idle_learner)):

@@ -6,8 +6,8 @@ import re
 import pytest
 
 import envs
-from rl.config import Config
 from rl.running.run import new_run
+from tests.support.configs import cartpole_config
 from tests.support.runs import SERIAL, train
 
 MODULE = "tests.support.broken_envs"
@@ -16,7 +16,7 @@ MODULE = "tests.support.broken_envs"
 def refusal(folder, **options):
     """The line with which a run is refused; nothing was written."""
     with pytest.raises(ValueError) as error:
-        new_run(Config(**{**SERIAL, **options, "run_dir": str(folder / "run")}), envs.make_vector)
+        new_run(cartpole_config(**{**SERIAL, **options, "run_dir": str(folder / "run")}), envs.make_vector)
     line = str(error.value)
     assert "\n" not in line and not list(folder.iterdir())
     return line
@@ -54,13 +54,13 @@ def test_the_forms_of_this_package_are_not_tried_out(tmp_path, monkeypatch):
     from envs.memory.recall_cue import RecallCueVectorEnv
 
     monkeypatch.setattr(RecallCueVectorEnv, "step", None)
-    new_run(Config(**SERIAL, env="RecallCue-v0", run_dir=str(tmp_path / "run")), envs.make_vector)
+    new_run(cartpole_config(**SERIAL, env="RecallCue-v0", run_dir=str(tmp_path / "run")), envs.make_vector)
 
 
 def test_an_environment_that_breaks_its_contract_later_ends_the_run_in_one_line(tmp_path):
     """The 61st step of one of four environments; the probe takes 8."""
     given = ("how=observation", "value=7", "at=60")
-    config = Config(**SERIAL, env=f"{MODULE}:Broken-v0", env_arg=given, run_dir=str(tmp_path / "run"))
+    config = cartpole_config(**SERIAL, env=f"{MODULE}:Broken-v0", env_arg=given, run_dir=str(tmp_path / "run"))
     said = []
     summary = new_run(config, envs.make_vector).execute(said.append)
     assert summary["exit_code"] == 1 and summary["env_steps"] == 4 * 56
@@ -87,7 +87,7 @@ def test_a_nan_reward_ends_a_run_whose_replay_buffer_warms_up(tmp_path, monkeypa
     if "Columns" in env:
         monkeypatch.setattr("rl.running.setup.try_out", lambda config, probe: ())
     said = []
-    run = new_run(Config(**options, run_dir=str(tmp_path / "run")), envs.make_vector)
+    run = new_run(cartpole_config(**options, run_dir=str(tmp_path / "run")), envs.make_vector)
     summary = run.execute(said.append)
     assert summary["exit_code"] == 1 and summary["updates"] == 0 and summary["env_steps"] < 1000
     assert len(said) == 1 and ("reward inf" in said[0] or "gave nan in the reward of a step" in said[0])
@@ -101,7 +101,7 @@ def test_precision_that_is_lost_is_said_when_the_run_begins(tmp_path):
 
 def test_episodes_that_never_end_are_said_at_the_start_bounded_in_evaluations_and_counted_at_the_end(tmp_path):
     """hill-a/stable-baselines#876, takuseno/d3rlpy#209: half a second of training, then minutes of silence."""
-    config = Config(
+    config = cartpole_config(
         **SERIAL, env=f"{MODULE}:Endless-v0", total_env_steps=64, eval_max_steps=50, run_dir=str(tmp_path / "run")
     )
     run, told, said = new_run(config, envs.make_vector), [], []
@@ -155,5 +155,5 @@ def test_a_threshold_of_ones_own_decides_and_is_recorded(tmp_path):
 
 
 def test_a_threshold_of_ones_own_takes_the_place_of_the_registered_one(tmp_path):
-    run = new_run(Config(**SERIAL, reward_threshold=1.0, run_dir=str(tmp_path / "run")), envs.make_vector)
+    run = new_run(cartpole_config(**SERIAL, reward_threshold=1.0, run_dir=str(tmp_path / "run")), envs.make_vector)
     assert run.setup.reward_threshold == run.duties.verdicts.threshold == run.setup.ledger.crossings.threshold == 1.0

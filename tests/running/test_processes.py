@@ -16,7 +16,6 @@ import pytest
 import torch
 
 import envs
-from rl.config import Config
 from rl.loop import Overrides
 from rl.record.checkpoint import load_checkpoint
 from rl.record.record import Record
@@ -24,6 +23,7 @@ from rl.running.crew import Crew
 from rl.running.run import new_run, resumed_run
 from rl.running.worker import OWN_WORKERS
 from tests.support import dying
+from tests.support.configs import cartpole_config
 from tests.support.programs import (
     ENDLESS,
     arguments,
@@ -244,7 +244,9 @@ def test_a_worker_is_replaced_as_often_as_that_is_allowed_and_then_the_run_ends(
 
 def test_workers_that_begin_anew_draw_random_numbers_that_nobody_has_drawn(tmp_path):
     """Worker 1's environments are seeded by the run's seed, their number and this key."""
-    run = new_run(Config(**{**ENDLESS, "run_dir": str(tmp_path / "run"), "restart_workers": 3}), envs.make_vector)
+    run = new_run(
+        cartpole_config(**{**ENDLESS, "run_dir": str(tmp_path / "run"), "restart_workers": 3}), envs.make_vector
+    )
     crew = Crew(run.setup, OWN_WORKERS, run.outcome, run.duties, [None, None])
     keys = [crew.arguments_of(1)[3]]
     for _ in range(3):
@@ -256,7 +258,7 @@ def test_workers_that_begin_anew_draw_random_numbers_that_nobody_has_drawn(tmp_p
 def test_the_parent_writes_under_the_lock_or_not_at_all(tmp_path):
     """Somebody else holds it: a crossing stays pending, a row whose evaluation is due is not written, nothing is saved.
     Later, all of it is done."""
-    config = Config(
+    config = cartpole_config(
         **{**ENDLESS, "env": "tests.support.faulty_envs:Easy-v0", "run_dir": str(tmp_path), "eval_interval": 64}
     )
     run = new_run(config, envs.make_vector)
@@ -327,7 +329,7 @@ def test_many_runs_in_one_process_leave_no_descriptor_and_no_thread_behind(tmp_p
     failing = arguments(fault="raises", at=40)
     execute(tmp_path / "async", *failing, total_env_steps=64_000, restart_workers=1)
     for number in range(20):
-        new_run(Config(**{**ENDLESS, "run_dir": str(tmp_path / f"never {number}")}), envs.make_vector)
+        new_run(cartpole_config(**{**ENDLESS, "run_dir": str(tmp_path / f"never {number}")}), envs.make_vector)
     assert held() == before
 
 
@@ -355,7 +357,7 @@ def test_a_fault_without_processes_ends_the_run_as_orderly(tmp_path, monkeypatch
 
 
 def test_a_factory_that_workers_cannot_import_is_one_line_before_anything_starts(tmp_path):
-    config = Config(**{**ENDLESS, "run_dir": str(tmp_path / "run")})
+    config = cartpole_config(**{**ENDLESS, "run_dir": str(tmp_path / "run")})
     with pytest.raises(
         ValueError, match=r"^make_environments <function .*lambda.*>: a top-level function is needed.*$"
     ):
@@ -443,17 +445,18 @@ import torch
 
 import envs
 from rl.config import Config
+from rl.presets import MASKED_CARTPOLE
 from rl.running.run import new_run
 
 if __name__ == "__main__":
     torch.set_num_threads(4)
     lstm = torch.nn.LSTM(256, 256)
     lstm(torch.randn(20, 32, 256))[0].sum().backward()
-    config = Config(
+    config = Config(**MASKED_CARTPOLE | dict(
         env="tests.support.faulty_envs:Faulty-v0", env_arg=("fault=probe", f"folder={sys.argv[1]}"), wandb="offline",
         workers=2, envs_per_worker=2, segment_length=8, total_env_steps=500,
         run_dir=f"{sys.argv[1]}/run", eval_episodes=1,
-    )
+    ))
     sys.exit(new_run(config, envs.make_vector).execute()["exit_code"])
 """
 

@@ -10,10 +10,10 @@ import torch
 
 import envs
 from rl.acting.evaluate import evaluate
-from rl.config import Config
 from rl.running.run import new_run
 from rl.running.signals import ENDING
 from tests.support.bits import assert_bit_equal
+from tests.support.configs import cartpole_config
 from tests.support.runs import SERIAL, TINY
 
 
@@ -46,7 +46,7 @@ def test_threads_variables_handlers_and_generators_are_the_callers_again(tmp_pat
     seeds, or moves, the generators of the program."""
     env = {"env": "tests.support.drawing_envs:Drawing-v0", "total_env_steps": 64, "run_dir": str(tmp_path / "run")}
     before = of_the_caller()
-    run = new_run(Config(**{**options, **env}), envs.make_vector)
+    run = new_run(cartpole_config(**{**options, **env}), envs.make_vector)
     assert_bit_equal(of_the_caller(), before)
     summary = run.execute(lambda _line: None)
     assert summary["exit_code"] == 0
@@ -57,7 +57,7 @@ def test_threads_variables_handlers_and_generators_are_the_callers_again(tmp_pat
 
 
 def test_an_evaluation_that_fails_or_is_stopped_puts_them_back_too(tmp_path, two_threads):
-    run = new_run(Config(**SERIAL, run_dir=str(tmp_path / "run")), envs.make_vector)
+    run = new_run(cartpole_config(**SERIAL, run_dir=str(tmp_path / "run")), envs.make_vector)
     before = of_the_caller()
     evaluate(run.setup.agent.agent, run.setup.config, envs.make_vector, 2, greedy=True, stop=lambda: True)
     with pytest.raises(ZeroDivisionError):

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import envs
-from rl.config import Config
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.running.run import new_run, resumed_run
 from tests.support.bits import assert_bit_equal
+from tests.support.configs import cartpole_config
 from tests.support.runs import ROOT, SERIAL, untimed
 
 SMALL = {**SERIAL, "hidden_size": 4, "torso_size": 4, "total_env_steps": 960, "log_interval": 96}
@@ -53,7 +53,7 @@ class Runs:
         assert self.whole["exit_code"] == 0
 
     def new(self, name):
-        return new_run(Config(**{**self.options, "run_dir": str(self.folder / name)}), envs.make_vector)
+        return new_run(cartpole_config(**{**self.options, "run_dir": str(self.folder / name)}), envs.make_vector)
 
     def execute(self, run, stop=lambda run: None):
         """Execute a run, stopped at a row for which `stop` asks it to."""
@@ -261,7 +261,7 @@ def test_where_a_worker_failed_by_itself_or_nothing_was_saved_before_its_environ
         "run_dir": str(tmp_path / "run"),
     }
     said = []
-    summary = new_run(Config(**options), envs.make_vector).execute(said.append)
+    summary = new_run(cartpole_config(**options), envs.make_vector).execute(said.append)
     assert summary["exit_code"] == 1 and summary["env_steps"] == 192
     assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")[1]["env_steps"] == 192
     assert not any("stays" in line for line in said)
@@ -399,7 +399,7 @@ def test_a_complete_run_whose_last_evaluation_was_cut_short_plays_it_and_ends(tm
 def test_what_another_run_has_written_meanwhile_stays(tmp_path):
     """Both runs were made while the folder was empty, or before the other went on: the second one overwrote a finished
     run, and one that went on from an old checkpoint threw away what the first had learnt since."""
-    options = Config(**{**SMALL, "run_dir": str(tmp_path)})
+    options = cartpole_config(**{**SMALL, "run_dir": str(tmp_path)})
     first, second = (new_run(options, envs.make_vector) for _ in range(2))
     said = []
     assert first.execute(said.append, at(480)(first))["exit_reason"] == "SIGTERM"
@@ -434,11 +434,13 @@ COMMAND = """
 import sys
 import envs
 from rl.config import Config
+from rl.presets import MASKED_CARTPOLE
 from rl.running.run import new_run, resumed_run
 
 if __name__ == "__main__":
     folder, options = sys.argv[1:]
-    run = new_run(Config(**eval(options)), envs.make_vector) if options else resumed_run(folder, envs.make_vector)
+    config = Config(**MASKED_CARTPOLE | eval(options or "{}"))
+    run = new_run(config, envs.make_vector) if options else resumed_run(folder, envs.make_vector)
     sys.exit(run.execute()["exit_code"])
 """
 
@@ -574,7 +576,7 @@ def make_unreadable(*arguments, **named):
 
 def test_environments_whose_words_a_checkpoint_cannot_hold_begin_their_next_episodes_too(tmp_path):
     """weights_only refuses NumPy's arrays: saved as they are, the run could never be read again."""
-    config, said = Config(**{**SMALL, "env": "CartPole-v1", "run_dir": str(tmp_path / "run")}), []
+    config, said = cartpole_config(**{**SMALL, "env": "CartPole-v1", "run_dir": str(tmp_path / "run")}), []
     run = new_run(config, make_unreadable)
     run.execute(said.append, at(480)(run))
     summary = resumed_run(tmp_path / "run", make_unreadable).execute(said.append)

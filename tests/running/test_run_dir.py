@@ -9,11 +9,11 @@ import pytest
 import envs
 from experiments.lab.command_line import require_places
 from experiments.lab.study import StudyCommand
-from rl.config import Config
 from rl.record.checkpoint import load_checkpoint
 from rl.record.paths import require_makeable
 from rl.running.folder import RunFolder, choose_run_dir
 from rl.running.run import new_run, resumed_run
+from tests.support.configs import cartpole_config
 from tests.support.runs import SERIAL
 
 
@@ -21,9 +21,9 @@ def test_a_run_without_a_name_gets_that_of_its_learner_environment_and_seed_and_
     monkeypatch.chdir(tmp_path)
     names = []
     for options in ({}, {}, {"algorithm": "q_replay", "env": "module:Env-v0", "seed": 3}):
-        names.append(choose_run_dir(Config(core="gru", **options)))
+        names.append(choose_run_dir(cartpole_config(core="gru", **options)))
         names[-1].mkdir(parents=True)
-    env = Config().env
+    env = cartpole_config().env
     assert list(map(str, names)) == [f"runs/gru-{env}-s1", f"runs/gru-{env}-s1-2", "runs/q_replay-gru-Env-v0-s3"]
 
 
@@ -60,7 +60,7 @@ def test_a_path_that_cannot_be_made_is_one_line_at_once(tmp_path, monkeypatch, n
     monkeypatch.chdir(tmp_path)
     make, below = OBSTACLES[name]
     path = Path(below) if below.startswith("/proc") else Path(f"{tmp_path}/runs{below}")
-    config = Config(**SERIAL, run_dir=str(path))
+    config = cartpole_config(**SERIAL, run_dir=str(path))
     if not below.startswith("/proc"):
         make(tmp_path / "runs")
         with pytest.raises(ValueError, match=r"^--run-dir .*: a folder that can be written is needed \(.*\)$"):
@@ -79,19 +79,19 @@ def test_so_it_is_with_the_folder_of_runs_without_a_name(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     OBSTACLES[name][0](tmp_path / "runs")
     with pytest.raises(ValueError, match=r"^--run-dir runs/lstm-.*: a folder that can be written is needed \(.*\)$"):
-        choose_run_dir(Config())
+        choose_run_dir(cartpole_config())
     with pytest.raises(ValueError, match=r"^--run-dir runs/lstm: a folder that can be written is needed \(.*\)$"):
-        RunFolder(Config(), Path("runs/lstm")).make()
+        RunFolder(cartpole_config(), Path("runs/lstm")).make()
 
 
 def test_a_link_to_nowhere_takes_a_name_and_the_next_run_gets_another(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("runs").mkdir()
-    first = choose_run_dir(Config())
-    folder = RunFolder(Config(), first)
+    first = choose_run_dir(cartpole_config())
+    folder = RunFolder(cartpole_config(), first)
     dangling(first)
     folder.make()
-    assert folder.path == choose_run_dir(Config()).with_name(f"{first.name}-2") and folder.path.is_dir()
+    assert folder.path == choose_run_dir(cartpole_config()).with_name(f"{first.name}-2") and folder.path.is_dir()
 
 
 def test_a_run_that_is_resumed_from_such_a_path_is_one_line(tmp_path):

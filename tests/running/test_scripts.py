@@ -8,17 +8,18 @@ from multiprocessing import current_process
 import pytest
 
 import envs
-from rl.config import Config
 from rl.running.run import new_run
+from tests.support.configs import cartpole_config
 from tests.support.programs import soon
 from tests.support.runs import ROOT, TINY
 
 SCRIPT = """
 import envs
 from rl.config import Config
+from rl.presets import MASKED_CARTPOLE
 from rl.running.run import new_run
 options = {options!r}
-new_run(Config(**options), envs.make_vector).execute()
+new_run(Config(**MASKED_CARTPOLE | options), envs.make_vector).execute()
 """
 
 
@@ -46,4 +47,4 @@ def test_a_process_that_may_not_start_others_is_one_line(monkeypatch):
     with pytest.raises(
         ValueError, match=r"^--mode async: multiprocessing lets this process, a daemon, start no workers"
     ):
-        new_run(Config(**TINY), envs.make_vector)
+        new_run(cartpole_config(**TINY), envs.make_vector)

@@ -8,9 +8,9 @@ from gymnasium.spaces import Box, Discrete
 
 import envs
 from rl.agent.build import make_agent
-from rl.config import Config
 from rl.running import sizes
 from rl.running.setup import set_up
+from tests.support.configs import cartpole_config
 from tests.support.runs import SERIAL, TINY
 
 
@@ -32,7 +32,7 @@ from tests.support.runs import SERIAL, TINY
 def test_a_size_beyond_the_machine_is_one_line_that_names_it_and_the_bytes(monkeypatch, name, value, options):
     """Nothing is allocated before. The machine here has 8 GB."""
     monkeypatch.setattr(sizes, "available_bytes", lambda: 8 * 10**9)
-    config = Config(**{**SERIAL, **options, name: value})
+    config = cartpole_config(**{**SERIAL, **options, name: value})
     words = (
         rf"^--{name.replace('_', '-')} {value}: the run would take [\d,]+ bytes of memory \([\d,.]+ GB\), and 8\.0 GB"
     )
@@ -43,11 +43,11 @@ def test_a_size_beyond_the_machine_is_one_line_that_names_it_and_the_bytes(monke
 def test_so_is_a_stack_of_frames_before_one_is_made(monkeypatch):
     monkeypatch.setattr(sizes, "available_bytes", lambda: 8 * 10**9)
     with pytest.raises(ValueError, match=r"^--frame-stack 2000000000: one observation would take [\d,]+ bytes"):
-        set_up(Config(**SERIAL, frame_stack=2 * 10**9), envs.make_vector)
+        set_up(cartpole_config(**SERIAL, frame_stack=2 * 10**9), envs.make_vector)
 
 
 def test_a_run_that_fits_is_no_error_and_one_that_does_not_quite_is(monkeypatch):
-    config, probe = Config(**SERIAL), envs.make_vector("CartPole-v1", 1)
+    config, probe = cartpole_config(**SERIAL), envs.make_vector("CartPole-v1", 1)
     needed = sizes.bytes_needed(config, probe.single_observation_space, probe.single_action_space)
     monkeypatch.setattr(sizes, "available_bytes", lambda: needed)
     sizes.require_memory(config, probe)
@@ -63,14 +63,14 @@ def test_a_run_that_fits_is_no_error_and_one_that_does_not_quite_is(monkeypatch)
     ids=["plain", "more of all", "no torso"],
 )
 def test_parameters_are_counted_without_their_memory(core, options):
-    config, spaces = Config(core=core, hidden_size=5, torso_size=7, **options), (Box(-1, 1, (5,)), Discrete(3))
+    config, spaces = cartpole_config(core=core, hidden_size=5, torso_size=7, **options), (Box(-1, 1, (5,)), Discrete(3))
     counted = sizes.parameters_of(config, *spaces)
     assert counted == sum(parameter.numel() for parameter in make_agent(config, *spaces).parameters())
 
 
 def test_more_workers_than_there_are_descriptors_for_are_one_line(monkeypatch):
     monkeypatch.setattr(sizes.resource, "getrlimit", lambda _what: (64, 64))
-    config = Config(**{**TINY, "workers": 20})
+    config = cartpole_config(**{**TINY, "workers": 20})
     with pytest.raises(ValueError, match=r"^--workers 20: at most 8 is needed, `ulimit -n` is 64$"):
         set_up(config, envs.make_vector)
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from rl.config import Config
 from rl.parameters.learner import Learner
 from rl.parameters.sync import SyncLearner
 from rl.shared.learner_memory import LearnerMemory
 from rl.shared.published import Pages, Publication
+from tests.support.configs import cartpole_config
 from tests.support.forks import forked
 
 # --- pages
@@ -109,7 +109,7 @@ class Pusher:
     Each update closes a row and asks for a checkpoint. The 4th brings the 100th episode and crosses the threshold."""
 
     def __init__(self, kind=Learner, **options):
-        self.config = Config(
+        self.config = cartpole_config(
             mode="async" if kind is Learner else "sync",
             workers=1,
             envs_per_worker=25,

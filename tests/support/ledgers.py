@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from rl.config import Config
 from rl.shared.ledger import Ledger
 from rl.shared.published import Publication
+from tests.support.configs import cartpole_config
 
 
 def make_ledger(threshold: float | None = 10.0, start_env_steps: int = 0, **options: Any) -> Ledger:
     """A ledger of one environment, where 100 episodes decide, unless options say otherwise."""
     defaults = {"workers": 1, "envs_per_worker": 1, "total_env_steps": 1_000_000, "log_interval": 1000}
-    return Ledger(Config(**{**defaults, **options}), threshold, Publication(), start_env_steps)
+    return Ledger(cartpole_config(**{**defaults, **options}), threshold, Publication(), start_env_steps)
 
 
 def losses(**values: float) -> dict[str, float]:

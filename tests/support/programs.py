@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import envs
-from rl.config import Config
 from rl.loop import NO_OVERRIDES, Overrides
 from rl.record.checkpoint import load_checkpoint
 from rl.running.run import Run, new_run
 from rl.shared.processes import available_cpus
+from tests.support.configs import cartpole_config
 from tests.support.runs import ROOT, TINY, read_rows, words
 
 FAULTY = {**TINY, "env": "tests.support.faulty_envs:Faulty-v0", "log_interval": 64, "eval_episodes": 4}
@@ -157,7 +157,7 @@ def execute(
 ) -> tuple[dict[str, Any], str, float]:
     """An endless run in this process with its workers, which something must end: its summary, what it said, and when
     it ended. It leaves nothing behind."""
-    config = Config(**{**ENDLESS, **options, "run_dir": str(folder), "env_arg": env_arg})
+    config = cartpole_config(**{**ENDLESS, **options, "run_dir": str(folder), "env_arg": env_arg})
     run = new_run(config, envs.make_vector, overrides)
     said: list[str] = []
     meanwhile(run)

@@ -23,6 +23,7 @@ from rl.learning.actor_critic import actor_critic_loss, moments, normalised
 from rl.learning.returns import targets
 from rl.names import load
 from tests.support.bits import assert_bit_equal
+from tests.support.configs import cartpole_config
 
 # What a segment holds [time, batch] or [time + 1, batch] of.
 ROWS = ("observations", "is_first", "actions", "rewards", "terminated", "truncated", "truncation_values")
@@ -80,7 +81,7 @@ def small_config(**options) -> Config:
     """3 environments, segments of 4 steps, a network of a few units in float64, the environment's own rewards."""
     small = {"mode": "serial", "workers": 1, "envs_per_worker": 3, "segment_length": 4, "reward_scale": 1.0}
     network = {"core": "lstm", "hidden_size": 5, "torso_size": 6, "dtype": "float64", "unroll": "again"}
-    return Config(**{**small, **network, "normalise_advantages": False, **options})
+    return cartpole_config(**{**small, **network, "normalise_advantages": False, **options})
 
 
 def make_agent(config: Config, observation_size: int, num_actions: int = 2) -> Agent:

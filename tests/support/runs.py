@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 
 import envs
-from rl.config import Config
 from rl.loop import NO_OVERRIDES, Overrides
 from rl.running.run import Run, new_run
+from tests.support.configs import cartpole_config
 
 ROOT = Path(__file__).parents[2]  # of the repository
 TINY = {  # what the runs of all tests begin with
@@ -48,7 +48,7 @@ class Trained(NamedTuple):
 
 def train(folder: Path, overrides: Overrides = NO_OVERRIDES, small: Mapping[str, Any] = SERIAL, **options) -> Trained:
     """Train in this process, with the workers of the mode, until the run is complete."""
-    run = new_run(Config(**{**small, **options, "run_dir": str(folder)}), envs.make_vector, overrides)
+    run = new_run(cartpole_config(**{**small, **options, "run_dir": str(folder)}), envs.make_vector, overrides)
     return finish(run)
 
 

@@ -4,7 +4,7 @@ import torch
 
 from experiments.chapter5.length_results import length_result
 from experiments.lab.study import Arm, Study, StudyCommand
-from rl.config import Config
+from tests.support.configs import cartpole_config
 
 TINY = {
     "env": "CartPole-v1",
@@ -21,7 +21,7 @@ TINY = {
 }
 
 
-ARMS = {"plain": Arm(Config(**TINY)), "N = 2": Arm(Config(**{**TINY, "segment_length": 2}))}
+ARMS = {"plain": Arm(cartpole_config(**TINY)), "N = 2": Arm(cartpole_config(**{**TINY, "segment_length": 2}))}
 
 
 EVERY_RUN = [("plain", "1"), ("N = 2", "1"), ("plain", "2"), ("N = 2", "2")]  # in the order of training

@@ -14,8 +14,8 @@ import wandb
 
 import envs
 from experiments.replay_to_wandb import Command, replay
-from rl.config import Config
 from rl.running.run import new_run, resumed_run
+from tests.support.configs import cartpole_config
 from tests.support.runs import SHORT
 
 OPTIONS = {**SHORT, "wandb": "online", "checkpoint_interval": 160}  # ten rows of 40 env steps
@@ -29,7 +29,7 @@ def main(folder: Path) -> None:
     before = dict(os.environ), settings()
 
     def train(name: str, **options: Any) -> None:
-        config = Config(**{**OPTIONS, "run_dir": str(folder / name), **options})
+        config = cartpole_config(**{**OPTIONS, "run_dir": str(folder / name), **options})
         new_run(config, envs.make_vector).execute(say)
 
     train("whole", wandb_group="of three")
@@ -45,7 +45,7 @@ def main(folder: Path) -> None:
 
 def stopped_and_resumed(folder: Path, say: Any, **options: Any) -> None:
     """A run whose checkpoint is of 160 env steps where its record has come to 240, and its resumption."""
-    run = new_run(Config(**{**OPTIONS, "run_dir": str(folder), **options}), envs.make_vector)
+    run = new_run(cartpole_config(**{**OPTIONS, "run_dir": str(folder), **options}), envs.make_vector)
 
     def kill(row: dict[str, float]) -> None:
         if row["global_step"] == 200:

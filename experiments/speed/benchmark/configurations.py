@@ -5,10 +5,10 @@ from typing import Any
 
 from rl.config import Config
 from rl.config_rules import option
-from rl.presets import SPEED
+from rl.presets import MASKED_CARTPOLE, SPEED
 
 NETWORK = {"env": "MaskedVelocityCartPole-v1", "core": "lstm", "hidden_size": 64, "torso_size": 64}
-BASE = Config(**NETWORK, mode="async", workers=2, wandb="offline")
+BASE = Config(**MASKED_CARTPOLE | NETWORK, mode="async", wandb="offline")
 AXES = {
     "envs_per_worker": [8, 32, 64, 128, 256],
     "hidden_size": [64, 128, 256],

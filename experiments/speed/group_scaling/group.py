@@ -59,6 +59,7 @@ def work(rank: int, size: int, port: int, parameters: Sequence[int], channel: An
     from rl.config import Config
     from rl.group.exchange import Group
     from rl.group.learner import GroupLearner
+    from rl.presets import MASKED_CARTPOLE
     from rl.running.worker import end_with_parent
     from rl.shared.learner_memory import LearnerMemory
 
@@ -80,14 +81,8 @@ def work(rank: int, size: int, port: int, parameters: Sequence[int], channel: An
     group.begin(LIMIT)
     for many in parameters:
         for way in WAYS:
-            config = Config(
-                mode="sync",
-                workers=size,
-                reduce=way,
-                total_env_steps=2**50,
-                log_interval=2**50,
-                checkpoint_interval=2**50,
-            )
+            endless = dict.fromkeys(("total_env_steps", "log_interval", "checkpoint_interval"), 2**50)
+            config = Config(**MASKED_CARTPOLE | endless | {"mode": "sync", "workers": size, "reduce": way})
             learner = GroupLearner(group, config, LearnerMemory(config, many), rank)
             learner.publish()
             updates = min(MOST, max(FEWEST, VALUES // (many * size)))

@@ -14,11 +14,11 @@ from experiments.chapter5.length_results import length_result, loss_of
 from experiments.chapter5.printed import AS_PRINTED
 from experiments.lab.digest import digest
 from experiments.lab.records import Record
-from rl.config import Config
 from rl.loop import NO_OVERRIDES
+from tests.support.configs import cartpole_config
 from tests.support.tiny_studies import row_of
 
-CONFIG = Config(
+CONFIG = cartpole_config(
     env="FallPenaltyCartPole-v1",
     env_arg=("penalty=5",),
     value_coefficient=0.1,
@@ -144,7 +144,7 @@ def test_the_other_numbers_of_a_row_are_those_of_the_summary(hand_made_run):
 
 def test_a_loss_is_its_three_terms_weighted():
     row = {"losses/policy_loss": 1.0, "losses/value_loss": 4.0, "losses/entropy": 0.5}
-    config = Config(value_coefficient=0.25, entropy_coefficient=0.5)
+    config = cartpole_config(value_coefficient=0.25, entropy_coefficient=0.5)
     assert loss_of(row, config) == 1.0 + 0.25 * 4.0 - 0.5 * 0.5 == 1.75
 
 

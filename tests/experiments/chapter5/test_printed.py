@@ -29,9 +29,10 @@ from rl.presets import PRESETS
 from rl.running.preflight import require_importable
 from rl.running.run import new_run
 from rl.shared.learner_memory import LearnerMemory
+from tests.support.configs import cartpole_config
 
 GOES_ON, TERMINATES, TRUNCATES, BOTH = "goes on", "terminates", "is truncated", "does both"
-HALF = Config(discount=0.5, returns="n_step", reward_scale=1.0, dtype="float64")
+HALF = cartpole_config(discount=0.5, returns="n_step", reward_scale=1.0, dtype="float64")
 NO_FAULT = {"off_by_one": False, "kept_at_end": False, "normalised": False}
 
 
@@ -138,7 +139,7 @@ def test_off_by_one_asks_for_the_value_of_the_last_state_acted_in_and_never_of_t
 def test_without_a_fault_returns_are_those_of_the_repaired_loss_bit_for_bit(preset, steps, end):
     generator = torch.Generator().manual_seed(steps)
     rewards, values = torch.randn(2, steps + 1, 1, generator=generator)
-    segment, config = segment_of(rewards[:-1], end, 0.7), Config(**PRESETS[preset])
+    segment, config = segment_of(rewards[:-1], end, 0.7), cartpole_config(**PRESETS[preset])
     assert torch.equal(listed_returns(segment, values, config, **NO_FAULT), targets(segment, values, config))
 
 
@@ -163,14 +164,14 @@ def test_all_faults_together_are_the_listing_of_n_step(steps, falls):
     values = generator.normal(size=steps + 1).tolist()  # the last: of the state that follows, which nobody asks for
     rewards = [1.0] * (steps - 1) + [-10.0 if falls else 1.0]
     segment = segment_of(column(rewards), TERMINATES if falls else GOES_ON)
-    config = Config(**{**PRESETS["chapter5"], "reward_scale": 1.0})
+    config = cartpole_config(**{**PRESETS["chapter5"], "reward_scale": 1.0})
     got = AS_PRINTED.targets(segment, column(values), config).flatten()
     torch.testing.assert_close(got, listing(rewards, values[:-1], falls, n_step=True), rtol=0, atol=1e-12)
 
 
 def test_the_faults_of_monte_carlo_are_the_listing_of_monte_carlo():
     rewards, values = [1.0] * 20 + [-10.0], np.random.default_rng(0).normal(size=22).tolist()
-    config = Config(**{**PRESETS["monte-carlo"], "reward_scale": 1.0})
+    config = cartpole_config(**{**PRESETS["monte-carlo"], "reward_scale": 1.0})
     got = MONTE_CARLO_AS_PRINTED.targets(segment_of(column(rewards), TERMINATES), column(values), config).flatten()
     torch.testing.assert_close(got, listing(rewards, values[:-1], True, n_step=False), rtol=0, atol=1e-12)
 
@@ -186,7 +187,7 @@ def test_no_fault_leaves_rls_own_parts():
 
 # --- each worker's own Adam
 
-ADAM = Config(
+ADAM = cartpole_config(
     mode="async",
     workers=2,
     learning_rate=0.1,
@@ -330,7 +331,7 @@ def test_repairs_begin_with_every_fault_and_reach_the_chapters_preset():
     arms = repairs.arms()
     assert next(iter(arms)) == "as printed" and all(faults_of(arms["as printed"]).values())
     assert described(arms["as printed"].overrides.targets) == described(AS_PRINTED.targets)
-    assert arms["nothing after end"] == (Config(**PRESETS["chapter5"]), NO_OVERRIDES)
+    assert arms["nothing after end"] == (cartpole_config(**PRESETS["chapter5"]), NO_OVERRIDES)
     assert arms["more environments"].overrides == NO_OVERRIDES
 
 
@@ -353,7 +354,7 @@ def test_the_first_45_seconds_are_of_each_system_as_printed_and_repaired(system,
         **({"off_by_one": (True, False), "kept_at_end": (True, False)} if n_step else {}),
     }
     limit = {"max_seconds": 45.0, "total_env_steps": 4_000_000, "log_interval": 4_000}
-    assert repaired.config == Config(**{**PRESETS[preset], **limit})
+    assert repaired.config == cartpole_config(**{**PRESETS[preset], **limit})
     assert {arm.config.workers for arm in arms.values()} == {7} and len(arms) == 4
 
 
@@ -363,7 +364,7 @@ def test_n_steps_differ_in_n_alone_and_policy_gradients_are_their_presets():
     assert len({dataclasses.replace(config, segment_length=1) for config in configs}) == 1
     assert list(n_steps.ARMS) == [f"N = {n}" for n in (1, 2, 5, 10, 20, 50)] + ["Monte Carlo"]
     assert {name: arm.config for name, arm in policy_gradients.ARMS.items()} == {
-        name: Config(**PRESETS[name])
+        name: cartpole_config(**PRESETS[name])
         for name in ("reinforce", "reinforce-baseline", "online", "monte-carlo", "chapter5")
     }
     assert all(arm.overrides == NO_OVERRIDES for arm in [*n_steps.ARMS.values(), *policy_gradients.ARMS.values()])

@@ -23,6 +23,7 @@ from rl.learning.actor_critic import explained_variance
 from rl.learning.returns import n_step_returns, targets
 from rl.presets import CHAPTER, PRESETS, SPEED
 from rl.running.run import new_run
+from tests.support.configs import cartpole_config
 from tests.support.rl_small import differentiate, is_recorded, segment_loss, small_collector, small_config
 
 
@@ -62,7 +63,7 @@ def segment_of(rewards: list[float], end: str = "terminated", final_value: float
 
 
 def preset(name: str, **options) -> Config:
-    return Config(**{**PRESETS[name], **options})
+    return cartpole_config(**{**PRESETS[name], **options})
 
 
 def returns_of(agent: Table, segment: Segment, config: Config) -> list[float]:
@@ -92,7 +93,9 @@ def near(numbers):
 def test_a_step_that_earns_10_and_leads_from_a_state_worth_5_to_one_worth_7_has_an_advantage_of_11_3():
     """10 + 0.9 · 7 − 5 = 11.3."""
     agent, segment = Table([0.5], [5.0, 7.0]), segment_of([10.0], end="goes on")
-    config = Config(returns="n_step", segment_length=1, discount=0.9, reward_scale=1.0, normalise_advantages=False)
+    config = cartpole_config(
+        returns="n_step", segment_length=1, discount=0.9, reward_scale=1.0, normalise_advantages=False
+    )
     assert returns_of(agent, segment, config) == near([16.3])
     assert advantages_of(agent, segment, config) == near([11.3])
     online = preset("online", discount=0.9, reward_scale=1.0)
@@ -117,7 +120,7 @@ def test_three_rewards_summed_from_the_end_down_to_index_1(rewards, start, at_1)
     returns = n_step_returns(column, torch.full_like(column, 0.99), torch.tensor([start], dtype=torch.float64))
     assert returns[1].item() == near(at_1)
     assert returns[0].item() == near(1 + 0.99 * at_1)
-    config = Config(returns="n_step", discount=0.99, reward_scale=1.0, bootstrap=start != 0.0)
+    config = cartpole_config(returns="n_step", discount=0.99, reward_scale=1.0, bootstrap=start != 0.0)
     values = torch.tensor([[8.0], [8.0], [8.0], [1.0]], dtype=torch.float64)
     assert targets(segment_of(rewards, end="goes on"), values, config)[1].item() == near(at_1)
 

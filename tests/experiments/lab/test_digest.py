@@ -12,6 +12,7 @@ from experiments.lab.digest import digest
 from rl.config import Config
 from rl.config_rules import option
 from rl.loop import NO_OVERRIDES, Overrides
+from tests.support.configs import cartpole_config
 
 NOT_OF_LEARNING = {
     "seed": 2,
@@ -25,7 +26,7 @@ NOT_OF_LEARNING = {
 }
 
 
-BASE = Config(mode="serial", workers=1, envs_per_worker=1, returns="n_step", core="mlp")
+BASE = cartpole_config(mode="serial", workers=1, envs_per_worker=1, returns="n_step", core="mlp")
 
 
 OTHER = {
@@ -90,7 +91,7 @@ def test_a_digest_is_eight_letters_of_the_options_that_are_not_at_their_default(
     before = digest(BASE, NO_OVERRIDES)
     assert before == "23502995", "rows that were written before would no longer be found"
     assert digest(BASE, AS_PRINTED) == "a8cd987c"  # in any process: not of addresses
-    assert digest(replace(BASE, discount=Config().discount), NO_OVERRIDES) == before
+    assert digest(replace(BASE, discount=cartpole_config().discount), NO_OVERRIDES) == before
     everything = digests.asdict
     monkeypatch.setattr(digests, "asdict", lambda config: {**everything(config), "later": 0})
     assert digest(BASE, NO_OVERRIDES) == before

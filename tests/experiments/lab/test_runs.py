@@ -9,15 +9,15 @@ import torch
 
 import envs
 from experiments.lab import runs
-from rl.config import Config
 from rl.loop import Overrides
 from rl.running.folder import claim
 from rl.running.run import new_run
+from tests.support.configs import cartpole_config
 from tests.support.runs import SHORT, untimed
 
 
 def tiny_configs(folder, seeds=(1, 2), **options):
-    return [Config(**{**SHORT, **options}, seed=seed, run_dir=str(folder / f"s{seed}")) for seed in seeds]
+    return [cartpole_config(**{**SHORT, **options}, seed=seed, run_dir=str(folder / f"s{seed}")) for seed in seeds]
 
 
 def test_complete_runs_are_not_trained_again(tmp_path):
@@ -143,7 +143,7 @@ def test_two_studies_in_one_folder_and_two_runs_in_one_are_refused(tmp_path):
     with pytest.raises(ValueError, match="another process is writing there"):
         runs.train_missing(tiny_configs(tmp_path))
     with pytest.raises(ValueError, match="another process is writing there"):
-        new_run(Config(**SHORT, run_dir=str(tmp_path)), envs.make_vector).execute()
+        new_run(cartpole_config(**SHORT, run_dir=str(tmp_path)), envs.make_vector).execute()
     os.close(held)
     assert len(runs.train_missing(tiny_configs(tmp_path / "study"))) == 2
 

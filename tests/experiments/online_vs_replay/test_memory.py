@@ -15,7 +15,7 @@ from experiments.online_vs_replay.measures.watch import memory_measures
 from rl.acting.evaluate import evaluate
 from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import AgentOutput
-from rl.config import Config
+from tests.support.configs import cartpole_config
 from tests.support.rl_small import make_agent
 
 
@@ -57,7 +57,7 @@ def test_the_probe_reads_the_state_of_a_memory_and_the_output_of_what_has_none()
 
 
 def small_config(core):
-    return Config(core=core, hidden_size=32, torso_size=16)
+    return cartpole_config(core=core, hidden_size=32, torso_size=16)
 
 
 def test_the_probe_reads_all_of_the_last_layers_state_from_the_opening_of_an_episode_on(monkeypatch):
@@ -89,7 +89,9 @@ def test_velocities_are_probed_on_the_masked_cartpole_and_short_memories_of_agen
 
 
 def test_a_memory_longer_than_the_episode_is_complete_and_one_of_a_single_step_is_none(monkeypatch):
-    config = Config(env="RecallCue-v0", env_arg=("delay=2", "max_blanks=6"), core="gru", hidden_size=4, torso_size=3)
+    config = cartpole_config(
+        env="RecallCue-v0", env_arg=("delay=2", "max_blanks=6"), core="gru", hidden_size=4, torso_size=3
+    )
     agent = make_agent(config, 3, 2)
     monkeypatch.setattr(short_memory, "EPISODES", 20)
     whole = evaluate(agent, config, envs.make_vector, 20, greedy=True, seed=config.seed, offset=2**25).mean()
@@ -116,7 +118,7 @@ class Summing:
 
 
 def test_a_cue_of_two_steps_ago_is_known_from_the_last_three_observations_and_not_from_two():
-    config = Config(env="RecallCue-v0", env_arg=("delay=2", "max_blanks=0"))
+    config = cartpole_config(env="RecallCue-v0", env_arg=("delay=2", "max_blanks=0"))
     names_the_cue = Summing([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     returns = [return_with_memory_of(names_the_cue, config, length) for length in (3, 2, 1)]
     assert returns[0] == 1.0 and abs(returns[1]) < 0.5 and returns[2] == returns[1]  # then it says 0
@@ -125,4 +127,4 @@ def test_a_cue_of_two_steps_ago_is_known_from_the_last_three_observations_and_no
 def test_with_a_short_memory_episodes_are_played_to_their_limit_too():
     """One observation of CartPole, with its velocities, is enough for a linear rule that never falls."""
     rule = Summing([[0.0, 0.02], [0.0, 0.1], [0.0, 1.0], [0.0, 0.5]])
-    assert return_with_memory_of(rule, Config(env="CartPole-v1"), 1) == 500.0
+    assert return_with_memory_of(rule, cartpole_config(env="CartPole-v1"), 1) == 500.0

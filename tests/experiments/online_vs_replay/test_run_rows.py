@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from experiments.online_vs_replay.run_rows import MEASURES, run_result
-from rl.config import Config
 from rl.loop import NO_OVERRIDES
+from tests.support.configs import cartpole_config
 
 
 @pytest.fixture
 def hand_made_run(tmp_path):
     """Ten evaluations; the threshold is 475. The third, fifth and tenth reach it."""
     greedy = [10, 20, 475, 400, 500, 100, 200, 300, 400, 480]
-    config = replace(Config(), run_dir=str(tmp_path), seed=3)
+    config = replace(cartpole_config(), run_dir=str(tmp_path), seed=3)
     header = {"config": {"env": "MaskedVelocityCartPole-v1", "core": "lstm", "seed": 3}, "reward_threshold": 475.0}
     lines = []
     for k, value in enumerate(greedy, start=1):

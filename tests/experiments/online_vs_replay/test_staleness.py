@@ -21,10 +21,10 @@ from experiments.online_vs_replay.tasks import TASKS
 from rl.acting.segment import Segment
 from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import AgentOutput
-from rl.config import Config
 from rl.learning.replay.buffer import SequenceBuffer
 from rl.loop import NO_OVERRIDES, Overrides
 from rl.running.run import new_run
+from tests.support.configs import cartpole_config
 
 SMALL = {
     "hidden_size": 6,
@@ -125,18 +125,18 @@ def test_the_gap_is_the_distance_divided_by_the_largest_value_of_the_window():
         AgentOutput(torch.zeros(2, 2, 2), torch.tensor(values))
         for values in ([[3.0, 10.0], [4.0, 10.0]], [[2.0, 20.0], [-5.0, 40.0]])
     )
-    found = gaps("true", ours, other, Config(), (0, 1))
+    found = gaps("true", ours, other, cartpole_config(), (0, 1))
     assert found["true_first"] == pytest.approx((1 / 5 + 10 / 40) / 2)
     assert found["true_last"] == pytest.approx((9 / 5 + 30 / 40) / 2)
     first = AgentOutput(ours.logits[0], ours.values[0]), AgentOutput(other.logits[0], other.values[0])
-    assert gap(*first, Config()) == pytest.approx(0.5)
+    assert gap(*first, cartpole_config()) == pytest.approx(0.5)
 
 
 def test_the_gap_of_action_values_is_the_euclidean_distance_of_q():
     """V = 1 and A = (3, -3) make Q = (4, -2); V = 1, A = 0 make (1, 1): distance √18, largest |Q| of the other 1."""
     ours = AgentOutput(torch.tensor([[3.0, -3.0]]), torch.tensor([1.0]))
     other = AgentOutput(torch.zeros(1, 2), torch.tensor([1.0]))
-    assert gap(ours, other, Config(algorithm="q_replay")) == pytest.approx(18**0.5)
+    assert gap(ours, other, cartpole_config(algorithm="q_replay")) == pytest.approx(18**0.5)
 
 
 def test_kl_and_disagreement_of_two_policies_by_hand():
@@ -144,9 +144,9 @@ def test_kl_and_disagreement_of_two_policies_by_hand():
     other side, and other actions. Action values are no policy, so Q-learning has none."""
     true = AgentOutput(torch.tensor([[[3.0, 1.0]]]).log(), torch.ones(1, 1))
     ours = AgentOutput(torch.tensor([[[3.0, 5.0]]]).log(), torch.ones(1, 1))
-    found = gaps("true", ours, true, Config(), (0,))
+    found = gaps("true", ours, true, cartpole_config(), (0,))
     assert found["kl_first"] == pytest.approx(0.2908, abs=1e-4) and found["disagree_first"] == 1.0
-    assert "kl_first" not in gaps("true", ours, true, Config(algorithm="q_online"), (0,))
+    assert "kl_first" not in gaps("true", ours, true, cartpole_config(algorithm="q_online"), (0,))
 
 
 class Halving:
@@ -187,7 +187,7 @@ def two_rows(state):
 def replayed(states, version, **options):
     """A buffer of 12 rows into which segments of two rows went, of versions 0, 1, 2, …"""
     agent = Halving()
-    config = Config(
+    config = cartpole_config(
         **{
             "algorithm": "a2c_replay",
             "segment_length": 2,
@@ -215,7 +215,7 @@ def test_online_the_true_state_is_unrolled_over_the_rows_before_and_is_not_the_c
     """16 is halved at each of the four rows before, to 1; so V = 0.5 and 0.25 where the carried 3 says 1.5 and 0.75.
     The distances 1 and 0.5 by 0.5, the largest, are 2 and 1."""
     monkeypatch.setattr(staleness, "HISTORY", 4)
-    watched = Watched(SimpleNamespace(flat=SimpleNamespace(agent=Halving())), Config(segment_length=2), 0)
+    watched = Watched(SimpleNamespace(flat=SimpleNamespace(agent=Halving())), cartpole_config(segment_length=2), 0)
     newest = two_rows(3.0)
     newest.is_first[2] = True  # the bootstrap's row is none of the segment's
     watched.segments.extend([two_rows(16.0), two_rows(UNREAD), newest])
@@ -265,7 +265,7 @@ def test_the_first_worker_measures_at_30_60_and_90_percent_of_all_workers_steps_
     for rank, moments, busy_since in ((0, [40, 60, 100], 10.0), (1, [], 1.0)):
         learner = SimpleNamespace(pulled_version=0, busy_since=1.0)
         experience = SimpleNamespace(flat=None, learner=learner, add=lambda _segment: 1)
-        watched, found = Watched(experience, Config(workers=2, total_env_steps=100), rank), []
+        watched, found = Watched(experience, cartpole_config(workers=2, total_env_steps=100), rank), []
         monkeypatch.setattr(watched, "measure", lambda watched=watched, found=found: found.append(watched.env_steps))
         assert [watched.add(segment) for _ in range(5)] == [1] * 5
         assert (found, learner.busy_since) == (moments, busy_since)

@@ -25,9 +25,9 @@ from experiments.speed.benchmark.spread import spread
 from experiments.speed.benchmark.timers import TimedLock
 from experiments.speed.benchmark.worker_parts import PARTS
 from experiments.speed.memory import resident_bytes
-from rl.config import Config
 from rl.presets import SPEED
 from rl.shared.processes import SERVED
+from tests.support.configs import cartpole_config
 from tests.support.rl_small import make_agent
 
 ROOT = Path(__file__).parents[3]
@@ -49,14 +49,14 @@ def test_the_flop_of_an_env_step_are_six_for_every_weight_of_torso_core_and_head
     """3 features, torso of 4, core of 5, 2 actions: torso 3·4 = 12, heads 5·2 + 5·1 = 15 multiply-adds; a gate of the
     core 5·4 + 5·5 = 45. Three units of 2 FLOP each: forward, gradient of the input, gradient of the weight."""
     for core, gates in (("lstm", 4), ("gru", 3)):
-        agent = make_agent(Config(core=core, **SMALL), observation_size=3, num_actions=2)
+        agent = make_agent(cartpole_config(core=core, **SMALL), observation_size=3, num_actions=2)
         assert flop_per_env_step(agent) == 3 * 2 * (12 + gates * 45 + 15)
-    agent = make_agent(Config(core="mlp", **SMALL), observation_size=3, num_actions=2)
+    agent = make_agent(cartpole_config(core="mlp", **SMALL), observation_size=3, num_actions=2)
     assert flop_per_env_step(agent) == 3 * 2 * (12 + 5 * 4 + 15)
 
 
 def test_the_products_are_those_of_acting_and_of_the_way_back():
-    agent = make_agent(Config(core="lstm", **SMALL), observation_size=3, num_actions=2)
+    agent = make_agent(cartpole_config(core="lstm", **SMALL), observation_size=3, num_actions=2)
     acting, back, inputs, weights = product_shapes(agent, batch=7, steps=10)
     assert acting == (7, 4 + 5, 4 * 5)
     assert back == (7, 4 * 5, 5)
