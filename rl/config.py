@@ -40,6 +40,7 @@ class Config(RecordOptions, ReplayOptions, LearningOptions, ProcessOptions, Netw
         """The keyword arguments with which the environment layer builds vector environments."""
         names = ("env_args", "frame_stack", "previous_action", "previous_reward", "observation_scale")
         options = {name: getattr(self, name) for name in names}
+        options |= {"observe": self.observe} if self.observe else {}
         return options | ({"log_info": self.logged_infos} if self.log_info else {})
 
     @property

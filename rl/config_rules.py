@@ -57,9 +57,12 @@ def check(config: Config) -> None:
     check_name("--torso", config.torso, TORSOS)
     if found := [letter for letter in "/\\#?%:" if letter in config.wandb_project]:
         raise ValueError(f"--wandb-project {config.wandb_project!r}: a name without {' '.join(found)} is needed")
-    names = config.logged_infos
-    if len(set(names)) < len(names) or not all(name.strip() == name != "" for name in names):
-        raise ValueError(f"--log-info {config.log_info!r}: names separated by commas, each once, are needed")
+    for name in ("log_info", "observe"):
+        names = tuple(getattr(config, name).split(",")) if getattr(config, name) else ()
+        if len(set(names)) < len(names) or not all(one.strip() == one != "" for one in names):
+            raise ValueError(
+                f"{option(name)} {getattr(config, name)!r}: names separated by commas, each once, are needed"
+            )
     _check_processes(config)
     _check_loss(config)
     if config.replays:

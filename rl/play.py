@@ -3,6 +3,7 @@
 The one module of rl that imports envs: what training did to observations is done here by the same code.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 from gymnasium.spaces import Discrete
 
 from envs.vector.chain import make_chain
-from envs.vector.messages import in_short
-from envs.vector.observations import make_encoder
+from envs.vector.encoders import Encoder
+from envs.vector.messages import BrokenContract, in_short
+from envs.vector.packing import Packed
 from envs.vector.spaces import space_of
 from rl.acting.denormals import denormals_as_zeros
 from rl.acting.player import AgentPlayer
@@ -50,7 +52,9 @@ class Player:
         """
         self.config, self.num_envs = config, num_envs
         self.observation_space, self.action_space = space_of(spaces["observation"]), space_of(spaces["action"])
-        self.encode, actions = make_encoder(self.observation_space), Discrete(int(self.action_space.n))
+        actions, masked = Discrete(int(self.action_space.n)), bool(spaces.get("mask_in_infos"))
+        observe = tuple(filter(None, config.observe.split(",")))
+        self.encode = Encoder(self.observation_space, self.action_space, observe, masked, config.env_id)
         options = {name: config.environment_options[name] for name in OF_OBSERVATIONS}
         self.chain = make_chain(self.encode.space, actions, config.env, spaces["observation_scale"], **options)
         self.agent = make_agent(config, self.chain.space, actions)
@@ -102,7 +106,13 @@ class Player:
 
     @one_thread()
     @denormals_as_zeros()
-    def act(self, observation: Any, is_first: np.ndarray | bool, reward: np.ndarray | float | None = None) -> Any:
+    def act(
+        self,
+        observation: Any,
+        is_first: np.ndarray | bool,
+        reward: np.ndarray | float | None = None,
+        action_mask: Any = None,
+    ) -> Any:
         """Choose an action.
 
         Args:
@@ -111,6 +121,8 @@ class Player:
             is_first: whether the observation opens an episode: of the environment, or [num_envs] of each.
             reward: what the last action earned, of the environment, or [num_envs] of each. Only a run with
                 --previous-reward needs it, and not where an episode opens.
+            action_mask: the one in the environment's infos, or one of each. Only an environment that gives it there
+                needs it.
 
         Returns:
             An action of the environment, or [num_envs] actions.
@@ -124,7 +136,8 @@ class Player:
             raise ValueError(f"observation {in_short(observation)}: {words}")
         if len(own) != self.num_envs:
             raise ValueError(f"{len(own)} observations for a Player of {self.num_envs}: one of each is needed")
-        encoded = np.stack([self._encoded(one) for one in own])
+        masks = self._masks(action_mask)
+        encoded = np.stack([self._encoded(one, mask) for one, mask in zip(own, masks, strict=True)])
         first = self.player.opens(is_first)
         rewards = self._rewards(reward, first)
         if first.all():
@@ -137,8 +150,23 @@ class Player:
         actions = (self.actions + self.action_space.start).astype(self.action_space.dtype)
         return actions[0] if self.num_envs == 1 else actions
 
-    def _encoded(self, observation: Any) -> np.ndarray:
+    def _encoded(self, observation: Any, mask: Any) -> np.ndarray:
         """One observation as the array that stands for it."""
+        if self.observation_space.shape is not None:  # a Dict or a Tuple has none
+            self._require_shape(observation)
+        try:
+            encoded = self.encode(observation, "act", mask)
+        except BrokenContract:  # about the action mask, by name
+            raise
+        except ValueError as error:
+            raise ValueError(f"observation {in_short(observation)}: {error}") from None
+        parts = self.encode.space.views(encoded) if isinstance(self.encode.space, Packed) else [encoded]
+        if not all(np.isfinite(part).all() for part in parts):
+            raise ValueError(f"observation {in_short(observation)}: finite numbers are needed")
+        return encoded
+
+    def _require_shape(self, observation: Any) -> None:
+        """Refuse an observation of another shape than the environment's own."""
         space = self.observation_space
         try:
             shape = np.shape(observation)
@@ -148,13 +176,17 @@ class Player:
         if shape != space.shape:
             hint = ", without an axis of environments" if shape == (1, *space.shape) else ""
             raise ValueError(f"an observation of shape {shape}: the environment's own has shape {space.shape}{hint}")
-        try:
-            encoded = self.encode(observation)
-        except ValueError as error:
-            raise ValueError(f"observation {in_short(observation)}: {error}") from None
-        if not np.isfinite(encoded).all():
-            raise ValueError(f"observation {in_short(observation)}: finite numbers are needed")
-        return encoded
+
+    def _masks(self, action_mask: Any) -> Sequence[Any]:
+        """The action mask of each environment, as far as the environment's infos have one."""
+        if not self.encode.mask_in_infos:
+            return [None] * self.num_envs
+        if action_mask is None:
+            raise ValueError("the environment's infos have an action_mask: act(..., action_mask=...) is needed")
+        masks = [action_mask] if self.num_envs == 1 else action_mask
+        if not hasattr(masks, "__len__") or len(masks) != self.num_envs:
+            raise ValueError(f"action_mask {in_short(action_mask)}: one of each of {self.num_envs} is needed")
+        return masks
 
     def _rewards(self, reward: np.ndarray | float | None, first: np.ndarray) -> np.ndarray:
         """The previous rewards [num_envs]; where they are not needed, zeros may stand for them."""

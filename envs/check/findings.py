@@ -17,10 +17,10 @@ from envs.check.repeats import difference, global_state_kept, vector_difference
 from envs.check.trial import Trial, try_single, where
 from envs.vector.adapter import FirstStepsChecked
 from envs.vector.columns import ColumnsVectorEnv
+from envs.vector.encoders import Encoder
 from envs.vector.forms import find_spec, make_form, make_singles
 from envs.vector.make_vector import make_vector
 from envs.vector.messages import in_short, one_line
-from envs.vector.observations import SUPPORTED, lost_precision, make_encoder
 from envs.vector.single_state import attributes_of, hiding_wrapper, tells_state
 from envs.vector.state import packed
 
@@ -85,20 +85,21 @@ def _try_single_form(findings: Findings, spec: EnvSpec, arguments: dict[str, Any
     except Exception as error:
         findings.note_broken(f"{spec.id}: it cannot be made: {where(error)}")
         return None
-    encoder, made_with = make_encoder(observed), attributes_of(env)
+    made_with = attributes_of(env)
     findings.facts["observations"] = in_short(observed)
-    if encoder is None:
-        findings.note_broken(f"{spec.id}: observations {in_short(observed)} are not supported; {SUPPORTED} are")
+    try:
+        encoder = Encoder(observed, actions, env=spec.id)
+    except ValueError as error:
+        findings.note_broken(one_line(error))
     else:
         findings.facts["an agent sees"] = in_short(encoder.space)
-        axes = len(encoder.space.shape)
+        axes = 1 if encoder.packed else len(encoder.space.shape)
         transforms = "frame_stack, previous_action, previous_reward, observation_scale" if axes == 1 else "none"
         findings.facts["transforms"] = transforms + ("" if axes == 1 else f": they need one axis, here are {axes}")
+        findings.surprises += [f"{spec.id}: {line}" for line in encoder.notes]
     findings.facts["actions"] = in_short(actions)
     if not isinstance(actions, gymnasium.spaces.Discrete):
         findings.note_broken(f"{spec.id}: actions {in_short(actions)} are not supported; Discrete are")
-    if lost := lost_precision(observed):
-        findings.surprises.append(f"{spec.id}: {lost}")
     trial = try_single(env, spec.id, SEED, limit)
     for line in trial.broken.values():
         findings.note_broken(line)

@@ -19,6 +19,7 @@ from envs.vector.contract import (
     FLAGS,
     WHOLE,
     Bounds,
+    PackedBounds,
     check_batch,
     check_flags,
     check_rewards,
@@ -27,9 +28,11 @@ from envs.vector.contract import (
     reward_number,
     why_not,
 )
+from envs.vector.encoders import Encoder
 from envs.vector.episode_infos import numbers
 from envs.vector.messages import BrokenContract, env_name, in_short, one_line
-from envs.vector.observations import SUPPORTED, array_box, lost_precision, make_encoder
+from envs.vector.observations import array_box
+from envs.vector.packing import MASK
 from envs.vector.single_state import attributes_of, load_single_state, single_state
 from envs.vector.state import frozen, packed, unpacked
 
@@ -39,7 +42,7 @@ CHECKED_STEPS = 1000  # of a vector form made of columns that is none of this pa
 class SingleAdapter(gymnasium.Wrapper):
     """Gives one environment's observations as new arrays, counts its actions from 0, and drops its infos.
 
-    `envs.vector.observations` says which array stands for which observation. Each array is a copy: some environments
+    `envs.vector.encoders` says which array stands for which observation. Each array is a copy: some environments
     write the next observation into the array that they gave last, which would change a final observation afterwards.
 
     Raises:
@@ -48,7 +51,8 @@ class SingleAdapter(gymnasium.Wrapper):
 
     log_info: Sequence[str] = ()  # entries of infos to keep as numbers at an episode's end, in `episode_infos`
 
-    def __init__(self, env: gymnasium.Env):
+    def __init__(self, env: gymnasium.Env, observe: Sequence[str] = (), mask_in_infos: bool = False):
+        """Adapt an environment; `Encoder` explains the arguments."""
         super().__init__(env)
         self.observed, actions = env.observation_space, env.action_space
         self._name = env_name(env)
@@ -56,10 +60,8 @@ class SingleAdapter(gymnasium.Wrapper):
             raise ValueError(f"{self._name} has actions {one_line(actions)}; supported: Discrete")
         self._first_action = int(actions.start)
         self.action_space = Discrete(int(actions.n))
-        self._array_of = make_encoder(self.observed)
-        if self._array_of is None:
-            raise ValueError(f"{self._name} has observations {one_line(self.observed)}; supported: {SUPPORTED}")
-        self.observation_space = self._array_of.space
+        self.encoder = Encoder(self.observed, actions, observe, mask_in_infos, self._name)
+        self._plain, self.observation_space = self.encoder.plain, self.encoder.space
         self._attributes = attributes_of(env)
 
     def reset(
@@ -74,7 +76,7 @@ class SingleAdapter(gymnasium.Wrapper):
         if not isinstance(given, tuple) or len(given) != 2:
             raise wrong_answer(self._name, "reset", in_short(given))
         self._check_info(given[1], "reset")
-        return self._array(given[0], "reset"), {}
+        return self._array(given[0], "reset", given[1]), {}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         try:
@@ -93,15 +95,19 @@ class SingleAdapter(gymnasium.Wrapper):
         self._check_info(info, "step")
         if self.log_info and (terminated or truncated):
             self.episode_infos = numbers(info, self.log_info)
-        return self._array(observation, "step"), reward, terminated, truncated, {}
+        return self._array(observation, "step", info, terminated), reward, terminated, truncated, {}
 
     def _check_info(self, info: Any, call: str) -> None:
         if not isinstance(info, dict):
             raise BrokenContract(f"{self._name}: {call} gave the info {in_short(info)}; a dict is needed")
 
-    def _array(self, observation: Any, call: str) -> np.ndarray:
+    def _array(self, observation: Any, call: str, info: dict[str, Any], over: bool = False) -> np.ndarray:
         try:
-            return self._array_of(observation)
+            if self._plain:
+                return self._plain(observation)
+            return self.encoder(observation, call, info.get(MASK), over)
+        except BrokenContract:
+            raise
         except (TypeError, ValueError) as error:
             reason = why_not(self.observed, observation) or one_line(error)
             raise not_in(self._name, call, observation, self.observed, reason) from None
@@ -118,32 +124,33 @@ class SingleAdapter(gymnasium.Wrapper):
 class VectorAdapter(VectorWrapper):
     """Gives the arrays of a SAME_STEP vector environment as copies, its final observations among them, all checked.
 
-    Infos hold nothing else. `envs.vector.observations` says which array stands for which observation.
+    Infos hold nothing else. `envs.vector.encoders` says which array stands for which observation.
 
     Raises:
-        ValueError: the autoreset mode is not SAME_STEP, or the spaces are not a Box of numbers and Discrete from 0.
+        ValueError: the autoreset mode is not SAME_STEP, or the spaces are not supported.
     """
 
-    def __init__(self, env: VectorEnv, observed: gymnasium.Space | None = None):
+    def __init__(self, env: VectorEnv, encoder: Encoder | None = None):
         """Adapt a vector environment.
 
         Args:
-            env: the vector environment.
-            observed: the space of the single environments within, where `env` has another one.
+            env: shows a Box of numbers.
+            encoder: what has made its arrays of observations of other spaces; None: nothing.
         """
         super().__init__(env)
         require_same_step(env)
-        space, actions = env.single_observation_space, env.single_action_space
-        box, observed = array_box(space), space if observed is None else observed
-        if box is None:
-            raise ValueError(f"{env} has observations {one_line(space)}; supported: Box of numbers")
+        space, actions, self._name = env.single_observation_space, env.single_action_space, env_name(env)
         if not isinstance(actions, Discrete) or actions.start != 0:
             raise ValueError(f"{env} has actions {one_line(actions)}; supported: Discrete from 0")
-        self._name, self._kinds = env_name(env), kinds_for(space)
-        self._bounds = Bounds(self._name, box, observed)
+        if encoder is None and array_box(space) is None:
+            raise ValueError(f"{env} has observations {one_line(space)}; supported: Box of numbers")
+        self.encoder = encoder or Encoder(space, actions, env=self._name)
+        box, own = self.encoder.space, [part.leaf.space for part in self.encoder.parts]
+        self._kinds = kinds_for(space) if space.dtype else ""
+        self._bounds = PackedBounds(self._name, box, own) if self.encoder.packed else Bounds(self._name, box, own[0])
         self.single_observation_space, self.observation_space = box, batch_space(box, env.num_envs)
-        if lost := lost_precision(observed):
-            self.metadata = {**env.metadata, "notes": (f"{self._name}: {lost}",)}
+        if self.encoder.notes:
+            self.metadata = {**env.metadata, "notes": tuple(f"{self._name}: {line}" for line in self.encoder.notes)}
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -151,7 +158,7 @@ class VectorAdapter(VectorWrapper):
         given = self.env.reset(seed=column_seeds(seed, self.num_envs), options=options)
         if not isinstance(given, tuple) or len(given) != 2:
             raise wrong_answer(self._name, "reset", in_short(given))
-        return self._array(given[0], "reset"), {}
+        return self._array(given[0], "reset", given[1]), {}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         given = self.env.step(actions)
@@ -160,7 +167,7 @@ class VectorAdapter(VectorWrapper):
         observations, rewards, terminated, truncated, infos = given
         self.infos = infos  # for EpisodeInfos
         # Copies at receipt: the environment may write its next step into the same arrays.
-        observations, shape = self._array(observations, "step"), (self.num_envs,)
+        observations, shape = self._array(observations, "step", infos), (self.num_envs,)
         rewards = check_batch(self._name, "rewards", rewards, shape, "biuf")
         check_rewards(self._name, rewards)
         terminated = check_batch(self._name, "terminated", terminated, shape, "b")
@@ -168,10 +175,10 @@ class VectorAdapter(VectorWrapper):
         ended = terminated | truncated
         if not np.count_nonzero(ended):
             return observations, rewards, terminated, truncated, {}
-        final = self._final(observations, infos, ended)
+        final = self._final(observations, infos, ended, terminated)
         return observations, rewards, terminated, truncated, {"final_obs": final, "_final_obs": ended}
 
-    def _array(self, observations: Any, call: str) -> np.ndarray:
+    def _array(self, observations: Any, call: str, infos: dict[str, Any]) -> np.ndarray:
         """Return observations as a new array of the Box's dtype."""
         box = self.single_observation_space
         array = check_batch(
@@ -185,7 +192,9 @@ class VectorAdapter(VectorWrapper):
         self._bounds.check(array, call)
         return array
 
-    def _final(self, observations: np.ndarray, infos: dict[str, Any], ended: np.ndarray) -> np.ndarray:
+    def _final(
+        self, observations: np.ndarray, infos: dict[str, Any], ended: np.ndarray, terminated: np.ndarray
+    ) -> np.ndarray:
         """Return the last observations of the episodes that ended; in other rows the observations."""
         if "final_obs" not in infos:
             raise BrokenContract(f"{self._name}: an episode ended without its last observation, infos['final_obs']")

@@ -3,13 +3,16 @@
 Infinities and nan are refused in every space, since no network can learn from them.
 """
 
+from collections.abc import Sequence
 from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 
+from envs.vector.entries import leaves
 from envs.vector.messages import BrokenContract, in_short
+from envs.vector.packing import Packed
 
 WHOLE = "biu"  # kinds of NumPy's dtypes that hold whole numbers
 LARGE = 4096  # numbers, from which on a minimum is cheaper than a comparison of each
@@ -25,6 +28,8 @@ def kinds_for(space: gymnasium.Space) -> str:
 
 def why_not(space: gymnasium.Space, observation: Any) -> str:
     """Say in words why an observation is not one of its space; "" if it is one."""
+    if isinstance(space, Dict | Tuple):
+        return _why_not_entries(space, observation)
     if not isinstance(space, Box | Discrete | MultiDiscrete | MultiBinary):
         return "" if space.contains(observation) else "it is of another kind"
     try:
@@ -43,6 +48,17 @@ def why_not(space: gymnasium.Space, observation: Any) -> str:
     bounds = f"{np.broadcast_to(low, array.shape)[place]} to {np.broadcast_to(high, array.shape)[place]}"
     entry = f"entry {', '.join(map(str, place))} is {array[place]}" if place else f"it is {array[()]}"
     return f"{entry}, and a finite number from {bounds} is needed"
+
+
+def _why_not_entries(space: Dict | Tuple, observation: Any) -> str:
+    for leaf in leaves(space):
+        try:
+            value = leaf.of(observation)
+        except ValueError as error:
+            return str(error)
+        if reason := why_not(leaf.space, value):
+            return f"entry {leaf.name}: {reason}"
+    return ""
 
 
 def bounds_of(space: Box | Discrete | MultiDiscrete | MultiBinary) -> tuple[Any, Any]:
@@ -101,6 +117,24 @@ class Bounds:
         if np.count_nonzero(inside) != inside.size:
             row = observations[np.argwhere(~inside)[0][0]]
             raise not_in(self.env, what, row, self.space, why_not(self.box, row))
+
+
+class PackedBounds:
+    """Checks each entry of a whole batch of packed observations against its Box."""
+
+    def __init__(self, env: str, space: Packed, observed: Sequence[gymnasium.Space]):
+        """Take the name of the environment, the space, and those of its first entries; one-hots and masks are exact."""
+        pairs = zip(space.boxes, observed, strict=False)
+        self._bounds = [Bounds(env, box, own) if isinstance(own, Box) else None for box, own in pairs]
+        self._space = space
+
+    def check(self, observations: np.ndarray, what: str) -> None:
+        """Refuse observations [batch, number] of which one is outside, as `Bounds.check`."""
+        for entry, view, bounds in zip(
+            self._space.entries, self._space.views(observations), self._bounds, strict=False
+        ):
+            if bounds:
+                bounds.check(view, f"entry {entry.name} of {what}")
 
 
 def check_rewards(env: str, rewards: np.ndarray) -> None:

@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import importlib
 import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +16,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from envs.vector.adapter import FirstStepsChecked, SingleAdapter, VectorAdapter
 from envs.vector.columns import ColumnsVectorEnv
 from envs.vector.files import import_file, is_file
+from envs.vector.masks import asked_for_mask, choices
+from envs.vector.observations import array_box
+from envs.vector.rows import RowsAdapter
 
 # Vector forms, as entry points, that take the place of those in Gymnasium's registry.
 OTHER_VECTOR_FORMS: dict[str, str] = {}
@@ -61,16 +66,27 @@ def _import(module: str, env_id: str) -> None:
         ) from error
 
 
-def make_form(spec: EnvSpec, num_envs: int, env_args: dict[str, Any]) -> VectorEnv:
+def make_form(spec: EnvSpec, num_envs: int, env_args: dict[str, Any], observe: Sequence[str] = ()) -> VectorEnv:
     """Make the vector environment of a spec, without transforms.
+
+    Args:
+        spec: names the environment.
+        num_envs: how many.
+        env_args: keyword arguments of the environment.
+        observe: names of the entries that are observed; () for all.
 
     Raises:
         ValueError: the spec has a vector form only, and that does not keep the contract.
     """
     vector_form = _vector_form(spec, env_args)
     if vector_form is not None:
-        vector = gymnasium.make_vec(dataclasses.replace(spec, vector_entry_point=vector_form), num_envs, **env_args)
-        if not isinstance(vector, ColumnsVectorEnv):
+        make_some = partial(gymnasium.make_vec, dataclasses.replace(spec, vector_entry_point=vector_form), **env_args)
+        vector = make_some(num_envs=num_envs)
+        in_columns = isinstance(vector, ColumnsVectorEnv)
+        masked = not in_columns and gives_mask(spec, env_args, vector.single_action_space, partial(make_some, 1))
+        if masked or observe or array_box(vector.single_observation_space) is None:
+            return RowsAdapter(vector, observe, masked)
+        if not in_columns:
             return VectorAdapter(vector)
         if type(vector).__module__.partition(".")[0] not in OURS:
             return FirstStepsChecked(vector)
@@ -78,16 +94,19 @@ def make_form(spec: EnvSpec, num_envs: int, env_args: dict[str, Any]) -> VectorE
         return vector
     if spec.entry_point is None:
         raise ValueError("it has no single form, and its vector form does not say that its autoreset mode is SAME_STEP")
-    return make_singles(spec, num_envs, env_args)
+    return make_singles(spec, num_envs, env_args, observe)
 
 
-def make_singles(spec: EnvSpec, num_envs: int, env_args: dict[str, Any]) -> VectorEnv:
-    """Make single environments that are stepped one after the other."""
+def make_singles(spec: EnvSpec, num_envs: int, env_args: dict[str, Any], observe: Sequence[str] = ()) -> VectorEnv:
+    """Make single environments that are stepped one after the other; arguments as of `make_form`."""
     # Gymnasium's checks of every step cost as much as a small environment's step.
     unchecked, made = dataclasses.replace(spec, order_enforce=False), []
+    make_bare = partial(gymnasium.make, unchecked, disable_env_checker=True, **env_args)
 
     def make_single() -> gymnasium.Env:
-        made.append(SingleAdapter(gymnasium.make(unchecked, disable_env_checker=True, **env_args)))
+        env = make_bare()
+        masked = gives_mask(spec, env_args, env.action_space, make_bare)
+        made.append(SingleAdapter(env, observe, masked))
         return made[-1]
 
     try:
@@ -99,7 +118,23 @@ def make_singles(spec: EnvSpec, num_envs: int, env_args: dict[str, Any]) -> Vect
         raise
     sync.env_fns = ()  # it does not need them any more, and they cannot be pickled
     sync.spec = spec
-    return VectorAdapter(sync, made[0].observed)
+    return VectorAdapter(sync, made[0].encoder)
+
+
+_MASKS: dict[tuple[str, ...], bool] = {}
+
+
+def gives_mask(
+    spec: EnvSpec, env_args: dict[str, Any], actions: gymnasium.Space, make: Callable[[], gymnasium.Env | VectorEnv]
+) -> bool:
+    """Return whether an environment's infos have an action mask.
+
+    One more environment is asked, once in a process: a reset may change what comes after it.
+    """
+    key = (spec.id, str(spec.entry_point), str(spec.vector_entry_point), str(spec.kwargs), str(env_args))
+    if key not in _MASKS:
+        _MASKS[key] = bool(choices(actions)) and asked_for_mask(make())
+    return _MASKS[key]
 
 
 def _vector_form(spec: EnvSpec, env_args: dict[str, Any]) -> str | VectorEnvCreator | None:

@@ -39,7 +39,7 @@ from envs.vector.autoreset import require_same_step
 from envs.vector.chain import Transformed, make_chain
 from envs.vector.episode_infos import EpisodeInfos
 from envs.vector.forms import find_spec, make_form
-from envs.vector.messages import one_line
+from envs.vector.messages import WrongArgument, one_line
 from envs.vector.own_spaces import own_spaces
 
 
@@ -48,6 +48,7 @@ def make_vector(
     num_envs: int,
     *,
     env_args: Mapping[str, Any] | None = None,
+    observe: str = "",
     frame_stack: int = 1,
     previous_action: bool = False,
     previous_reward: bool = False,
@@ -62,6 +63,8 @@ def make_vector(
         env: an id that Gymnasium knows, or `module:Id-v0` or `path/file.py:Id-v0`, where importing it registers the id.
         num_envs: the number of environments, at least 1.
         env_args: keyword arguments of the environment, as for `gymnasium.make`; `max_episode_steps` is one of them.
+        observe: names of the entries of a Dict or Tuple that are observed, separated by commas, those of a space within
+            it joined by dots as in "robot.joints"; "" for all.
         frame_stack: how many of the last observations to concatenate, oldest first.
         previous_action: append a one-hot of the previous action.
         previous_reward: append the previous reward.
@@ -78,7 +81,9 @@ def make_vector(
             raise ValueError(f"{name} must be at least 1, got {value}")
     env_args = dict(env_args or {})
     try:
-        vector = make_form(find_spec(env), num_envs, env_args)
+        vector = make_form(find_spec(env), num_envs, env_args, tuple(filter(None, observe.split(","))))
+    except WrongArgument:
+        raise
     except Exception as error:  # the line names the environment, whatever a foreign one raises
         with_args = f" with {env_args}" if env_args else ""
         plain = isinstance(error, ValueError | gymnasium.error.Error)

@@ -12,6 +12,10 @@ class BrokenContract(ValueError):
     in_one_line = True  # who reports it shows the line without a traceback
 
 
+class WrongArgument(ValueError):
+    """An argument of `make_vector` does not go with the environment: one line that begins with its name."""
+
+
 def one_line(thing: object) -> str:
     """Return `str(thing)` on one line: the texts of spaces and of foreign errors run over several."""
     return " ".join(str(thing).split())

@@ -1,24 +1,25 @@
-"""One observation is one array: which array stands for an observation of each space."""
+"""One observation is one array: which array stands for an observation of each space that has no entries."""
 
+import math
 from typing import Any
 
 import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 
 from envs.vector.contract import WHOLE, bounds_of, kinds_for, why_not
+from envs.vector.packing import BYTE, FLOAT
 
-SUPPORTED = "Box of numbers, Discrete, MultiDiscrete"
+SUPPORTED = "Box of numbers, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of these"
 EXACT = 2**24  # float32 holds every whole number up to this
 
 
-def make_encoder(space: Space) -> "Numbers | OneHots | None":
-    """Return what turns the observations of a space into arrays; None for a space that is not supported.
-
-    Whoever has an environment's own observations encodes them with it: training, evaluation and a Player alike.
-    """
+def array_encoder(space: Space) -> "Numbers | OneHots | Bits | None":
+    """Return what turns the observations of a space without entries into arrays; None if it is not supported."""
     if array_box(space) is not None:
         return Numbers(space)
+    if isinstance(space, MultiBinary):
+        return Bits(space)
     return OneHots(space) if isinstance(space, Discrete | MultiDiscrete) else None
 
 
@@ -38,10 +39,25 @@ def array_box(space: Space) -> Box | None:
     return Box(low, high, space.shape, dtype=np.float32)
 
 
-def lost_precision(space: Space) -> str:
-    """Say in words what the arrays cannot hold of a space's observations; "" where they hold everything."""
+def packable(box: Box) -> Box:
+    """Return the Box of an array within a packed one: bytes and truth values are uint8, other numbers float32."""
+    dtype = BYTE if box.dtype.kind == "b" or box.dtype == BYTE else FLOAT
+    if box.dtype == dtype:
+        return box
+    with np.errstate(over="ignore"):  # a bound beyond float32 becomes infinite
+        return Box(box.low.astype(dtype), box.high.astype(dtype), box.shape, dtype=dtype.type)
+
+
+def lost_precision(space: Space, packed: bool = False) -> str:
+    """Say in words what the arrays cannot hold of a space's observations; "" where they hold everything.
+
+    Args:
+        space: the environment's own.
+        packed: whether its array is one within a packed array.
+    """
     box = array_box(space)
-    if box is None or box.dtype == space.dtype:
+    box = packable(box) if packed and box is not None else box
+    if box is None or box.dtype == space.dtype or box.dtype == BYTE:
         return ""
     if space.dtype.kind == "f":
         lost = space.dtype.itemsize > box.dtype.itemsize
@@ -61,14 +77,14 @@ class Numbers:
     """
 
     def __init__(self, space: Box):
-        self.space, self._observed = array_box(space), space
+        self.space, self.observed = array_box(space), space
         self._dtype, self._shape, self._kinds = self.space.dtype, space.shape, kinds_for(space)
         self._wraps = self._dtype.kind in WHOLE  # where a number too large would become another one
 
     def __call__(self, observation: Any) -> np.ndarray:
         array = np.asarray(observation)
         fits = array.shape == self._shape and array.dtype.kind in self._kinds
-        if (not fits or (self._wraps and array.dtype != self._dtype)) and (reason := why_not(self._observed, array)):
+        if (not fits or (self._wraps and array.dtype != self._dtype)) and (reason := why_not(self.observed, array)):
             raise ValueError(reason)
         if array.dtype == self._dtype:
             return array.copy()
@@ -86,7 +102,7 @@ class OneHots:
     """
 
     def __init__(self, space: Discrete | MultiDiscrete):
-        self._observed = space
+        self.observed = space
         sizes = np.atleast_1d(space.n if isinstance(space, Discrete) else space.nvec).ravel()
         self._shape, (self._first, self._last) = space.shape, bounds_of(space)
         self._scalar = isinstance(space, Discrete)
@@ -101,6 +117,23 @@ class OneHots:
         values = np.asarray(observation)
         fits = values.shape == self._shape and values.dtype.kind in WHOLE
         if not fits or np.count_nonzero((values < self._first) | (values > self._last)):
-            raise ValueError(why_not(self._observed, values))
+            raise ValueError(why_not(self.observed, values))
         row[self._ones + values.ravel()] = 1.0
         return row
+
+
+class Bits:
+    """Turns a MultiBinary observation into its zeros and ones side by side. `space` is their Box, float32 [feature].
+
+    Raises:
+        ValueError: the observation is not one of its space.
+    """
+
+    def __init__(self, space: MultiBinary):
+        self.observed = space
+        self.space = Box(0.0, 1.0, (math.prod(space.shape),), dtype=np.float32)
+
+    def __call__(self, observation: Any) -> np.ndarray:
+        if reason := why_not(self.observed, observation):
+            raise ValueError(reason)
+        return np.asarray(observation).ravel().astype(np.float32)

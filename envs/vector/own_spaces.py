@@ -17,15 +17,17 @@ def own_spaces(vector: VectorEnv) -> dict[str, Any] | None:
         vector: what `make_form` made.
 
     Returns:
-        {"observation": description, "action": description, "observation_scale": numbers}; None where a space is of a
-        class of its own.
+        {"observation": description, "action": description, "observation_scale": numbers, "mask_in_infos": whether its
+        infos have an action mask}; None where a space is of a class of its own.
     """
     observed, actions = _spaces(vector)
     try:
         spaces = {"observation": describe(observed), "action": describe(actions)}
     except ValueError:
         return None
-    return {**spaces, "observation_scale": [float(number) for number in vector.metadata.get("observation_scale", ())]}
+    scale = [float(number) for number in vector.metadata.get("observation_scale", ())]
+    encoder = getattr(vector, "encoder", None)
+    return {**spaces, "observation_scale": scale, "mask_in_infos": bool(encoder and encoder.mask_in_infos)}
 
 
 def _spaces(vector: VectorEnv) -> tuple[Space, Space]:

@@ -12,8 +12,26 @@ Description = dict[str, Any]
 KINDS = (Box, Discrete, MultiDiscrete, MultiBinary, Text, Dict, Tuple, OneOf, Sequence, Graph)
 
 
+class Unknown(Space[Any]):
+    """In the place of a space of a foreign class, such as MiniGrid's missions: an entry that nobody observes."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.name = name
+
+    def contains(self, x: Any) -> bool:
+        """Take anything."""
+        return True
+
+    def __repr__(self) -> str:
+        """Name the class."""
+        return f"{self.name}(...)"
+
+
 def describe(space: Space) -> Description:
     """Return a space in plain JSON, from which `space_of` makes an equal one.
+
+    An entry of a class that is none of Gymnasium's, nor made from one, is only named: see `Unknown`.
 
     Raises:
         ValueError: the space, or one within it, is of a class of its own; one line.
@@ -39,14 +57,22 @@ def _content(space: Space) -> Description:
             lengths = {"min_length": int(space.min_length), "max_length": int(space.max_length)}
             return {**lengths, "characters": "".join(space.character_list)}
         case Dict():  # pairs, since their order counts
-            return {"spaces": [[name, describe(inner)] for name, inner in space.spaces.items()]}
-        case Tuple() | OneOf():
+            return {"spaces": [[name, _entry(inner)] for name, inner in space.spaces.items()]}
+        case Tuple():
+            return {"spaces": [_entry(inner) for inner in space.spaces]}
+        case OneOf():
             return {"spaces": [describe(inner) for inner in space.spaces]}
         case Sequence():
             return {"space": describe(space.feature_space), "stack": bool(space.stack)}
         case Graph():
             edges = space.edge_space
             return {"nodes": describe(space.node_space), "edges": None if edges is None else describe(edges)}
+
+
+def _entry(space: Space) -> Description:
+    if isinstance(space, KINDS):
+        return describe(space)
+    return {"type": "Unknown", "name": space.name if isinstance(space, Unknown) else type(space).__name__}
 
 
 def space_of(description: Description) -> Space:
@@ -86,6 +112,8 @@ def _made(description: Description) -> Space:
             return Sequence(_made(space), stack=stack)
         case {"type": "Graph", "nodes": nodes, "edges": edges}:
             return Graph(_made(nodes), None if edges is None else _made(edges))
+        case {"type": "Unknown", "name": name}:
+            return Unknown(str(name))
     raise KeyError("type")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from envs.vector.messages import one_line
+from envs.vector.packing import Packed
 from envs.vector.state import arrays_of, load_arrays
 
 
@@ -120,5 +121,5 @@ def require_one_axis(space: Box, option: str, env: str) -> None:
     Raises:
         ValueError: one line that names the option.
     """
-    if len(space.shape) != 1:
+    if len(space.shape) != 1 or isinstance(space, Packed):
         raise ValueError(f"{option} needs observations of one axis, and one observation of {env} is {one_line(space)}")

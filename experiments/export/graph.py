@@ -82,7 +82,7 @@ class PolicyStep(nn.Module):
         return tuple(said[name] for name in self.outputs)
 
     def encoded(self, observation: Tensor) -> Tensor:
-        """What `make_encoder` makes of observations [batch, *shape]."""
+        """What the Player's `encode` makes of observations [batch, *shape]."""
         if isinstance(self.space, Box):
             return observation.to(torch.from_numpy(np.empty(0, self.encoded_space.dtype)).dtype)
         starts = np.ravel(self.space.start).tolist()

@@ -11,6 +11,9 @@ class TaskOptions:
     """Gymnasium id, or module:Id-v0 or path/file.py:Id-v0 to import first what registers it."""
     env_arg: tuple[str, ...] = ()
     """Keyword argument of the environment as name=value (Python literals; anything else is a string); repeatable."""
+    observe: str = ""
+    """Entries of a Dict or Tuple observation to observe, separated by commas; a dot leads into one: robot.joints. All
+    that the network can read, if empty."""
     frame_stack: int = 1
     """Observations joined into one, oldest first; the first one of an episode pads."""
     previous_action: bool = False

@@ -37,7 +37,6 @@ def test_everything_that_breaks_the_contract_is_told_and_not_the_first_alone(cap
     ("env", "env_arg", "line"),
     [
         ("Pendulum-v1", (), "Pendulum-v1: actions Box(-2.0, 2.0, (1,), float32) are not supported; Discrete are"),
-        ("Blackjack-v1", (), "are not supported; Box of numbers, Discrete, MultiDiscrete are"),
         ("CartPole", (), "CartPole: it cannot be found: the id needs its version: CartPole-v0, CartPole-v1"),
         ("nowhere:Id-v0", (), "No module named 'nowhere'; run the command in the folder that has nowhere.py"),
         ("RecallCue-v0", ("delay=0",), "RecallCue needs delay to be an integer of at least 1"),

@@ -32,6 +32,8 @@ ROOT = Path(__file__).parents[2]
         ({"workers": True}, "--workers True: a whole number is needed"),
         ({"workers": 2.0}, "--workers 2.0: a whole number is needed"),
         ({"segment_length": -1}, "--segment-length -1: a whole number of at least 0 is needed"),
+        ({"observe": "a,a"}, "--observe 'a,a': names separated by commas, each once, are needed"),
+        ({"observe": "a, b"}, "--observe 'a, b': names separated by commas, each once, are needed"),
         ({"torso_layers": -1}, "--torso-layers -1: a whole number of at least 0 is needed"),
         ({"discount": 1.01}, "--discount 1.01: a number from 0 to 1 is needed"),
         ({"discount": float("nan")}, "--discount nan: a number from 0 to 1 is needed"),

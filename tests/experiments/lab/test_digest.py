@@ -32,6 +32,7 @@ BASE = cartpole_config(mode="serial", workers=1, envs_per_worker=1, returns="n_s
 OTHER = {
     "env": "CartPole-v1",
     "env_arg": ("a=1",),
+    "observe": "a",
     "observation_scale": "l2",
     "core": "gru",
     "torso": "a_module:ATorso",
