@@ -16,12 +16,15 @@ class Algorithm(NamedTuple):
     defaults: dict[str, Any] = {}  # noqa: RUF012  values that differ from a Config's own defaults
     has_q_values: bool = False  # the heads are read as action values
     replays: bool = False  # it learns from a buffer
+    several_updates: bool = False  # a segment may make more than one update, or none
 
 
 _SOFTMAX, _EPSILON_GREEDY = "rl.acting.policies:Softmax", "rl.acting.policies:EpsilonGreedy"
 _ACTOR_CRITIC_LOSSES = ("policy_loss", "value_loss", "entropy", "explained_variance")
+_PPO_LOSSES = (*_ACTOR_CRITIC_LOSSES, "approx_kl", "clip_fraction", "stale_state_kl")
 _Q_LOSSES = ("td_loss", "q_values", "explained_variance")
 _ACTOR_CRITIC = frozenset({"normalise_advantages", "value_coefficient", "entropy_coefficient"})
+_MINIBATCHES = frozenset({"epochs", "minibatches", "clip_range", "target_kl"})
 _EPSILON = frozenset({"epsilon_first", "epsilon_last"})
 _RETURNS = frozenset({"returns", "gae_lambda"})
 _TARGET = frozenset({"target_steps", "target_interval", "double_q"})
@@ -42,6 +45,15 @@ ALGORITHMS: dict[str, Algorithm] = {
         _ACTOR_CRITIC | _RETURNS | _BUFFER,
         {**_REPLAY, "replay_capacity": 10_000, "replay_ratio": 1.0},
         replays=True,
+        several_updates=True,
+    ),
+    "ppo": Algorithm(
+        "rl.learning.ppo:PPO",
+        _SOFTMAX,
+        _PPO_LOSSES,
+        _ACTOR_CRITIC | _RETURNS | _MINIBATCHES,
+        {"learning_rate": 1e-3, "entropy_coefficient": 0.01},
+        several_updates=True,
     ),
     "q_online": Algorithm(
         "rl.learning.q_learning:QLearning",
@@ -59,6 +71,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         {**_REPLAY, "reward_scale": 0.1, "max_gradient_norm": 10.0},
         has_q_values=True,
         replays=True,
+        several_updates=True,
     ),
 }
 

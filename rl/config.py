@@ -8,6 +8,7 @@ from rl.config_rules import check, parsed_arguments
 from rl.names import absolute
 from rl.options.learning import LearningOptions
 from rl.options.network import NetworkOptions
+from rl.options.ppo import PPOOptions
 from rl.options.processes import ProcessOptions
 from rl.options.record import RecordOptions
 from rl.options.replay import ReplayOptions
@@ -15,7 +16,7 @@ from rl.options.task import TaskOptions
 
 
 @dataclass(frozen=True)
-class Config(RecordOptions, ReplayOptions, LearningOptions, ProcessOptions, NetworkOptions, TaskOptions):
+class Config(RecordOptions, ReplayOptions, PPOOptions, LearningOptions, ProcessOptions, NetworkOptions, TaskOptions):
     """One training run: what is learnt, by which network, by how many workers, and where the record goes."""
 
     # Fields come from the last base first, so the bases stand in the order of --help read backwards.

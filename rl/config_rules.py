@@ -25,7 +25,7 @@ for _names, *_range in (
     (
         "frame_stack hidden_size core_layers torso_size workers envs_per_worker total_env_steps log_interval "
         "checkpoint_interval eval_episodes interval_episodes eval_max_steps replay_capacity replay_batch "
-        "sequence_length target_steps target_interval",
+        "sequence_length target_steps target_interval epochs minibatches",
         *(1, _MANY, "a whole number of at least 1"),
     ),
     (
@@ -36,9 +36,12 @@ for _names, *_range in (
     ("discount gae_lambda priority_exponent importance_exponent", 0.0, 1.0, "a number from 0 to 1"),
     ("adam_beta1 adam_beta2", 0.0, 1.0 - 1e-12, "a number from 0 to below 1"),
     ("epsilon_first epsilon_last", 1e-9, 1.0, "a number above 0, up to 1"),
-    ("value_coefficient entropy_coefficient max_seconds max_cpu_seconds", 0.0, 1e12, "a number of at least 0"),
     ("action_std_init", 1e-6, 1e6, "a number from 1e-06 to 1000000"),
-    ("reward_scale learning_rate adam_epsilon max_gradient_norm", 1e-300, 1e12, "a number above 0"),
+    (
+        "value_coefficient entropy_coefficient target_kl max_seconds max_cpu_seconds",
+        *(0.0, 1e12, "a number of at least 0"),
+    ),
+    ("reward_scale learning_rate adam_epsilon max_gradient_norm clip_range", 1e-300, 1e12, "a number above 0"),
     ("worker_timeout", 1.0, 1e12, "a number of at least 1"),
     ("replay_ratio", 1e-300, 1_000.0, "a number above 0, up to 1000"),
 ):
@@ -67,6 +70,8 @@ def check(config: Config) -> None:
     _check_loss(config)
     if config.replays:
         _check_replay(config)
+    if "minibatches" in config.algorithm_record.options:
+        _check_minibatches(config)
     config.env_args  # noqa: B018  parse now, so that a bad --env-arg is found before any process starts
 
 
@@ -147,6 +152,20 @@ def _check_loss(config: Config) -> None:
                 )
     if config.separate_critic and config.detach_critic:
         raise ValueError("--detach-critic True: with --separate-critic nothing is shared, False is needed")
+
+
+def _check_minibatches(config: Config) -> None:
+    """Reject segments that do not divide into minibatches."""
+    if config.stops_at_episode_end:
+        name, value = (
+            ("--stop-at-episode-end True", "False") if config.segment_length else ("--segment-length 0", "at least 1")
+        )
+        raise ValueError(f"{name}: --algorithm {config.algorithm} learns from segments of N steps, {value} is needed")
+    if config.envs_per_worker % config.minibatches:
+        raise ValueError(
+            f"--minibatches {config.minibatches}: a minibatch is whole columns of a segment, a number that divides "
+            f"--envs-per-worker {config.envs_per_worker} is needed"
+        )
 
 
 def _check_replay(config: Config) -> None:

@@ -110,8 +110,8 @@ def run_segments(
             env_steps, episodes = segment.env_steps, collector.take_finished_episodes()
             updates_left = experience.add(segment)
         if updates_left:
-            updates_left -= 1
             losses = experience.differentiate()
+            updates_left = experience.still_due(updates_left - 1)
             learner.push(flat.gradient, env_steps, losses, episodes)
         else:
             learner.push(None, env_steps, {}, episodes)

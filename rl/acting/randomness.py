@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from rl.agent.actions.distribution import Actions
 
-Purpose = Literal["environment", "action", "replay", "measure", "process"]
-_PURPOSES = {"environment": 0, "action": 1, "replay": 2, "measure": 3, "process": 4}  # process: what is shared by it
+Purpose = Literal["environment", "action", "replay", "measure", "process", "minibatch"]
+# process: what is shared by it
+_PURPOSES = {"environment": 0, "action": 1, "replay": 2, "measure": 3, "process": 4, "minibatch": 5}
 TRAINING = 0  # the first run; a resumed one draws under its own key, so that it does not see the same episodes again
 _EVALUATION = 2**32 - 1  # never an env-step count modulo 2³², see `training_key`
 
@@ -33,7 +34,7 @@ def evaluation_key() -> int:
 
 
 def sequence(seed: int, key: int, purpose: Purpose, number: int) -> np.random.SeedSequence:
-    """The seed of one stream: (run seed, training or evaluation, purpose, global index of environment or worker)."""
+    """The seed of one stream: (run seed, training or evaluation, purpose, a number: mostly a global index)."""
     return np.random.SeedSequence(seed, spawn_key=(key, _PURPOSES[purpose], number))
 
 

@@ -39,6 +39,9 @@ class Experience(Protocol):
     def differentiate(self) -> dict[str, float]:
         """Leave one gradient in the agent, at the parameters of the last pull; returns what is logged of its loss."""
 
+    def still_due(self, left: int) -> int:
+        """How many of the updates that are left of the segment are still wanted, asked after each update."""
+
     def state(self) -> dict[str, Any]:
         """What the next updates depend on, beside parameters and segments, as tensors and plain Python."""
 
@@ -76,6 +79,10 @@ class OnlineExperience:
         """One update is due."""
         self.segment = segment
         return 1
+
+    def still_due(self, left: int) -> int:
+        """All that are left."""
+        return left
 
     def state(self) -> dict[str, Any]:
         """There is nothing to keep between segments."""

@@ -5,7 +5,8 @@ from typing import NamedTuple
 from rl.shared.rows import Row
 
 STEP = "global_step"
-_NO_LOSS = {  # what is logged of updates and is no loss
+_OTHERWISE = {  # what is logged of updates and is no loss, or is called otherwise by others
+    "clip_fraction": "losses/clipfrac",
     "learning_rate": "charts/learning_rate",
     "staleness": "worker/staleness",
     "state_age": "replay/state_age",
@@ -35,7 +36,7 @@ def row_as_keys(
         "time/cpu_seconds": row.cpu_seconds,
         "charts/SPS": row.interval_env_steps / max(row.interval_seconds, 1e-9),
         "charts/episodes": row.episodes,
-        **{_NO_LOSS.get(name, f"losses/{name}"): value for name, value in row.losses.items()},
+        **{_OTHERWISE.get(name, f"losses/{name}"): value for name, value in row.losses.items()},
         "losses/updates": row.updates,
     }
     if row.episodes:

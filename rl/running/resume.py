@@ -105,7 +105,8 @@ def is_evaluated(run_dir: Path) -> bool:
 def from_checkpoint(resumed: Resumed, setup: Setup) -> Continuation:
     """Load learner, ledger and candidate from a checkpoint; returns what the parent continues from.
 
-    Workers that update together do so as their buffers fill. So if one of them has lost its state, all begin anew.
+    Workers that update together make as many updates of a segment as their states say. So if one of them has lost its
+    state, all begin anew.
 
     Raises:
         ValueError: the content does not fit.
@@ -120,7 +121,7 @@ def from_checkpoint(resumed: Resumed, setup: Setup) -> Continuation:
             setup.memory.candidate.parameters[:] = state["candidate"].numpy()
         for rank, saved in enumerate(state.get("workers", [])):
             states[rank] = None if saved is None else saved.numpy().tobytes()
-        if setup.repeats and setup.config.replays and None in states:
+        if setup.repeats and setup.config.algorithm_record.several_updates and None in states:
             states = [None] * workers
         return Continuation(states, attempts, restarts, resumed, line(resumed, setup, states))
 

@@ -65,6 +65,20 @@ def test_what_is_written_out_is_what_autograd_says(space, options, strength):
 
 
 @every_case
+def test_kl_is_the_mean_of_log_ratios_and_0_from_a_policy_to_itself(space, options):
+    """Of 20,000 sampled actions, to 5 standard errors."""
+    distribution = distribution_of(space, options)
+    head, other = (0.5 * some(distribution, seed=seed)[0][:1, 0] for seed in (0, 1))
+    many = head.expand(20_000, -1)
+    noise = torch.from_numpy(distribution.draw([np.random.default_rng(0)], 20_000)[:, 0])
+    actions = distribution.sample(many, noise)
+    ratios = distribution.log_probs(many, actions) - distribution.log_probs(other.expand_as(many), actions)
+    kl, error = distribution.kl(head, other).item(), ratios.std().item() / 20_000**0.5
+    assert kl > 5 * error and abs(ratios.mean().item() - kl) < 5 * error
+    assert distribution.kl(head, head).item() == pytest.approx(0.0, abs=1e-15)
+
+
+@every_case
 def test_what_autograd_says_is_what_finite_differences_say(space, options):
     """In float64, of log π and of H by each number of the head, in steps of 1e-6."""
     distribution = distribution_of(space, options)

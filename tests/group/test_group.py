@@ -57,6 +57,17 @@ REPLAY = {
 }
 
 
+PPO = {
+    **ALGORITHMS["ppo"].defaults,
+    **CARTPOLE,
+    "algorithm": "ppo",
+    "epochs": 3,
+    "minibatches": 2,
+    "target_kl": 1e-4,
+    "learning_rate": 0.01,
+}
+
+
 class Torchrun(Program):
     """torchrun, and everything it starts, which carries a mark."""
 
@@ -134,6 +145,7 @@ def learnt(folder):
         pytest.param(2, {}, id="2 workers"),
         pytest.param(1, {}, id="1 worker", marks=pytest.mark.slow),
         pytest.param(3, REPLAY, id="3 workers, replay", marks=pytest.mark.slow),
+        pytest.param(3, PPO, id="3 workers, ppo", marks=pytest.mark.slow),
         pytest.param(3, {"core": "gru", "loss_reduction": "sum"}, id="3 workers, sums", marks=pytest.mark.slow),
     ],
 )

@@ -82,10 +82,32 @@ ROOT = Path(__file__).parents[2]
             {"separate_critic": True, "detach_critic": True},
             "--detach-critic True: with --separate-critic nothing is shared, False is needed",
         ),
-        ({"algorithm": "dqn"}, "--algorithm 'dqn': one of a2c, a2c_replay, q_online, q_replay is needed"),
+        ({"algorithm": "dqn"}, "--algorithm 'dqn': one of a2c, a2c_replay, ppo, q_online, q_replay is needed"),
         (
             {"replay_way": "random"},
             "--replay-way 'random': one of transitions, zero, zero_burn_in, stored, stored_burn_in, episodes is needed",
+        ),
+        *(
+            ({"algorithm": "ppo", **options}, line)
+            for options, line in (
+                (
+                    {"envs_per_worker": 1, "minibatches": 1, "stop_at_episode_end": True},
+                    "--stop-at-episode-end True: --algorithm ppo learns from segments of N steps, False is needed",
+                ),
+                (
+                    {"envs_per_worker": 1, "minibatches": 1, "segment_length": 0},
+                    "--segment-length 0: --algorithm ppo learns from segments of N steps, at least 1 is needed",
+                ),
+                (
+                    {"envs_per_worker": 30},
+                    "--minibatches 4: a minibatch is whole columns of a segment, a number that divides "
+                    "--envs-per-worker 30 is needed",
+                ),
+                ({"minibatches": 0}, "--minibatches 0: a whole number of at least 1 is needed"),
+                ({"epochs": 0}, "--epochs 0: a whole number of at least 1 is needed"),
+                ({"clip_range": 0.0}, "--clip-range 0.0: a number above 0 is needed"),
+                ({"target_kl": -0.1}, "--target-kl -0.1: a number of at least 0 is needed"),
+            )
         ),
         ({"epsilon_first": 0.0}, "--epsilon-first 0.0: a number above 0, up to 1 is needed"),
         ({"epsilon_last": 1.5}, "--epsilon-last 1.5: a number above 0, up to 1 is needed"),
@@ -115,7 +137,7 @@ ROOT = Path(__file__).parents[2]
                 {"algorithm": algorithm, "baseline": "none"},
                 f"--baseline none: it is an option of a2c, --algorithm {algorithm} needs value",
             )
-            for algorithm in ("a2c_replay", "q_online", "q_replay")
+            for algorithm in ("a2c_replay", "ppo", "q_online", "q_replay")
         ),
         *(
             ({"algorithm": algorithm, **options}, line)
@@ -241,7 +263,13 @@ def test_the_learning_rate_falls_linearly_to_zero_and_stays_there():
 
 @pytest.mark.parametrize(
     ("algorithm", "has_q_values", "replays"),
-    [("a2c", False, False), ("a2c_replay", False, True), ("q_online", True, False), ("q_replay", True, True)],
+    [
+        ("a2c", False, False),
+        ("a2c_replay", False, True),
+        ("ppo", False, False),
+        ("q_online", True, False),
+        ("q_replay", True, True),
+    ],
 )
 def test_an_algorithm_has_action_values_or_not_and_a_buffer_or_not(algorithm, has_q_values, replays):
     config = Config(algorithm=algorithm)
@@ -417,16 +445,19 @@ def test_an_algorithm_gives_its_defaults_and_a_preset_and_options_beside_it_over
         beside = {**own, "workers": 5, "learning_rate": 0.5}
         assert parsed(monkeypatch, *words, "--preset", NAME, "--learning-rate", "0.5").config == Config(**beside)
         assert parsed(monkeypatch, "--preset", NAME, "--learning-rate", "0.5", *words).config == Config(**beside)
-    assert set(ALGORITHMS) == {"a2c", "a2c_replay", "q_online", "q_replay"} and not ALGORITHMS["a2c"].defaults
+    assert set(ALGORITHMS) == {"a2c", "a2c_replay", "ppo", "q_online", "q_replay"} and not ALGORITHMS["a2c"].defaults
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--algorithm", "dqn"], "--algorithm 'dqn': one of 'a2c', 'a2c_replay', 'q_online', 'q_replay' is needed"),
+        (
+            ["--algorithm", "dqn"],
+            "--algorithm 'dqn': one of 'a2c', 'a2c_replay', 'ppo', 'q_online', 'q_replay' is needed",
+        ),
         (
             ["--algorithm", "a2c", "--algorithm=q_replay"],
-            "--algorithm 'a2c' 'q_replay': given 2 times, one of a2c, a2c_replay, q_online, q_replay is needed",
+            "--algorithm 'a2c' 'q_replay': given 2 times, one of a2c, a2c_replay, ppo, q_online, q_replay is needed",
         ),
     ],
 )
@@ -437,10 +468,11 @@ def test_an_algorithm_that_cannot_be_had_is_one_line(monkeypatch, capsys, argume
 @pytest.mark.parametrize(
     ("words", "line"),
     [
+        (["--epochs", 3], "--epochs 3: --algorithm a2c does not read it, ppo is needed"),
         (["--burn-in", 3], "--burn-in 3: --algorithm a2c does not read it, a2c_replay or q_replay is needed"),
         (
             ["--algorithm", "q_replay", "--entropy-coefficient", 0.1],
-            "--entropy-coefficient 0.1: --algorithm q_replay does not read it, a2c or a2c_replay is needed",
+            "--entropy-coefficient 0.1: --algorithm q_replay does not read it, a2c or a2c_replay or ppo is needed",
         ),
         (
             ["--algorithm", "a2c_replay", "--no-double-q"],

@@ -197,6 +197,38 @@ def test_a_run_is_stopped_between_the_updates_of_one_segment_and_does_the_others
     runs.assert_equal(runs.stopped(at(288), at(288)))
 
 
+PPO = {"algorithm": "ppo", "epochs": 3, "minibatches": 2, "total_env_steps": 1_920}  # 60 segments of 6 updates
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"core": "gru", "target_kl": 1e-4, "learning_rate": 0.01},
+        pytest.param({"core": "lstm", "minibatches": 1}, marks=pytest.mark.slow),
+        pytest.param({"core": "mlp", "unroll": "again"}, marks=pytest.mark.slow),
+        pytest.param({"core": "lstm", "mode": "sync", "workers": 2, "envs_per_worker": 2}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_so_does_ppo_between_the_updates_of_a_segment_and_before_one_whose_stale_state_is_measured(tmp_path, options):
+    """A row is closed by the first update of a segment, and the run ends with the second. Segment 15, in which a part
+    begins, is kept for the figure of segment 16, at 512 env steps."""
+    runs = Runs(tmp_path, **{**PPO, **options})
+    runs.execute(runs.new("stopped"), at(288))
+    left = opened_left(tmp_path / "stopped")
+    assert left == [options.get("minibatches", 2) * 3 - 2] * options.get("workers", 1)
+    runs.assert_equal(runs.stopped(at(96), at(288), at(480), at(512), at(960)))
+    assert goes_on_bit_by_bit(runs)
+    assert sum(row["losses/stale_state_kl"] is not None for row in untimed(tmp_path / "whole")) == (
+        0 if options["core"] == "mlp" else 3
+    )
+
+
+def opened_left(folder):
+    """The updates that each worker of a stopped run has still to do."""
+    return [worker["left"] for worker in saved(folder)["workers"]]
+
+
 # --- sync
 
 SYNC = {"mode": "sync", "workers": 2, "envs_per_worker": 2}

@@ -40,12 +40,19 @@ def test_steps_that_only_went_into_a_buffer_are_in_the_rows_without_updates_and_
     [
         ("a2c", ["policy_loss", "value_loss", "entropy", "explained_variance"]),
         ("a2c_replay", ["policy_loss", "value_loss", "entropy", "explained_variance", "state_age"]),
+        (
+            "ppo",
+            [
+                *("policy_loss", "value_loss", "entropy", "explained_variance"),
+                *("approx_kl", "clip_fraction", "stale_state_kl"),
+            ],
+        ),
         ("q_online", ["td_loss", "q_values", "explained_variance"]),
         ("q_replay", ["td_loss", "q_values", "explained_variance", "state_age"]),
     ],
 )
 def test_what_is_logged_of_a_loss_is_that_of_the_algorithm(algorithm, names):
-    ledger = make_ledger(algorithm=algorithm)
+    ledger = make_ledger(algorithm=algorithm, minibatches=1)
     names = [*names, "grad_norm", "staleness", "learning_rate"]
     ledger.record(10, {name: float(number) for number, name in enumerate(names)}, [])
     ledger.close_row()

@@ -49,6 +49,13 @@ class Bernoullis(Actions):
         on = head.sigmoid()
         return -(on * logsigmoid(head) + (1 - on) * logsigmoid(-head)).sum(-1)
 
+    def kl(self, head: Tensor, other: Tensor) -> Tensor:
+        """Σ [p (log p − log p') + (1 − p) (log (1 − p) − log (1 − p'))]."""
+        on = head.sigmoid()
+        return (on * (logsigmoid(head) - logsigmoid(other)) + (1 - on) * (logsigmoid(-head) - logsigmoid(-other))).sum(
+            -1
+        )
+
     def taken(self, head: Tensor, actions: Tensor) -> Taken:
         """Written out: with d = ∂L/∂log π(a) and e = ∂L/∂H,   ∂L/∂logits = d (a − p) − e logit p (1 − p)."""
         signs, on = self.signs(head, actions), head.sigmoid()

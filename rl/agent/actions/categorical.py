@@ -46,6 +46,11 @@ class Categorical(Actions):
         log_probs = head.log_softmax(-1)
         return -(log_probs.exp() * log_probs).sum(-1)
 
+    def kl(self, head: Tensor, other: Tensor) -> Tensor:
+        """Σ π (log π − log π')."""
+        log_probs = head.log_softmax(-1)
+        return (log_probs.exp() * (log_probs - other.log_softmax(-1))).sum(-1)
+
     def taken(self, head: Tensor, actions: Tensor) -> Taken:
         """Written out: with d = ∂L/∂log π(a) and e = ∂L/∂H,   ∂L/∂logits = d (1ₐ − π) − e π (log π + H)."""
         log_probs, chosen = head.log_softmax(-1), rearrange(actions, ONE_MORE)

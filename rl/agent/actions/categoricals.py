@@ -73,6 +73,11 @@ class Categoricals(Actions):
         log_probs = self.in_parts(head).log_softmax(-1)
         return -(log_probs.exp() * log_probs).sum((-1, -2))
 
+    def kl(self, head: Tensor, other: Tensor) -> Tensor:
+        """Σ of that of each part."""
+        log_probs, others = (self.in_parts(one).log_softmax(-1) for one in (head, other))
+        return (log_probs.exp() * (log_probs - others)).sum((-1, -2))
+
     def taken(self, head: Tensor, actions: Tensor) -> Taken:
         """Written out: that of one Categorical, in each part."""
         log_probs, chosen = self.in_parts(head).log_softmax(-1), self.chosen(actions)

@@ -55,8 +55,12 @@ class Actions:
         """Entropies [...], differentiable."""
         raise TypeError(f"{type(self).__name__} must define entropies")
 
+    def kl(self, head: Tensor, other: Tensor) -> Tensor:
+        """KL(π ‖ π') [...] from the policy of one head to that of another."""
+        raise TypeError(f"{type(self).__name__} must define kl")
+
     def taken(self, head: Tensor, actions: Tensor) -> Taken:
-        """Both of them, and the way back: what `by_autograd` says, or quicker."""
+        """Log-probabilities, entropies, and the way back: what `by_autograd` says, or quicker."""
         return by_autograd(self, head, actions)
 
 

@@ -118,6 +118,13 @@ class Gaussian(Actions):
         slopes = 2.0 * (math.log(2.0) - size - (-2.0 * size).exp().log1p())
         return slopes if self.squashes_all else torch.where(self.squashed, slopes, 0.0)
 
+    def kl(self, head: Tensor, other: Tensor) -> Tensor:
+        """Σ [log σ' − log σ + (σ² + (μ − μ')²) / 2 σ'² − ½], of u: tanh, which can be undone, does not change it."""
+        (mean, log_std), (other_mean, other_log_std) = self.parts(head), self.parts(other)
+        apart = log_std - other_log_std
+        away = ((mean - other_mean) * (-other_log_std).exp()).square()
+        return (0.5 * ((2.0 * apart).exp() + away - 1.0) - apart).sum(-1)
+
     def taken(self, head: Tensor, actions: Tensor) -> Taken:
         """Written out: with d = ∂L/∂log π and e = ∂L/∂H,   ∂L/∂μ = d z / σ + e h,   ∂L/∂log σ = d (z² − 1) + e (1 + k).
 

@@ -108,6 +108,10 @@ class ReplayExperience:
         ages = self.learner.pulled_version - window.versions
         return losses | {"state_age": ages.double().mean().item()}
 
+    def still_due(self, left: int) -> int:
+        """All that are left."""
+        return left
+
     def gradient(self, window: Window, output: AgentOutput) -> tuple[AgentOutput, dict[str, float], Tensor]:
         """The gradient of a window's loss, what is logged, and the errors of the values [trained, batch].
 
