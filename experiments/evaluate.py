@@ -196,13 +196,13 @@ def with_arguments(config: "Config", given: tuple[str, ...]) -> "Config":
     shapes = []
     for one in (config, other):
         probe = probe_environment(one, envs.make_vector)
-        shapes.append((probe.single_observation_space.shape, int(probe.single_action_space.n)))
+        shapes.append((probe.single_observation_space.shape, " ".join(str(probe.single_action_space).split())))
         probe.close()
     (shape, actions), (other_shape, other_actions) = shapes
     if (shape, actions) != (other_shape, other_actions):
         raise ValueError(
-            f"--env-arg {' '.join(given)}: the agent knows observations of shape {shape} and {actions} actions, these "
-            f"are {other_shape} and {other_actions}"
+            f"--env-arg {' '.join(given)}: the agent knows observations of shape {shape} and actions {actions}, "
+            f"these are {other_shape} and {other_actions}"
         )
     return other
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Discrete
 
+from envs.vector.actions import OwnActions
 from envs.vector.chain import make_chain
 from envs.vector.encoders import Encoder
 from envs.vector.messages import BrokenContract, in_short
@@ -52,15 +52,15 @@ class Player:
         """
         self.config, self.num_envs = config, num_envs
         self.observation_space, self.action_space = space_of(spaces["observation"]), space_of(spaces["action"])
-        actions, masked = Discrete(int(self.action_space.n)), bool(spaces.get("mask_in_infos"))
-        observe = tuple(filter(None, config.observe.split(",")))
+        self.own_actions, masked = OwnActions(self.action_space), bool(spaces.get("mask_in_infos"))
+        actions, observe = self.own_actions.space, tuple(filter(None, config.observe.split(",")))
         self.encode = Encoder(self.observation_space, self.action_space, observe, masked, config.env_id)
         options = {name: config.environment_options[name] for name in OF_OBSERVATIONS}
         self.chain = make_chain(self.encode.space, actions, config.env, spaces["observation_scale"], **options)
         self.agent = make_agent(config, self.chain.space, actions)
         policy = evaluated_policy(config, num_envs)
         self.player = AgentPlayer(self.agent, num_envs, greedy, seed, policy=policy)
-        self.actions: np.ndarray | None = None  # the last ones, from 0
+        self.actions: np.ndarray | None = None  # the last ones, as agents give them
 
     @classmethod
     def from_run(
@@ -147,7 +147,7 @@ class Player:
             if first.any():
                 seen[first] = self.chain.open(encoded[first], first)
         self.actions = self.player.act(seen, first)
-        actions = (self.actions + self.action_space.start).astype(self.action_space.dtype)
+        actions = self.own_actions.batch(self.actions)
         return actions[0] if self.num_envs == 1 else actions
 
     def _encoded(self, observation: Any, mask: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ from gymnasium.vector import VectorEnv
 
 from envs.check.repeats import difference, global_state_kept, vector_difference
 from envs.check.trial import Trial, try_single, where
+from envs.vector.actions import SUPPORTED_ACTIONS, OwnActions
 from envs.vector.adapter import FirstStepsChecked
 from envs.vector.columns import ColumnsVectorEnv
 from envs.vector.encoders import Encoder
@@ -98,8 +99,11 @@ def _try_single_form(findings: Findings, spec: EnvSpec, arguments: dict[str, Any
         findings.facts["transforms"] = transforms + ("" if axes == 1 else f": they need one axis, here are {axes}")
         findings.surprises += [f"{spec.id}: {line}" for line in encoder.notes]
     findings.facts["actions"] = in_short(actions)
-    if not isinstance(actions, gymnasium.spaces.Discrete):
-        findings.note_broken(f"{spec.id}: actions {in_short(actions)} are not supported; Discrete are")
+    try:
+        taken = OwnActions(actions).space
+        findings.facts["an agent takes"] = in_short(taken)
+    except ValueError:
+        findings.note_broken(f"{spec.id}: actions {in_short(actions)} are not supported; {SUPPORTED_ACTIONS} are")
     trial = try_single(env, spec.id, SEED, limit)
     for line in trial.broken.values():
         findings.note_broken(line)

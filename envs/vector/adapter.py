@@ -12,6 +12,7 @@ from gymnasium.spaces import Discrete
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
+from envs.vector.actions import OwnActions
 from envs.vector.autoreset import require_same_step
 from envs.vector.calls import broken_call, wrong_answer
 from envs.vector.columns import ColumnsVectorEnv, column_seeds
@@ -39,14 +40,26 @@ from envs.vector.state import frozen, packed, unpacked
 CHECKED_STEPS = 1000  # of a vector form made of columns that is none of this package
 
 
+def own_actions(space: gymnasium.Space, name: str) -> OwnActions:
+    """Return what turns an agent's actions into those of an environment.
+
+    Raises:
+        ValueError: the space is not supported; one line that names the environment.
+    """
+    try:
+        return OwnActions(space)
+    except ValueError as error:
+        raise ValueError(f"{name} has {error}") from None
+
+
 class SingleAdapter(gymnasium.Wrapper):
-    """Gives one environment's observations as new arrays, counts its actions from 0, and drops its infos.
+    """Gives one environment's observations as new arrays, takes actions as agents give them, and drops its infos.
 
     `envs.vector.encoders` says which array stands for which observation. Each array is a copy: some environments
     write the next observation into the array that they gave last, which would change a final observation afterwards.
 
     Raises:
-        ValueError: the observation space is none of those supported, or the action space is not Discrete.
+        ValueError: the observation space or the action space is none of those supported.
     """
 
     log_info: Sequence[str] = ()  # entries of infos to keep as numbers at an episode's end, in `episode_infos`
@@ -56,10 +69,8 @@ class SingleAdapter(gymnasium.Wrapper):
         super().__init__(env)
         self.observed, actions = env.observation_space, env.action_space
         self._name = env_name(env)
-        if not isinstance(actions, Discrete):
-            raise ValueError(f"{self._name} has actions {one_line(actions)}; supported: Discrete")
-        self._first_action = int(actions.start)
-        self.action_space = Discrete(int(actions.n))
+        self._own_actions = own_actions(actions, self._name)
+        self.action_space = self._own_actions.space
         self.encoder = Encoder(self.observed, actions, observe, mask_in_infos, self._name)
         self._plain, self.observation_space = self.encoder.plain, self.encoder.space
         self._attributes = attributes_of(env)
@@ -78,9 +89,9 @@ class SingleAdapter(gymnasium.Wrapper):
         self._check_info(given[1], "reset")
         return self._array(given[0], "reset", given[1]), {}
 
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         try:
-            given = self.env.step(int(action) + self._first_action)
+            given = self.env.step(self._own_actions.one(action))
         except (TypeError, ValueError) as error:
             if broken := broken_call(self._name, "step", error):
                 raise broken from error
@@ -140,8 +151,10 @@ class VectorAdapter(VectorWrapper):
         super().__init__(env)
         require_same_step(env)
         space, actions, self._name = env.single_observation_space, env.single_action_space, env_name(env)
-        if not isinstance(actions, Discrete) or actions.start != 0:
-            raise ValueError(f"{env} has actions {one_line(actions)}; supported: Discrete from 0")
+        agents = own_actions(actions, str(env))
+        as_they_are = isinstance(actions, Discrete) and agents.space == actions
+        self._own_actions = None if as_they_are else agents  # which gives arrays that the environment may change
+        self.single_action_space, self.action_space = agents.space, batch_space(agents.space, env.num_envs)
         if encoder is None and array_box(space) is None:
             raise ValueError(f"{env} has observations {one_line(space)}; supported: Box of numbers")
         self.encoder = encoder or Encoder(space, actions, env=self._name)
@@ -161,7 +174,7 @@ class VectorAdapter(VectorWrapper):
         return self._array(given[0], "reset", given[1]), {}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        given = self.env.step(actions)
+        given = self.env.step(actions if self._own_actions is None else self._own_actions.batch(actions))
         if not isinstance(given, tuple) or len(given) != 5:
             raise wrong_answer(self._name, "step", in_short(given))
         observations, rewards, terminated, truncated, infos = given
@@ -245,7 +258,7 @@ class FirstStepsChecked(VectorAdapter):
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         answer, self._left = super().step(actions), self._left - 1
-        if self._left <= 0:
+        if self._left <= 0 and self._own_actions is None:
             self.step, self.infos = self.env.step, {}
         return answer
 

@@ -57,7 +57,7 @@ def make_chain(
 
     Args:
         space: that of one observation, as an array.
-        actions: the space of actions, Discrete from 0.
+        actions: the space of actions, as agents take them.
         env: the name of the environment.
         scale_of_env: the scale that the environment names for itself.
 
@@ -72,7 +72,7 @@ def make_chain(
         chain.append(StackFrames(chain.space, frame_stack))
     if previous_action:
         require_one_axis(chain.space, "previous_action", env)
-        chain.append(PreviousAction(chain.space, int(actions.n)))
+        chain.append(PreviousAction(chain.space, actions))
     if previous_reward:
         require_one_axis(chain.space, "previous_reward", env)
         chain.append(PreviousReward(chain.space))

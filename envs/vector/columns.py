@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from gymnasium import Space
 from gymnasium.error import ResetNeeded
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box
 from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
@@ -22,7 +23,7 @@ class ColumnsVectorEnv(VectorEnv):
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012 (Gymnasium's own convention)
 
-    def __init__(self, num_envs: int, observation_space: Box, action_space: Discrete):
+    def __init__(self, num_envs: int, observation_space: Box, action_space: Space):
         self.num_envs = num_envs
         self.single_observation_space = observation_space
         self.single_action_space = action_space
@@ -49,7 +50,7 @@ class ColumnsVectorEnv(VectorEnv):
         return self._observe(), {}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Move every column by one step with actions int64 [batch]; `make_vector` explains what is returned."""
+        """Move every column by one step with actions [batch, ...]; `make_vector` explains what is returned."""
         if not self._generators:
             raise ResetNeeded("call reset before step")
         rewards, terminated, truncated = self._advance(actions)

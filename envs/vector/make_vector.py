@@ -7,10 +7,11 @@ The result is a `gymnasium.vector.VectorEnv`, and
   float32 [feature] for a 1-D Box of numbers, for Discrete (a one-hot) and for MultiDiscrete (one-hots side by side);
   the environment's own shape and dtype for a Box of any other number of axes, such as uint8 [height, width, channel]
   for an image or [] for a single number, except that float64 becomes float32;
-* `single_action_space` is Discrete from 0;
+* `single_action_space` is Discrete from 0, MultiDiscrete from 0, MultiBinary, or a Box of float32 with the
+  environment's own bounds;
 * `spec` is that of the single environment, and `spec.reward_threshold` is None where the environment has none;
 * `reset(seed=[one int per environment] | int s, meaning s, s + 1, ... | None)` -> observations [batch, ...], {};
-* `step(actions)` with actions int64 [batch] -> observations [batch, ...], rewards float64 [batch],
+* `step(actions)` with actions [batch, ...] of that space -> observations [batch, ...], rewards float64 [batch],
   terminated bool [batch], truncated bool [batch], infos. Both flags may be true at once;
 * where any episode ended, infos is {"final_obs": [batch, ...], "_final_obs": bool [batch]}: each episode's last
   observation, in the rows where the second is true. Where none ended, infos is empty. With `log_info` they also have
@@ -26,7 +27,7 @@ The result is a `gymnasium.vector.VectorEnv`, and
 * `state_dict()` returns its state in plain Python, and `load_state_dict(state)` continues from there. An environment
   without them, or whose `state_dict()` returns None, begins new episodes when a run is resumed.
 
-Dict, Tuple, Text and other observation spaces, and action spaces other than Discrete, are refused with one line.
+Dict, Tuple, Text and other observation spaces, and action spaces of other kinds, are refused with one line.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,7 +67,7 @@ def make_vector(
         observe: names of the entries of a Dict or Tuple that are observed, separated by commas, those of a space within
             it joined by dots as in "robot.joints"; "" for all.
         frame_stack: how many of the last observations to concatenate, oldest first.
-        previous_action: append a one-hot of the previous action.
+        previous_action: append the previous action: one-hots, bits, or numbers from -1 to 1 between bounds.
         previous_reward: append the previous reward.
         observation_scale: "auto" divides observations by the scale in the environment's metadata, if there is one;
             "2.4,0.2095" divides them by these numbers, one a feature; "l2" divides each by its own length; "none"

@@ -7,8 +7,10 @@ keeps whatever it must remember between two steps of a row. `envs.vector.chain` 
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Box
+from gymnasium import Space
+from gymnasium.spaces import Box, Discrete
 
+from envs.vector.actions import Shown
 from envs.vector.messages import one_line
 from envs.vector.packing import Packed
 from envs.vector.state import arrays_of, load_arrays
@@ -32,7 +34,7 @@ class Transform:
         return observations
 
     def step(self, observations: np.ndarray, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-        """Change observations [batch, feature] that follow actions [batch], which earned rewards [batch]."""
+        """Change observations [batch, feature] that follow actions [batch, ...], which earned rewards [batch]."""
         return observations
 
     def state_dict(self) -> dict[str, Any]:
@@ -69,20 +71,22 @@ class StackFrames(Transform):
 
 
 class PreviousAction(Transform):
-    """Appends a one-hot of the previous action: zeros where an episode opens."""
+    """Appends the previous action as `envs.vector.actions.Shown` shows it: zeros where an episode opens."""
 
     steps_differ = True
 
-    def __init__(self, space: Box, actions: int):
-        self.actions = actions
-        self._one_hot = np.eye(actions, dtype=np.float32)
-        super().__init__(box(np.append(space.low, np.zeros(actions)), np.append(space.high, np.ones(actions))))
+    def __init__(self, space: Box, actions: Space):
+        self.shown, self._one_hot = Shown(actions), None
+        if isinstance(actions, Discrete):  # five times as fast
+            self._one_hot = np.eye(int(actions.n), dtype=np.float32)
+        super().__init__(box(np.append(space.low, self.shown.low), np.append(space.high, self.shown.high)))
 
     def open(self, observations: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        return with_zeros(observations, self.actions)
+        return with_zeros(observations, self.shown.size)
 
     def step(self, observations: np.ndarray, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-        return np.concatenate((observations, self._one_hot[actions]), axis=1)
+        shown = self.shown(actions) if self._one_hot is None else self._one_hot[actions]
+        return np.concatenate((observations, shown), axis=1)
 
 
 class PreviousReward(Transform):

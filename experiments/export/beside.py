@@ -4,8 +4,10 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import Box
 
 from envs.vector.forms import find_spec
+from experiments.export.actions import is_clear, said_of_actions
 from experiments.export.graph import PolicyStep
 from rl.config import Config
 from rl.play import Player
@@ -70,7 +72,8 @@ def play_beside(session: Any, step: PolicyStep, player: Player, environments: li
     shown = [environment.reset(seed=row)[0] for row, environment in enumerate(environments)]
     is_first, rewards, lengths = np.ones(len(rows), dtype=bool), np.zeros(len(rows)), np.zeros(len(rows), dtype=int)
     for number in range(STEPS):
-        actions = np.atleast_1d(player.act(shown if len(rows) > 1 else shown[0], is_first, rewards))
+        actions = player.act(shown if len(rows) > 1 else shown[0], is_first, rewards)
+        actions = actions if len(rows) > 1 else np.asarray(actions)[None]
         feed |= {"observation": np.stack(shown).astype(feed["observation"].dtype), "is_first": is_first}
         if "previous_reward" in feed:
             feed["previous_reward"] = rewards.astype(np.float32)
@@ -79,7 +82,7 @@ def play_beside(session: Any, step: PolicyStep, player: Player, environments: li
         compared.borders += int(is_first.sum())
         feed |= {name: said[output] for name, output in step.carried.items()}
         if "previous_action" in feed:  # of the Player: between two that are worth the same, either may be taken
-            feed["previous_action"] = actions.astype(np.int64)
+            feed["previous_action"] = actions.astype(feed["previous_action"].dtype)
         lengths += 1
         for row, environment in enumerate(environments):
             shown[row], rewards[row], terminated, truncated, _ = environment.step(actions[row])
@@ -113,13 +116,16 @@ def compare(compared: Compared, number: int, player: Player, actions: np.ndarray
         ValueError: one is something else.
     """
     output, agent_player = player.player.output, player.player
-    logits = output.logits.numpy()
-    compared.note("logits", number, logits, said["logits"])
+    distribution = player.agent.actions
+    compared.note("logits", number, said_of_actions(distribution, output.logits).numpy(), said["logits"])
     compared.note("value", number, output.values.numpy(), said["value"])
     for part, state in enumerate(agent_player.core_state):
         compared.note(f"next_core_state_{part}", number, state.numpy(), said[f"next_core_state_{part}"])
-    first, second = np.sort(logits, axis=-1)[:, [-1, -2]].T if logits.shape[-1] > 1 else (logits[:, 0], -np.inf)
-    clear = first - second > 2 * TOLERANCE * np.maximum(1.0, np.abs(first))
+    if isinstance(player.action_space, Box):
+        compared.note("action", number, actions, said["action"])
+        compared.actions += len(actions)
+        return
+    clear = is_clear(distribution, output.logits, TOLERANCE)
     if (said["action"] != actions)[clear].any():
         raise ValueError(f"the file takes actions {said['action']} at step {number}, the Player {actions}")
     compared.actions += int(clear.sum())

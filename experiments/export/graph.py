@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from envs.vector.scaling import NormaliseObservations, ScaleObservations
 from envs.vector.transforms import PreviousAction, PreviousReward, StackFrames, Transform
+from experiments.export.actions import action_dtype, one_hot, own_action, said_of_actions, shown
 from rl.play import Player
 
 WIDE = "batch -> batch 1"
@@ -41,7 +42,7 @@ class PolicyStep(nn.Module):
         """
         super().__init__()
         self.agent, self.space, self.encoded_space = player.agent, player.observation_space, player.encode.space
-        self.transforms, self.first_action = player.chain.transforms, int(player.action_space.start)
+        self.transforms, self.action_space = player.chain.transforms, player.action_space
         if unknown := [type(one).__name__ for one in self.transforms if type(one) not in TRANSFORMS]:
             raise ValueError(f"{unknown[0]} has no form in a graph")
         core_state = player.agent.initial_state(1)
@@ -56,7 +57,7 @@ class PolicyStep(nn.Module):
             "is_first": Input(("batch",), torch.bool),
         }
         if any(isinstance(one, PreviousAction) for one in self.transforms):
-            self.inputs["previous_action"] = Input(("batch",), torch.int64)
+            self.inputs["previous_action"] = Input(("batch", *self.action_space.shape), action_dtype(self.action_space))
         if any(isinstance(one, PreviousReward) for one in self.transforms):
             self.inputs["previous_reward"] = Input(("batch",), torch.float32)
         self.inputs |= states
@@ -77,8 +78,8 @@ class PolicyStep(nn.Module):
         core_state = tuple(given[name] for name in self.core_names)
         output, core_state = self.agent.step(seen, core_state, given["is_first"])
         said |= {f"next_{name}": part for name, part in zip(self.core_names, core_state, strict=True)}
-        said["action"] = self.agent.actions.mode(output.logits) + self.first_action
-        said["logits"], said["value"] = output.logits, output.values
+        said["action"] = own_action(self.agent.actions, output.logits, self.action_space)
+        said["logits"], said["value"] = said_of_actions(self.agent.actions, output.logits), output.values
         return tuple(said[name] for name in self.outputs)
 
     def encoded(self, observation: Tensor) -> Tensor:
@@ -105,17 +106,12 @@ class PolicyStep(nn.Module):
                 recent = torch.cat([given["frames"][:, seen.shape[1] :], seen], dim=-1)
                 return torch.where(opens, seen.repeat(1, transform.frames), recent)
             case PreviousAction():
-                previous = one_hot(given["previous_action"] - self.first_action, transform.actions)
+                previous = shown(transform.shown, given["previous_action"], self.action_space)
                 return torch.cat([seen, torch.where(opens, 0.0, previous)], dim=-1)
             case PreviousReward():
                 previous = rearrange(given["previous_reward"], WIDE)
                 return torch.cat([seen, torch.where(opens, 0.0, previous)], dim=-1)
         raise TypeError(type(transform).__name__)
-
-
-def one_hot(values: Tensor, count: int) -> Tensor:
-    """One-hots [batch, count] of values [batch] from 0."""
-    return (rearrange(values, WIDE) == torch.arange(count)).float()
 
 
 def with_batch(part: Tensor, axis: int) -> tuple[int | str, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from envs.vector.spaces import describe
+from experiments.export.actions import about_logits
 from experiments.export.graph import Input, PolicyStep
 from rl.acting.threads import one_thread
 from rl.play import Player
@@ -61,6 +62,7 @@ def about(step: PolicyStep, player: Player) -> dict[str, Any]:
         "carried": step.carried,
         "observation_space": describe(player.observation_space),
         "action_space": describe(player.action_space),
+        **about_logits(player.agent.actions),
         "env": config.env,
         "env_args": config.env_args,
         "algorithm": config.algorithm,

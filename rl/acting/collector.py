@@ -125,7 +125,8 @@ class Collector:
             distribution.sample(logits, numbers, out=action)
             if self.for_replay:
                 scores[t] = logits
-            observed[t + 1], reward, ended_by_env[t], ended_by_limit[t], infos = self.environments.step(chosen[t])
+            taken = chosen[t] if distribution.as_sampled else distribution.for_environment(action).numpy()
+            observed[t + 1], reward, ended_by_env[t], ended_by_limit[t], infos = self.environments.step(taken)
             earned[t] = reward
             self.progress += 1
             ended = np.logical_or(ended_by_env[t], ended_by_limit[t], out=opens[t + 1])

@@ -9,7 +9,8 @@ from rl.agent.agent import Agent, AgentOutput
 
 
 class AgentPlayer:
-    """Plays with a trained agent and owns its core state: observations as the agent sees them in, actions from 0 out.
+    """Plays with a trained agent and owns its core state: observations as the agent sees them in, actions of
+    the vector environment out.
 
     `is_first` is required at every call, since a forgotten reset is the commonest fault of deployed recurrent policies.
     The `Player` of rl/play.py takes an environment's own observations instead.
@@ -52,7 +53,7 @@ class AgentPlayer:
             is_first: [batch] bool, or one bool for all rows: this observation opens an episode.
 
         Returns:
-            [batch, *shape of an action].
+            [batch, ...] actions of the vector environment's space.
 
         Raises:
             ValueError: a shape is wrong, or the very first observation is not marked as opening an episode.
@@ -64,9 +65,11 @@ class AgentPlayer:
         self.output, self.core_state = self.agent.step(torch.tensor(observation), self.core_state, first)
         output, actions = self.output, self.agent.actions
         if self.greedy:
-            return actions.mode(output.logits).numpy()
-        noise = torch.from_numpy(self.noise.draw(1, actions)[0]).to(self.agent.dtype)
-        return actions.sample(self.policy.scores(output.logits), noise).numpy()
+            chosen = actions.mode(output.logits)
+        else:
+            noise = torch.from_numpy(self.noise.draw(1, actions)[0]).to(self.agent.dtype)
+            chosen = actions.sample(self.policy.scores(output.logits), noise)
+        return actions.for_environment(chosen).numpy()
 
     def opens(self, is_first: np.ndarray | bool) -> np.ndarray:
         """Which rows open an episode, [batch] bool.

@@ -74,7 +74,7 @@ def three_frames(space):
 
 
 def one_of_three(space):
-    return PreviousAction(space, 3)
+    return PreviousAction(space, Discrete(3))
 
 
 def observe(envs, actions=(0, 0, 0, 0)):

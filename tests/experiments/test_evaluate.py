@@ -100,7 +100,7 @@ def test_the_returns_of_each_episode_are_those_of_evaluation_with_the_arguments_
     [
         (
             ["--env-arg", "cues=3"],
-            "--env-arg cues=3: the agent knows observations of shape (3,) and 2 actions, these are",
+            "--env-arg cues=3: the agent knows observations of shape (3,) and actions Discrete(2), these are",
         ),
         (["--env-arg", "delay"], "--env-arg 'delay': name=value is needed, as in --env-arg delay=8"),
         (
