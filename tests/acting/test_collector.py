@@ -13,6 +13,7 @@ from rl.acting.evaluate import evaluate
 from rl.acting.randomness import TRAINING, ActionNoise, environment_seeds
 from rl.acting.segment import Segment
 from rl.agent.actions.categorical import Categorical
+from rl.agent.actions.mask import MASKED
 from rl.learning.returns import targets
 from tests.support.rl_small import (
     Count,
@@ -434,16 +435,16 @@ def test_the_noise_is_minus_log_of_minus_log_of_a_uniform_number():
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_uniform_number_of_0_is_an_action_not_taken_and_never_nan():
-    """NumPy draws from [0, 1), so 0 does come, once in 2⁵³; all at once are still some action."""
+def test_a_uniform_number_of_0_is_finite_noise_so_that_an_action_without_it_is_not_preferred_if_a_mask_forbids_it():
+    """NumPy draws from [0, 1), so 0 does come, once in 2⁵³. Its Gumbel number is −log(54 log 2) = −3.62."""
     noise = ActionNoise(0, 0, range(3))
     noise.generators = [Uniform(0.0, 0.5), Uniform(0.5, 0.0), Uniform(0.0, 0.0)]
     drawn = noise.draw(4, Categorical(2))
-    assert np.isneginf(drawn).tolist() == [[[True, False], [False, True], [True, True]]] * 4
-    assert not np.isnan(drawn).any()
-    for logits in (torch.tensor([9.0, 0.0]), torch.tensor([0.0, 9.0])):
-        first, second, third = Categorical(2).sample(logits.expand(3, 2), torch.from_numpy(drawn[0]).float()).tolist()
-        assert (first, second) == (1, 0) and third in (0, 1)
+    unlikely = [[[True, False], [False, True], [True, True]]] * 4
+    assert np.isclose(drawn, -np.log(54 * np.log(2)), rtol=1e-12).tolist() == unlikely and np.isfinite(drawn).all()
+    for allowed, logits in enumerate((torch.tensor([-9.0, MASKED]), torch.tensor([MASKED, -9.0]))):
+        actions = Categorical(2).sample(logits.expand(3, 2), torch.from_numpy(drawn[0]).float())
+        assert actions.tolist() == [allowed] * 3
 
 
 def test_actions_are_written_where_they_are_wanted():

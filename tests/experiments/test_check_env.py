@@ -6,6 +6,7 @@ import pytest
 from envs.check.findings import examine
 from experiments.check_env import Command, check
 
+PAIR = "tests.support.action_envs:Acts-v0"
 MODULE = "tests.support.broken_envs"
 
 
@@ -36,7 +37,11 @@ def test_everything_that_breaks_the_contract_is_told_and_not_the_first_alone(cap
 @pytest.mark.parametrize(
     ("env", "env_arg", "line"),
     [
-        ("Pendulum-v1", (), "Pendulum-v1: actions Box(-2.0, 2.0, (1,), float32) are not supported; Discrete are"),
+        (
+            PAIR,
+            ("acts=pair",),
+            "Acts-v0: actions Tuple(Discrete(2), MultiBinary(2)) are not supported; Discrete, Multi",
+        ),
         ("CartPole", (), "CartPole: it cannot be found: the id needs its version: CartPole-v0, CartPole-v1"),
         ("nowhere:Id-v0", (), "No module named 'nowhere'; run the command in the folder that has nowhere.py"),
         ("RecallCue-v0", ("delay=0",), "RecallCue needs delay to be an integer of at least 1"),

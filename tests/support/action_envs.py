@@ -2,7 +2,7 @@
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Tuple
 
 ID = "tests.support.action_envs:Acts-v0"
 LOW, HIGH = np.array([-2.0, 0.1]), np.array([4.0, 0.7])  # float32 rounds 0.1 up and 0.7 down
@@ -16,6 +16,7 @@ SPACES = {
     "number": Box(-1, 3, (), dtype=np.float32),
     "free": Box(-np.inf, np.inf, (1, 2), dtype=np.float32),
 }
+PAIR = Tuple((Discrete(2), MultiBinary(2)))  # of no use to an agent
 
 
 class Acts(gymnasium.Env):
@@ -29,7 +30,7 @@ class Acts(gymnasium.Env):
     observation_space = Box(-np.inf, np.inf, (2,))
 
     def __init__(self, acts):
-        self.action_space = SPACES[acts]
+        self.action_space = SPACES.get(acts, PAIR)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
