@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import VectorEnv
 
+from envs.check.actions import vector_actions
 from envs.check.repeats import difference, global_state_kept, vector_difference
 from envs.check.trial import Trial, try_single, where
 from envs.vector.actions import SUPPORTED_ACTIONS, OwnActions
@@ -174,12 +175,14 @@ def _form(vector: VectorEnv) -> str:
 def _speed(env: str, arguments: dict[str, Any]) -> float:
     vector = make_vector(env, BATCH, env_args=arguments)
     try:
-        vector.action_space.seed(SEED)
-        vector.reset(seed=SEED)
-        began, steps = time.perf_counter(), 0
-        actions = vector.action_space.sample()
-        while (seconds := time.perf_counter() - began) < SECONDS or not steps:
-            vector.step(actions)
+        vector.action_space.seed(SEED), vector.single_action_space.seed(SEED)
+        seen, _ = vector.reset(seed=SEED)
+        seconds, steps = 0.0, 0
+        while seconds < SECONDS or not steps:
+            actions = vector_actions(vector, seen)
+            began = time.perf_counter()
+            seen = vector.step(actions)[0]
+            seconds += time.perf_counter() - began
             steps += BATCH
         return steps / seconds
     finally:

@@ -9,6 +9,8 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from envs.check.actions import RandomActions, vector_actions
+
 STEPS = 200
 SEEDS = (3, 4)
 
@@ -20,10 +22,8 @@ def difference(make: Callable[[], gymnasium.Env], name: str) -> str:
     """
     first, second = make(), make()
     try:
-        first.action_space.seed(0)
-        actions = [first.action_space.sample() for _ in range(STEPS)]
-        one = _played(first, actions)
-        other, again = _played(second, actions), _played(first, actions)
+        one = _played(first)
+        other, again = _played(second), _played(first)
         place, kept = _first_difference(one, other), _first_difference(one, again)
         if place is None and kept is None:
             return ""
@@ -33,7 +33,7 @@ def difference(make: Callable[[], gymnasium.Env], name: str) -> str:
         for env in (first, second):
             random.seed(0)
             np.random.seed(0)
-            seeded.append(_played(env, actions))
+            seeded.append(_played(env))
         cause = "" if _first_difference(*seeded) else ": it draws from random or np.random; self.np_random is seeded"
         return f"{name}: the same seed and actions give another {place}{cause}"
     finally:
@@ -47,10 +47,12 @@ def vector_difference(vector: VectorEnv, singles: VectorEnv, name: str) -> str:
     observations = [one.reset(seed=list(SEEDS))[0] for one in (vector, singles)]
     if not np.array_equal(*observations):
         return f"{name}: the vector form differs from the single form in the first observation"
-    singles.action_space.seed(0)
+    singles.action_space.seed(0), singles.single_action_space.seed(0)
+    seen = observations[1]
     for step in range(STEPS):
-        actions = singles.action_space.sample()
+        actions = vector_actions(singles, seen)
         rows = [one.step(actions) for one in (vector, singles)]
+        seen = rows[1][0]
         for what, number in (("observation", 0), ("reward", 1), ("terminated", 2), ("truncated", 3)):
             if not np.array_equal(rows[0][number], rows[1][number]):
                 return f"{name}: the vector form differs from the single form in the {what} of step {step + 1}"
@@ -68,14 +70,18 @@ def global_state_kept() -> Iterator[None]:
         np.random.set_state(states[1])
 
 
-def _played(env: gymnasium.Env, actions: list[Any]) -> list[tuple[Any, ...]]:
-    rows = [(env.reset(seed=SEEDS[0])[0], 0.0, False, False)]
-    rows[0] = (_copy(rows[0][0]), *rows[0][1:])
-    for action in actions:
-        observation, reward, terminated, truncated, _ = env.step(action)
+def _played(env: gymnasium.Env) -> list[tuple[Any, ...]]:
+    env.action_space.seed(0)
+    actions, given = RandomActions(env, "the environment"), env.reset(seed=SEEDS[0])
+    rows = [(_copy(given[0]), 0.0, False, False)]
+    for _ in range(STEPS):
+        actions.see(*given, "step")
+        observation, reward, terminated, truncated, info = env.step(actions.draw())
         rows.append((_copy(observation), reward, terminated, truncated))
+        given = observation, info
         if terminated or truncated:
-            rows.append((_copy(env.reset()[0]), 0.0, False, False))
+            given = env.reset()
+            rows.append((_copy(given[0]), 0.0, False, False))
     return rows
 
 

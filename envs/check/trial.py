@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 
+from envs.check.actions import RandomActions
 from envs.vector.calls import ANSWERS, broken_call
 from envs.vector.contract import check_flags, check_rewards, not_in, reward_number, why_not
 from envs.vector.messages import BrokenContract, in_short, one_line
@@ -62,6 +63,7 @@ def try_single(env: gymnasium.Env, name: str, seed: int, limit: int | None) -> T
     steps = length = longest = 0
     total, began = 0.0, time.monotonic()
     env.action_space.seed(seed)
+    actions = RandomActions(env, name)
 
     def keep(observation: Any) -> None:
         if isinstance(env.observation_space, Box) and not why_not(env.observation_space, observation):
@@ -70,9 +72,9 @@ def try_single(env: gymnasium.Env, name: str, seed: int, limit: int | None) -> T
                 observations.append(array)
 
     try:
-        keep(_reset(env, name, breaches, seed=seed, options={}))
+        keep(_reset(env, name, breaches, actions, seed=seed, options={}))
         while steps < STEPS and time.monotonic() - began < SECONDS:
-            observation, reward, ended = _step(env, name, breaches)
+            observation, reward, ended = _step(env, name, breaches, actions)
             keep(observation)
             steps, length, total = steps + 1, length + 1, total + reward
             longest = max(longest, length)
@@ -80,7 +82,7 @@ def try_single(env: gymnasium.Env, name: str, seed: int, limit: int | None) -> T
                 returns.append(total)
                 lengths.append(length)
                 length, total = 0, 0.0
-                keep(_reset(env, name, breaches))
+                keep(_reset(env, name, breaches, actions))
     except Stopped:
         pass
     return Trial(breaches, observations, returns, lengths, steps, longest)
@@ -104,16 +106,18 @@ def _call(env: gymnasium.Env, name: str, breaches: Breaches, call: str, *argumen
         raise Stopped from None
 
 
-def _reset(env: gymnasium.Env, name: str, breaches: Breaches, **named: Any) -> Any:
+def _reset(env: gymnasium.Env, name: str, breaches: Breaches, actions: RandomActions, **named: Any) -> Any:
     answer = _call(env, name, breaches, "reset", **named)
     if not isinstance(answer, tuple) or len(answer) != 2:
         breaches.note("reset answers", f"{name}: reset gave {in_short(answer)}; {ANSWERS['reset']}")
         answer = answer, {}
+    with breaches.noted("mask"):
+        actions.see(*answer, "reset")
     return _checked(env, name, breaches, "reset", *answer)
 
 
-def _step(env: gymnasium.Env, name: str, breaches: Breaches) -> tuple[Any, float, bool]:
-    answer = _call(env, name, breaches, "step", env.action_space.sample())
+def _step(env: gymnasium.Env, name: str, breaches: Breaches, actions: RandomActions) -> tuple[Any, float, bool]:
+    answer = _call(env, name, breaches, "step", actions.draw())
     if not isinstance(answer, tuple) or len(answer) != 5:
         old = isinstance(answer, tuple) and len(answer) == 4
         count = f"{len(answer)} values, {in_short(answer)}" if isinstance(answer, tuple) else in_short(answer)
@@ -123,6 +127,8 @@ def _step(env: gymnasium.Env, name: str, breaches: Breaches) -> tuple[Any, float
         answer = (*answer[:3], False, answer[3])
     observation, reward, terminated, truncated, info = answer
     _checked(env, name, breaches, "step", observation, info)
+    with breaches.noted("mask"):
+        actions.see(observation, info, "step", bool(np.any(terminated) or np.any(truncated)))
     number = 0.0
     with breaches.noted("reward"):
         number = float(reward_number(name, reward))

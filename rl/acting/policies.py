@@ -7,6 +7,7 @@ from einops import rearrange
 from torch import Tensor
 
 from rl.agent.actions.distribution import ONE_MORE
+from rl.agent.actions.mask import MASKED, allowed, is_masked
 from rl.agent.agent import AgentOutput
 from rl.config import Config
 from rl.names import load
@@ -70,10 +71,15 @@ class EpsilonGreedy:
     def scores(self, logits: Tensor) -> Tensor:
         """log (ε / n + (1 − ε) [a is greedy]) of n actions, so that Gumbel noise samples it as it samples a softmax.
 
+        n counts the actions that are allowed; the others have probability 0.
         The duelling logits rank actions as their values do.
         """
-        others = self.epsilons / logits.shape[-1]
         greedy = logits.argmax(-1, keepdim=True)
+        if is_masked(logits):
+            those = allowed(logits)
+            others = self.epsilons / those.sum(-1, keepdim=True)
+            return (those * others).scatter(-1, greedy, 1.0 - self.epsilons + others).log()
+        others = self.epsilons / logits.shape[-1]
         return others.expand_as(logits).scatter(-1, greedy, 1.0 - self.epsilons + others).log()
 
     def state_values(self, output: AgentOutput) -> Tensor:
@@ -82,12 +88,29 @@ class EpsilonGreedy:
 
 
 def q_values(output: AgentOutput) -> Tensor:
-    """Action values [..., action] of the two heads: Q = V + A − mean A (duelling; Wang et al. 2016, eq. 9)."""
-    return rearrange(output.values, ONE_MORE) + output.logits - output.logits.mean(-1, keepdim=True)
+    """Action values [..., action] of the two heads: Q = V + A − mean A (duelling; Wang et al. 2016, eq. 9).
+
+    The mean is that of the actions that are allowed. The value of any other one is below all of theirs.
+    """
+    logits, values = output.logits, rearrange(output.values, ONE_MORE)
+    if is_masked(logits):
+        those = allowed(logits)
+        mean = torch.where(those, logits, 0.0).sum(-1, keepdim=True) / those.sum(-1, keepdim=True)
+        return torch.where(those, values + logits - mean, MASKED)
+    return values + logits - logits.mean(-1, keepdim=True)
 
 
-def through_q_values(d_q: Tensor) -> AgentOutput:
-    """∂L/∂logits [..., action] and ∂L/∂values [...] of ∂L/∂Q [..., action]: dA = dQ − mean dQ,   dV = Σ dQ."""
+def through_q_values(d_q: Tensor, logits: Tensor) -> AgentOutput:
+    """∂L/∂logits [..., action] and ∂L/∂values [...] of ∂L/∂Q [..., action]: dA = dQ − mean dQ,   dV = Σ dQ.
+
+    Nothing comes back to an action that is not allowed, by its logit.
+    """
+    if is_masked(logits):
+        those = allowed(logits)
+        d_q = torch.where(those, d_q, 0.0)
+        d_values = d_q.sum(-1)
+        mean = rearrange(d_values, ONE_MORE) / those.sum(-1, keepdim=True)
+        return AgentOutput(torch.where(those, d_q - mean, 0.0), d_values)
     return AgentOutput(d_q - d_q.mean(-1, keepdim=True), d_q.sum(-1))
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rl.agent.actions.distribution import Actions
+from rl.agent.actions.mask import ActionMask
 from rl.agent.cores import Core, CoreState, is_recorded, orthogonal_linear, reset_where
 from rl.agent.heads import make_policy_head
 from rl.agent.twin import TwinCore
@@ -29,9 +30,26 @@ class Agent(nn.Module):
     (behind a TwinTorso) they share nothing: the policy reads the first half of its outputs and the critic the second.
     """
 
-    def __init__(self, torso: nn.Module, core: Core, actions: Actions, detach_critic: bool = False) -> None:
+    def __init__(
+        self,
+        torso: nn.Module,
+        core: Core,
+        actions: Actions,
+        detach_critic: bool = False,
+        mask: ActionMask | None = None,
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            torso: observations in, features out.
+            core: what remembers.
+            actions: the distribution that the policy head is for.
+            detach_critic: keep the critic's gradient from torso and core.
+            mask: reads in observations which actions are allowed; None: all are.
+        """
         super().__init__()
         self.torso, self.core, self.actions, self.detach_critic = torso, core, actions, detach_critic
+        self.mask = mask
         self.separate_critic = isinstance(core, TwinCore)
         size = core.first.hidden_size if self.separate_critic else core.hidden_size
         self.policy_head: nn.Module = make_policy_head(size, actions)
@@ -55,7 +73,7 @@ class Agent(nn.Module):
         if is_recorded():  # a core of a user's own may branch on `is_first`, which a graph would not keep
             core_state = reset_where(is_first, core_state)
         output, core_state = self.core.step(self.features(observation), core_state, is_first)
-        return self.heads(output), core_state
+        return self.heads(output, observation), core_state
 
     def unroll(self, observations: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[AgentOutput, CoreState]:
         """Consume a segment: observations [time, batch, *shape], is_first [time, batch], the state before row 0.
@@ -64,7 +82,7 @@ class Agent(nn.Module):
             Logits [time, batch, head] and values [time, batch], and the state after the last row.
         """
         outputs, core_state = self.core.unroll(self.features(observations), core_state, is_first)
-        return self.heads(outputs), core_state
+        return self.heads(outputs, observations), core_state
 
     @property
     def dtype(self) -> torch.dtype:
@@ -75,14 +93,17 @@ class Agent(nn.Module):
         """What the torso makes of observations [..., *shape]: floating-point ones in the parameters' precision."""
         return self.torso(observations.to(self.dtype) if observations.is_floating_point() else observations)
 
-    def heads(self, core_output: Tensor) -> AgentOutput:
-        """Logits and values of core outputs [..., hidden]."""
+    def heads(self, core_output: Tensor, observations: Tensor) -> AgentOutput:
+        """Logits and values of core outputs [..., hidden]; the observations say which actions are allowed."""
         policy_input, critic_input = (
             core_output.chunk(2, dim=-1) if self.separate_critic else (core_output, core_output)
         )
         if self.detach_critic:
             critic_input = critic_input.detach()
-        return AgentOutput(self.policy_head(policy_input), self.value_head(critic_input).squeeze(-1))  # ... 1 -> ...
+        logits = self.policy_head(policy_input)
+        if self.mask is not None:
+            logits = self.mask.masked(logits, observations)
+        return AgentOutput(logits, self.value_head(critic_input).squeeze(-1))  # ... 1 -> ...
 
 
 class PlainUnrolled:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from rl.agent.actions.make import make_actions
+from rl.agent.actions.mask import mask_of
 from rl.agent.agent import Agent
 from rl.agent.cores import Core, orthogonal_linear
 from rl.agent.own_generator import OwnGenerator
@@ -32,7 +33,8 @@ def make_agent(config: Config, observation_space: gymnasium.spaces.Box, action_s
         if config.separate_critic:
             torso = TwinTorso(torso, make_torso(config, observation_space))
             core = TwinCore(core, make_core(config, features))
-        agent = Agent(torso, core, make_actions(action_space, config), config.detach_critic)
+        actions = make_actions(action_space, config)
+        agent = Agent(torso, core, actions, config.detach_critic, mask_of(observation_space, actions))
         if config.value_hidden_size or config.bounded_values:
             agent.value_head = make_value_head(config)
         if config.initialisation == "torch":

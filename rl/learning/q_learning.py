@@ -65,4 +65,4 @@ def q_gradient(
     losses["explained_variance"] = explained_variance(returns, errors)
     n = errors.numel() if config.loss_reduction == "mean" else 1
     d_q = torch.zeros_like(q).scatter_(-1, chosen, rearrange(weighted / n, ONE_MORE))
-    return through_q_values(d_q), losses, errors
+    return through_q_values(d_q, output.logits), losses, errors

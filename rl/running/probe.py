@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import torch
 
-from rl.acting.randomness import environment_seeds, evaluation_key
+from rl.acting.randomness import ActionNoise, environment_seeds, evaluation_key
+from rl.agent.actions.make import make_actions
+from rl.agent.actions.mask import mask_of
 from rl.config import Config
 from rl.record.messages import in_short
 
@@ -63,11 +66,18 @@ def play(config: Config, environments: gymnasium.vector.VectorEnv, most: int) ->
     """Take random actions until an episode has ended, for `most` steps at most; returns the steps, and if one ended."""
     [seed] = environment_seeds(config.seed, evaluation_key(), range(NUMBER, NUMBER + 1))
     environments.action_space.seed(seed % 2**31)
-    call(config, "reset", environments.reset, seed=[seed])
+    seen, _ = call(config, "reset", environments.reset, seed=[seed])
+    actions = make_actions(environments.single_action_space, config)
+    mask = mask_of(environments.single_observation_space, actions)
+    noise = ActionNoise(config.seed, evaluation_key(), range(NUMBER, NUMBER + 1))
     began, ended, steps = time.monotonic(), False, 0
     while steps < FEWEST or (not ended and steps < most):
-        answer = call(config, "step", environments.step, environments.action_space.sample())
-        ended, steps = ended or bool(answer[2].any() or answer[3].any()), steps + 1
+        random = environments.action_space.sample()
+        if mask is not None:  # one that is allowed
+            logits = mask.masked(torch.zeros(1, actions.head_size), torch.from_numpy(seen))
+            random = actions.sample(logits, torch.from_numpy(noise.draw(1, actions)[0])).numpy()
+        answer = call(config, "step", environments.step, random)
+        seen, ended, steps = answer[0], ended or bool(answer[2].any() or answer[3].any()), steps + 1
         if time.monotonic() - began > SECONDS:
             break
     return steps, ended

@@ -45,7 +45,7 @@ def test_the_way_back_through_action_values_is_autograds():
     drawn = torch.randn(3, 5, 4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     logits, values, d_q = drawn[0].requires_grad_(), drawn[1, :, :, 0].clone().requires_grad_(), drawn[2]
     expected = torch.autograd.grad((q_values(AgentOutput(logits, values)) * d_q).sum(), (logits, values))
-    torch.testing.assert_close(through_q_values(d_q), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(through_q_values(d_q, logits), expected, rtol=0, atol=1e-12)
 
 
 def test_what_a_state_is_worth_is_the_value_head_or_the_best_action():

@@ -29,6 +29,7 @@ class Actions:
     free: int = 0  # how many of them, the last ones, are parameters that no observation changes
     shape: tuple[int, ...]  # of one sampled action
     dtype: torch.dtype  # of one sampled action
+    maskable: bool = True  # an action is chosen of several, of which a mask may forbid some
     as_sampled: bool = True  # an environment takes what was sampled as it is
 
     def draw(self, generators: Sequence[np.random.Generator], steps: int) -> np.ndarray:

@@ -33,7 +33,7 @@ class Gaussian(Actions):
     """
 
     dtype = torch.float32
-    as_sampled = False
+    maskable = as_sampled = False
 
     def __init__(
         self,

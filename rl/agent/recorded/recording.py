@@ -27,6 +27,7 @@ from einops import rearrange
 from torch import Tensor
 
 from rl.agent.actions.distribution import ONE_MORE
+from rl.agent.actions.mask import MASKED, allowed
 from rl.agent.agent import Agent, AgentOutput, Step
 from rl.agent.cores import CoreState
 from rl.agent.recorded.buffers import (
@@ -64,7 +65,7 @@ class Recording:
         self.agent, self.steps, self.batch, self.first = agent, steps, batch, first
         self.cell: Any = agent.core.cells[0]
         self.hidden, self.inputs = self.cell.hidden_size, self.cell.input_size
-        self.actions = agent.actions.head_size
+        self.actions, self.mask = agent.actions.head_size, agent.mask
         state = slice(self.inputs, self.inputs + self.hidden)
 
         self.joined = with_ones(self.rows(self.inputs + self.hidden + 1))  # x, h⁻, 1
@@ -129,6 +130,8 @@ class Recording:
         torch.mm(joined, self.weight_t, out=p)
         after = self.advance(t)
         torch.mm(output, self.head_weight_t, out=heads)
+        if self.mask is not None:
+            self.said[t].logits.masked_fill_(self.mask.forbidden(observation), MASKED)
         self.t += 1
         return self.said[t], after
 
@@ -156,6 +159,8 @@ class Recording:
             torch.mm(joined, self.weight_t, out=p)
             core_state = self.advance(t)
         torch.mm(rearrange(self.outputs, ROWS), self.head_weight_t, out=rearrange(self.heads, ROWS))
+        if self.mask is not None:
+            self.heads[..., :-1].masked_fill_(self.mask.forbidden(observations), MASKED)
         self.t = self.steps + 1
         return self.output
 
@@ -190,7 +195,10 @@ class Recording:
         With y = W [x, 1]:   dW = Σ dy [x, 1]ᵀ,   dx = dy Wᵀ (without W's last row);   of tanh:   dp = dy (1 − y²).
         """
         agent, n = self.agent, slice(self.first, self.first + len(gradient.values))
-        d_heads = rearrange(torch.cat([gradient.logits, rearrange(gradient.values, ONE_MORE)], dim=-1), ROWS)
+        d_logits = gradient.logits
+        if self.mask is not None:  # no gradient comes back to a logit that was masked
+            d_logits = d_logits.masked_fill(~allowed(self.heads[n, :, :-1]), 0.0)
+        d_heads = rearrange(torch.cat([d_logits, rearrange(gradient.values, ONE_MORE)], dim=-1), ROWS)
         d_weight = rearrange(self.outputs[n], ROWS).T @ d_heads
         set_head_gradient(agent.policy_head, d_weight[:, :-1])
         set_gradient(agent.value_head, d_weight[:, -1:])
