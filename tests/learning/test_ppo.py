@@ -223,6 +223,22 @@ def test_workers_agree_on_the_kl_of_all_of_them():
         assert left == due and len(asked) == 2  # once for the advantages, once for the epoch
 
 
+def test_what_is_left_of_an_epoch_goes_on_with_its_kl_in_another_worker():
+    """Of the second epoch's three updates two are done, after a move: their KL alone makes it the last of 4."""
+    one, other = (Learning(core="gru", minibatches=3, epochs=4, target_kl=1e-3) for _ in range(2))
+    one.take()
+    for update in range(5):
+        one.move(0.2 if update == 3 else 0.0)
+        one.gradient()
+    other.ppo.load_state(one.ppo.state())
+    assert other.ppo.divergence == one.ppo.divergence > 0.003
+    other.ppo.lesson = one.ppo.lesson
+    for learning in (one, other):  # `other` is as it was before the move: the third update of its epoch has a KL of 0
+        _, losses = learning.gradient()
+        assert learning.ppo.still_due(6) == 0
+    assert losses["approx_kl"] < 1e-9
+
+
 # --- the state that was carried
 
 

@@ -197,36 +197,40 @@ def test_a_run_is_stopped_between_the_updates_of_one_segment_and_does_the_others
     runs.assert_equal(runs.stopped(at(288), at(288)))
 
 
-PPO = {"algorithm": "ppo", "epochs": 3, "minibatches": 2, "total_env_steps": 1_920}  # 60 segments of 6 updates
+PPO = {  # 20 segments of 12 updates, and a row of each
+    "algorithm": "ppo",
+    "epochs": 3,
+    "minibatches": 4,
+    "learning_rate": 0.01,
+    "total_env_steps": 640,
+    "log_interval": 32,
+}
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"core": "gru", "target_kl": 1e-4, "learning_rate": 0.01},
+        {"core": "gru", "target_kl": 1e-4},
         pytest.param({"core": "lstm", "minibatches": 1}, marks=pytest.mark.slow),
         pytest.param({"core": "mlp", "unroll": "again"}, marks=pytest.mark.slow),
-        pytest.param({"core": "lstm", "mode": "sync", "workers": 2, "envs_per_worker": 2}, marks=pytest.mark.slow),
+        pytest.param(
+            {"core": "lstm", "minibatches": 2, "mode": "sync", "workers": 2, "envs_per_worker": 2},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=str,
 )
-def test_so_does_ppo_between_the_updates_of_a_segment_and_before_one_whose_stale_state_is_measured(tmp_path, options):
-    """A row is closed by the first update of a segment, and the run ends with the second. Segment 15, in which a part
-    begins, is kept for the figure of segment 16, at 512 env steps."""
+def test_so_does_ppo_between_the_updates_of_a_segment_and_within_one_whose_stale_state_is_measured(tmp_path, options):
+    """A row is closed by the first update of a segment, and a serial run ends with the second: within an epoch of 4.
+    The figure of segment 16, at 512 env steps, is measured by the last of its updates, which is in the next row."""
     runs = Runs(tmp_path, **{**PPO, **options})
     runs.execute(runs.new("stopped"), at(288))
-    left = opened_left(tmp_path / "stopped")
-    assert left == [options.get("minibatches", 2) * 3 - 2] * options.get("workers", 1)
-    runs.assert_equal(runs.stopped(at(96), at(288), at(480), at(512), at(960)))
+    left = [worker["left"] for worker in saved(tmp_path / "stopped")["workers"]]
+    assert len(set(left)) == 1 and ("mode" in options or left == [options.get("minibatches", 4) * 3 - 2])
+    runs.assert_equal(runs.stopped(at(96), at(288), at(320), at(512)))
     assert goes_on_bit_by_bit(runs)
-    assert sum(row["losses/stale_state_kl"] is not None for row in untimed(tmp_path / "whole")) == (
-        0 if options["core"] == "mlp" else 3
-    )
-
-
-def opened_left(folder):
-    """The updates that each worker of a stopped run has still to do."""
-    return [worker["left"] for worker in saved(folder)["workers"]]
+    measured = [row["global_step"] for row in untimed(tmp_path / "whole") if row["losses/stale_state_kl"] is not None]
+    assert measured == ([] if options["core"] == "mlp" else [544])
 
 
 # --- sync
