@@ -19,7 +19,7 @@ CORES = {
     "gru": "rl.agent.cores:GRUCore",
     "lstm": "rl.agent.cores:LSTMCore",
 }
-TORSOS = {"mlp": "rl.agent.torsos:MLPTorso"}
+TORSOS = {name: f"rl.agent.torsos.choice:{name}_torso" for name in ("auto", "mlp", "conv", "nature", "grid")}
 
 
 def check_name(option: str, name: str, known: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from gymnasium import Space
 
 from envs.vector.entries import Leaf, observed_leaves
 from envs.vector.masks import Mask, choices
-from envs.vector.messages import in_short, one_line
+from envs.vector.messages import one_line
 from envs.vector.observations import SUPPORTED, Bits, Numbers, OneHots, array_encoder, lost_precision, packable
 from envs.vector.packing import MASK, Packed
 
@@ -77,7 +77,7 @@ class Encoder:
         for leaf, encode in encoders:
             entry = f"entry {leaf.name}: " if leaf.name else ""
             if not encode:
-                lines.append(f"{entry}{in_short(leaf.space)} is left out of what is observed")
+                lines.append(f"{entry}{type(leaf.space).__name__} is left out of what is observed")
             elif lost := lost_precision(leaf.space, self.packed):
                 lines.append(f"{entry}{lost}")
         return lines

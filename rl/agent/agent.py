@@ -10,6 +10,7 @@ from rl.agent.actions.distribution import Actions
 from rl.agent.actions.mask import ActionMask
 from rl.agent.cores import Core, CoreState, is_recorded, orthogonal_linear, reset_where
 from rl.agent.heads import make_policy_head
+from rl.agent.pieces import read
 from rl.agent.twin import TwinCore
 
 
@@ -81,7 +82,7 @@ class Agent(nn.Module):
         Returns:
             Logits [time, batch, head] and values [time, batch], and the state after the last row.
         """
-        outputs, core_state = self.core.unroll(self.features(observations), core_state, is_first)
+        outputs, core_state = self.core.unroll(read(self.features, observations), core_state, is_first)
         return self.heads(outputs, observations), core_state
 
     @property

@@ -12,7 +12,7 @@ from rl.agent.actions.mask import mask_of
 from rl.agent.agent import Agent
 from rl.agent.cores import Core, orthogonal_linear
 from rl.agent.own_generator import OwnGenerator
-from rl.agent.torsos import ACTIVATIONS
+from rl.agent.torsos.mlp import ACTIVATIONS
 from rl.agent.twin import TwinCore, TwinTorso
 from rl.config import Config
 from rl.names import CORES, TORSOS, load
@@ -52,9 +52,9 @@ def of_own_parts(config: Config) -> AbstractContextManager[None]:
 
 
 def make_torso(config: Config, space: gymnasium.spaces.Box) -> nn.Module:
-    """What stands before the core; the one named mlp has layers and an activation to choose."""
+    """What stands before the core; one of rl's own has layers and an activation to choose."""
     options = {}
-    if config.torso == "mlp":
+    if config.torso in TORSOS:
         options = {"layers": config.torso_layers, "activation": ACTIVATIONS[config.activation]}
     return load(config.torso, TORSOS)(space, config.torso_size, **options)
 

@@ -21,14 +21,16 @@ class NetworkOptions:
     """Units of each core layer."""
     core_layers: int = 1
     """Layers of the core, stacked."""
-    torso: str = "mlp"
-    """What stands before the core: mlp, or module:Class or path/file.py:Class for a torso of yours."""
+    torso: str = "auto"
+    """What stands before the core: auto chooses by what is observed between mlp (vectors), conv (small images), nature
+    (images of about 84 x 84) and grid (small grids of categories); module:Class or path/file.py:Class for a torso of
+    yours."""
     torso_size: int = 64
-    """Units of each layer of the torso."""
+    """Units of each linear layer of the torso."""
     torso_layers: int = 1
-    """Layers of the torso named mlp; 0 feeds observations straight to the core."""
+    """Linear layers of the torso named mlp, and of what joins several entries; 0 feeds vectors straight to the core."""
     activation: Literal["tanh", "relu"] = "tanh"
-    """Activation of the torso, of the mlp core and of the value head's hidden layer."""
+    """Activation of the torso's linear layers, of the mlp core and of the value head's hidden layer."""
     initialisation: Literal["orthogonal", "torch"] = "orthogonal"
     """First weights: orthogonal matrices and zero biases (the LSTM's forget gate 1), or torch's own defaults."""
     value_hidden_size: int = 0

@@ -7,13 +7,13 @@ and the processes themselves.
 import math
 import resource
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import gymnasium
 import torch
 
 from rl.agent.actions.make import make_actions
+from rl.agent.build import make_torso
 from rl.config import Config
 from rl.config_rules import option
 from rl.names import CORES, TORSOS
@@ -91,13 +91,14 @@ def bytes_needed(config: Config, observations: gymnasium.spaces.Box, actions: gy
 def parameters_of(config: Config, observations: gymnasium.spaces.Box, actions: gymnasium.Space) -> int:
     """How many parameters the network has, without a torso or a core of a user, of which nothing is known.
 
-    torch could count them on its device without memory, which takes it seconds to import.
+    A torso is counted on torch's device without memory; the rest there would take seconds to import.
     """
     size, features = config.hidden_size, config.torso_size
     torso = core = 0
     if config.torso in TORSOS:
-        sizes = [math.prod(observations.shape), *[config.torso_size] * config.torso_layers]
-        torso, features = sum(linear(*pair) for pair in pairwise(sizes)), sizes[-1]
+        with torch.device("meta"):
+            made = make_torso(config, observations)
+        torso, features = sum(parameter.numel() for parameter in made.parameters()), made.features
     if config.core in GATES:
         gates = GATES[config.core]
         rest = config.core_layers - 1

@@ -10,6 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from rl.agent.agent import Agent
+from rl.agent.pieces import pieces_of, read
 from rl.agent.recorded.buffers import OF_ROWS, ROWS, rows, set_gradient, tanh_backward, with_ones
 
 
@@ -71,7 +72,7 @@ class LinearTorso:
 
 
 class AnyTorso:
-    """Any other torso: it acts step by step without a graph, and learns from all rows as one batch."""
+    """Any other torso: it acts step by step without a graph, and learns from all rows as one batch, or a few."""
 
     def __init__(self, agent: Agent, features: Tensor) -> None:
         self.agent, self.features = agent, features
@@ -86,14 +87,16 @@ class AnyTorso:
         self.features[t] = self.agent.features(observation)
 
     def unroll(self, observations: Tensor) -> None:
-        """All rows as one batch."""
+        """All rows as one batch, or a few."""
         self.seen = list(observations)
-        self.features.copy_(self.agent.features(observations))
+        self.features.copy_(read(self.agent.features, observations))
 
     def backward(self, n: slice, d_features: Tensor) -> None:
         """By autograd, once over the rows n."""
         self.agent.torso.zero_grad(set_to_none=False)
-        with torch.enable_grad():
-            features = self.agent.features(torch.stack(self.seen[n]))
-            if features.requires_grad:
-                features.backward(d_features)
+        seen = self.seen[n]
+        for piece in pieces_of(len(seen), len(seen[0]), seen[0][0].numel()):
+            with torch.enable_grad():
+                features = self.agent.features(torch.stack(seen[piece]))
+                if features.requires_grad:
+                    features.backward(d_features[piece])

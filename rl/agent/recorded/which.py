@@ -10,7 +10,7 @@ from rl.agent.heads import FreeHead
 from rl.agent.recorded.gru import GRURecording
 from rl.agent.recorded.lstm import LSTMRecording
 from rl.agent.recorded.rnn import RNNRecording
-from rl.agent.torsos import MLPTorso
+from rl.agent.torsos.mlp import MLPTorso
 from rl.agent.unrolled import Unrolled
 
 RECORDINGS = {LSTMCore: LSTMRecording, GRUCore: GRURecording, RNNCore: RNNRecording}

@@ -1,4 +1,4 @@
-"""Torsos: what stands between an observation and the core."""
+"""The torso of vectors."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -9,6 +9,7 @@ from torch import nn
 from rl.agent.cores import orthogonal_linear
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+Activation = Callable[[], nn.Module]
 
 
 class MLPTorso(nn.Sequential):
@@ -23,13 +24,12 @@ class MLPTorso(nn.Sequential):
     """
 
     def __init__(
-        self, space: gymnasium.spaces.Box, size: int, layers: int = 1, activation: Callable[[], nn.Module] = nn.Tanh
+        self, space: gymnasium.spaces.Box, size: int, layers: int = 1, activation: Activation = nn.Tanh
     ) -> None:
         if len(space.shape) != 1:
-            raise ValueError(
-                f"--torso mlp: observations of one axis are needed, not of shape {space.shape}; "
-                "name a torso of yours as module:Class"
-            )
+            raise ValueError(f"observations of one axis are needed, not of shape {space.shape}")
         super().__init__()
-        for inputs, outputs in pairwise([space.shape[0]] + [size] * layers):
+        sizes = [space.shape[0]] + [size] * layers
+        self.features = sizes[-1]
+        for inputs, outputs in pairwise(sizes):
             self.extend([orthogonal_linear(inputs, outputs, gain=2**0.5), activation()])

@@ -1,0 +1,1 @@
+"""Torsos: what stands between an observation and the core."""
