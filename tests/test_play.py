@@ -14,6 +14,7 @@ from rl.acting.randomness import environment_seeds, evaluation_key
 from rl.play import Player
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.record.saved_agent import load_agent
+from tests.support.action_envs import CASES, FEW
 from tests.support.maze import Maze
 from tests.support.runs import train
 
@@ -47,17 +48,21 @@ def enliven(folder):
 def earn(player, make, seeds, most_steps=600):
     """What the first episode of each environment earns; the others go on, as those of an evaluation do."""
     singles = [make() for _ in seeds]
-    shown = [single.reset(seed=seed)[0] for single, seed in zip(singles, seeds, strict=True)]
+    opened = [single.reset(seed=seed) for single, seed in zip(singles, seeds, strict=True)]
+    shown, infos = map(list, zip(*opened, strict=True))
     is_first, rewards = np.ones(len(seeds), dtype=bool), np.zeros(len(seeds))
     running, returns = is_first.copy(), np.zeros(len(seeds))
     for _ in range(most_steps):
-        one = player.num_envs == 1
-        actions = player.act(shown[0], bool(is_first[0]), rewards[0]) if one else player.act(shown, is_first, rewards)
+        one, masks = player.num_envs == 1, [info.get("action_mask") for info in infos]
+        if one:
+            actions = player.act(shown[0], bool(is_first[0]), rewards[0], masks[0])
+        else:
+            actions = player.act(shown, is_first, rewards, masks)
         for row, action in enumerate([actions] if one else actions):
-            shown[row], rewards[row], terminated, truncated, _ = singles[row].step(action)
+            shown[row], rewards[row], terminated, truncated, infos[row] = singles[row].step(action)
             is_first[row] = terminated or truncated
             if is_first[row]:
-                shown[row], _ = singles[row].reset()
+                shown[row], infos[row] = singles[row].reset()
         returns += rewards * running
         running &= ~is_first
         if not running.any():
@@ -119,6 +124,22 @@ def test_observations_of_every_kind_and_actions_that_begin_at_minus_1_are_the_en
     assert player.observation_space == Maze.SPACES[shows] and player.action_space == Maze.action_space
     returns = earn(player, lambda: Maze(shows), environment_seeds(3, evaluation_key(), range(5)))
     assert returns.tolist() == expected.tolist() and len(set(returns)) > 2
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+@pytest.mark.parametrize("num_envs", [1, 5])
+@pytest.mark.parametrize("name", [pytest.param(one, marks=[] if one in FEW else pytest.mark.slow) for one in CASES])
+def test_actions_of_every_kind_are_the_environments_own(tmp_path, name, num_envs, greedy):
+    """The environment asserts kind, dtype, bounds and mask of each; the run's own evaluation earns the same,
+    in as many environments at a time, since numbers are rounded in another way in a batch of another size."""
+    train(tmp_path / "run", total_env_steps=80, envs_per_worker=5, **CASES[name], **SENSES)
+    enliven(tmp_path / "run")
+    agent, config, _ = load_agent(tmp_path / "run", envs.make_vector)
+    expected = evaluate(agent, config, envs.make_vector, num_envs, greedy, seed=3)
+    player = Player.from_run(tmp_path / "run", num_envs, greedy, seed=3)
+    seeds = environment_seeds(3, evaluation_key(), range(num_envs))
+    returns = earn(player, lambda: gymnasium.make(config.env, disable_env_checker=True, **config.env_args), seeds)
+    assert returns.tolist() == expected.tolist() and len(set(returns)) > num_envs // 2
 
 
 def test_no_environment_is_made_and_the_callers_process_stays_as_it_was(run_dir, monkeypatch):

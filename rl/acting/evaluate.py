@@ -66,7 +66,8 @@ def play_episodes(
     torch's threads and the generators of the process.
 
     No more environments are made at once than training has, since more may not fit on the machine; if so many cannot be
-    made, half as many are tried, down to one. An episode does not depend on which others are played with it.
+    made, half as many are tried, down to one. An episode does not depend on which others are played with it, but for
+    the rounding of actions that are numbers.
 
     Args:
         agent: evaluation does not modify it.

@@ -44,6 +44,7 @@ CARTPOLE = {
 }
 FAULTY = {**ENDLESS, "mode": "sync"}
 LATE = 5  # seconds, soon: from when a fault is known until the record says it; 1 to 3 on a quiet machine
+MASKED_TABLE = "tests.support.action_envs:MaskedTable-v0"
 REPLAY = {
     **ALGORITHMS["q_replay"].defaults,
     **CARTPOLE,
@@ -146,6 +147,8 @@ def learnt(folder):
         pytest.param(1, {}, id="1 worker", marks=pytest.mark.slow),
         pytest.param(3, REPLAY, id="3 workers, replay", marks=pytest.mark.slow),
         pytest.param(3, PPO, id="3 workers, ppo", marks=pytest.mark.slow),
+        pytest.param(2, {"env": "Pendulum-v1"}, id="2 workers, numbers", marks=pytest.mark.slow),
+        pytest.param(2, {"env": MASKED_TABLE}, id="2 workers, masked numbers", marks=pytest.mark.slow),
         pytest.param(3, {"core": "gru", "loss_reduction": "sum"}, id="3 workers, sums", marks=pytest.mark.slow),
     ],
 )

@@ -15,6 +15,7 @@ import torch
 import envs
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.running.run import new_run, resumed_run
+from tests.support.action_envs import CASES, FEW
 from tests.support.bits import assert_bit_equal
 from tests.support.configs import cartpole_config
 from tests.support.runs import ROOT, SERIAL, untimed
@@ -231,6 +232,17 @@ def test_so_does_ppo_between_the_updates_of_a_segment_and_within_one_whose_stale
     assert goes_on_bit_by_bit(runs)
     measured = [row["global_step"] for row in untimed(tmp_path / "whole") if row["losses/stale_state_kl"] is not None]
     assert measured == ([] if options["core"] == "mlp" else [544])
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=[] if one in FEW[-2:] else pytest.mark.slow) for one in CASES]
+)
+def test_so_it_is_with_actions_of_every_kind(tmp_path, name):
+    """Online or with a buffer of half the run, in the middle of episodes of an environment that tells its state."""
+    replay = {"algorithm": "a2c_replay", "replay_capacity": 480, "replay_warm_up": 96, "sequence_length": 8}
+    runs = Runs(tmp_path, **CASES[name], previous_action=True, **(replay if "l" in name else {}))
+    runs.assert_equal(runs.stopped(at(96), at(480)))
+    assert goes_on_bit_by_bit(runs)
 
 
 # --- sync

@@ -1,10 +1,10 @@
-"""An environment with actions of every kind, which complains of any that is not its own. Spawned workers import it."""
+"""Environments with actions of every kind, which complain of any that is not theirs. Spawned workers import this."""
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 
-ID = "tests.support.action_envs:Acts-v0"
+ID, MASKED_ID = "tests.support.action_envs:Acts-v0", "tests.support.action_envs:Masks-v0"
 LOW, HIGH = np.array([-2.0, 0.1]), np.array([4.0, 0.7])  # float32 rounds 0.1 up and 0.7 down
 SPACES = {
     "one": Discrete(3, start=-1),
@@ -57,4 +57,56 @@ class Acts(gymnasium.Env):
         return (self.np_random.random(2) - 0.3 * np.array([number, np.sin(number)])).astype(np.float32)
 
 
+class Masks(Acts):
+    """The same with a mask that changes at every step; an action that it forbids is an error.
+
+    The mask is an entry of the observation, or in the infos; there one of several numbers is a tuple of arrays, as
+    Gymnasium has it. Where the episode has terminated it allows nothing.
+    """
+
+    def __init__(self, acts, where):
+        super().__init__(acts)
+        space, self._where = self.action_space, where
+        self._counts = [3] if acts == "one" else np.ravel(space.nvec).tolist()
+        if where == "entry":
+            mask = Box(0, 1, (sum(self._counts),), dtype=np.int8)
+            self.observation_space = Dict(observation=Acts.observation_space, action_mask=mask)
+
+    def state_dict(self):
+        return {"mask": self.mask}
+
+    def load_state_dict(self, state):
+        self.mask = state["mask"]
+
+    def reset(self, *, seed=None, options=None):
+        return self._with_mask(super().reset(seed=seed)[0])
+
+    def step(self, action):
+        for number, mask in zip(np.ravel(action - self.action_space.start), self.mask, strict=True):
+            assert mask[number], f"{action} is not allowed by {self.mask}"
+        observation, reward, terminated, truncated, _ = super().step(action)
+        observation, info = self._with_mask(observation, terminated)
+        return observation, reward, terminated, truncated, info
+
+    def _with_mask(self, observation, over=False):
+        self.mask = [np.zeros(count, np.int8) for count in self._counts]
+        for mask in () if over else self.mask:
+            mask[self.np_random.random(len(mask)) < 0.4] = 1
+            mask[self.np_random.integers(len(mask))] = 1
+        if self._where == "entry":
+            return {"observation": observation, "action_mask": np.concatenate(self.mask)}, {}
+        return observation, {"action_mask": tuple(self.mask) if len(self.mask) > 1 else self.mask[0]}
+
+
 gymnasium.register("Acts-v0", Acts)
+gymnasium.register("Masks-v0", Masks)
+gymnasium.register("MaskedTable-v0", Masks, kwargs={"acts": "table", "where": "infos"})
+
+CASES = {acts: {"env": ID, "env_arg": (f"acts={acts}",)} for acts in SPACES}
+for acts in ("numbers", "free"):
+    of_default = CASES.pop(acts)
+    for std, bounds in (("parameter", "clip"), ("head", "tanh"), ("parameter", "tanh"), ("head", "clip")):
+        CASES[f"{acts} {std} {bounds}"] = {**of_default, "action_std": std, "action_bounds": bounds}
+for acts, where in (("one", "infos"), ("several", "entry"), ("table", "infos"), ("one", "entry")):
+    CASES[f"masked {acts} {where}"] = {"env": MASKED_ID, "env_arg": (f"acts={acts}", f"where={where}")}
+FEW = ("several", "bits", "numbers parameter clip", "masked one infos", "numbers head tanh", "masked several entry")

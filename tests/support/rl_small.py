@@ -91,13 +91,18 @@ def make_agent(config: Config, observation_size: int, num_actions: int = 2) -> A
 
 def lively_agent(config: Config, observation_size: int, num_actions: int = 2) -> Agent:
     """An agent with strong opinions: a new one finds all actions equally good, so that no test would notice much."""
-    agent = make_agent(config, observation_size, num_actions)
-    generator = torch.Generator().manual_seed(config.seed)
+    return enlivened(make_agent(config, observation_size, num_actions), config.seed)
+
+
+def enlivened(agent: Agent, seed: int) -> Agent:
+    """The agent, with strong opinions."""
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in agent.parameters():
             parameter += 0.5 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
-        agent.policy_head.weight *= 2.0
-        agent.policy_head.bias.zero_()  # what it sees and remembers decides
+        layer = getattr(agent.policy_head, "linear", agent.policy_head)
+        layer.weight *= 2.0
+        layer.bias.zero_()  # what it sees and remembers decides
     return agent
 
 
@@ -105,9 +110,7 @@ def small_collector(config: Config, wrap=lambda environments: environments, firs
     """A Collector of the config's environments, numbered from `first`, with a lively agent."""
     environments = wrap(envs.make_vector(config.env, config.envs_per_worker, **config.environment_options))
     owned = range(first, first + config.envs_per_worker)
-    agent = lively_agent(
-        config, environments.single_observation_space.shape[0], int(environments.single_action_space.n)
-    )
+    agent = enlivened(build.agent_for(config, environments), config.seed)
     rows = 0 if config.stops_at_episode_end else config.segment_length + 1
     return Collector(
         environments,
