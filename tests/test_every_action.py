@@ -3,13 +3,17 @@
 The environments assert that each action is of their own kind, within its bounds, and allowed.
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 import envs
 from experiments.export.__main__ import Command, export
+from rl.acting.control import FrozenPlayer, ResetPlayer, SwappedPlayer
 from rl.acting.evaluate import evaluate
+from rl.acting.player import AgentPlayer
 from rl.learning.replay.buffer import SequenceBuffer
 from tests.support.action_envs import CASES, FEW
 from tests.support.rl_small import (
@@ -114,14 +118,15 @@ def test_a_buffer_gives_back_the_actions_their_probabilities_and_their_masks(opt
     assert window.log_probs.std() > 0.05 and window.log_probs.exp().min() > 0
 
 
-def test_an_evaluation_plays_greedily_and_by_chance_what_is_allowed():
-    """Each of 20 episodes of both kinds; the environments would raise."""
-    for name in FEW:
-        config = small_config(**CASES[name], **SENSES)
-        agent = small_collector(config).agent
-        for greedy in (True, False):
-            returns = evaluate(agent, config, envs.make_vector, 20, greedy, seed=1)
-            assert len(set(returns)) > 10, name
+@every_action
+def test_evaluations_and_controls_play_what_is_allowed(options):
+    """Ten episodes each; the environments would raise. A memory that is meddled with does other things."""
+    config = small_config(**options, **SENSES)
+    agent, returns = small_collector(config).agent, []
+    for greedy in (True, False):
+        for player in (AgentPlayer, ResetPlayer, SwappedPlayer, partial(FrozenPlayer, steps=1)):
+            returns.append(tuple(evaluate(agent, config, envs.make_vector, 10, greedy, seed=1, make_player=player)))
+    assert len(set(returns)) >= 5 and len(set(returns[0])) > 5
 
 
 @pytest.mark.slow

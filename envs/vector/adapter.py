@@ -258,9 +258,12 @@ class FirstStepsChecked(VectorAdapter):
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         answer, self._left = super().step(actions), self._left - 1
-        if self._left <= 0 and self._own_actions is None:
-            self.step, self.infos = self.env.step, {}
+        if self._left <= 0:
+            self.step, self.infos = self.env.step if self._own_actions is None else self._translated, {}
         return answer
+
+    def _translated(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        return self.env.step(self._own_actions.batch(actions))
 
     def state_dict(self) -> dict[str, Any] | None:
         inherited = type(self.env).state_dict is ColumnsVectorEnv.state_dict
