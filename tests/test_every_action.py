@@ -32,7 +32,6 @@ SLOW = {name: [] if name in FEW else pytest.mark.slow for name in CASES}
 every_action = pytest.mark.parametrize(
     "options", [pytest.param(one, id=name, marks=SLOW[name]) for name, one in CASES.items()]
 )
-SENSES = {"previous_action": True, "previous_reward": True, "frame_stack": 2}
 LEARNT = {"normalise_advantages": True, "entropy_coefficient": 0.03, "value_coefficient": 0.7}
 
 
@@ -45,7 +44,7 @@ def gradients(agent):
 @pytest.mark.parametrize("unroll", ["recorded", "again"])
 def test_the_learner_computes_what_acting_computed_over_three_segments(options, core, unroll, monkeypatch):
     """Logits, values and log π of each action, in float64, though the network sees its previous action and reward."""
-    config = small_config(**options, **SENSES, core=core, unroll=unroll)
+    config = small_config(**options, core=core, unroll=unroll)
     collector = small_collector(config)
     probe, agent = Probe(collector, monkeypatch), collector.agent
     assert is_recorded(collector) == (unroll == "recorded" and core != "mlp")
@@ -83,11 +82,11 @@ def test_both_paths_leave_the_gradient_of_the_loss(options, core):
 
 @every_action
 def test_two_segments_of_four_are_one_of_eight_and_two_workers_of_two_are_one_of_four(options):
-    whole = small_collector(small_config(**options, **SENSES, segment_length=8, envs_per_worker=4)).collect()
-    by_four = small_collector(small_config(**options, **SENSES, segment_length=4, envs_per_worker=4))
+    whole = small_collector(small_config(**options, segment_length=8, envs_per_worker=4)).collect()
+    by_four = small_collector(small_config(**options, segment_length=4, envs_per_worker=4))
     assert_same_segment(joined([by_four.collect(), by_four.collect()]), whole)
     halves = [
-        small_collector(small_config(**options, **SENSES, segment_length=8, envs_per_worker=2), first=first).collect()
+        small_collector(small_config(**options, segment_length=8, envs_per_worker=2), first=first).collect()
         for first in (0, 2)
     ]
     for name in ("observations", "actions", "rewards", "terminated", "truncated"):
@@ -99,7 +98,7 @@ def test_two_segments_of_four_are_one_of_eight_and_two_workers_of_two_are_one_of
 @every_action
 def test_a_buffer_gives_back_the_actions_their_probabilities_and_their_masks(options):
     """Of an unchanged policy log π − log μ is 0 at every step that is drawn, from the state that the actor had."""
-    config = small_config(**options, **SENSES, algorithm="a2c_replay", replay_way="stored")
+    config = small_config(**options, algorithm="a2c_replay", replay_way="stored")
     collector = small_collector(config)
     agent, segments = collector.agent, []
     buffer = SequenceBuffer(
@@ -121,7 +120,7 @@ def test_a_buffer_gives_back_the_actions_their_probabilities_and_their_masks(opt
 @every_action
 def test_evaluations_and_controls_play_what_is_allowed(options):
     """Ten episodes each; the environments would raise. A memory that is meddled with does other things."""
-    config = small_config(**options, **SENSES)
+    config = small_config(**options)
     agent, returns = small_collector(config).agent, []
     for greedy in (True, False):
         for player in (AgentPlayer, ResetPlayer, SwappedPlayer, partial(FrozenPlayer, steps=1)):
@@ -134,9 +133,11 @@ def test_evaluations_and_controls_play_what_is_allowed(options):
 @pytest.mark.parametrize("algorithm", ["a2c", "a2c_replay", "ppo"])
 def test_two_workers_of_2_environments_learn_what_one_of_4_learns(tmp_path, name, algorithm):
     """Ten updates, in float64. Of replay the workers' buffers differ, and two workers are asked to run to the end."""
-    options = {**CASES[name], **SENSES, "algorithm": algorithm, "dtype": "float64", "total_env_steps": 320}
+    options = {**CASES[name], "algorithm": algorithm, "dtype": "float64", "total_env_steps": 320}
     if algorithm == "a2c_replay":
-        options |= {"replay_capacity": 160, "replay_warm_up": 64, "sequence_length": 8, "burn_in": 0}
+        options |= {"replay_capacity": 160, "replay_warm_up": 64, "replay_batch": 4, "sequence_length": 8, "burn_in": 0}
+    elif algorithm == "ppo":
+        options |= {"epochs": 2, "minibatches": 2}
     two = train(tmp_path / "two", mode="sync", workers=2, **{**options, "envs_per_worker": 2})
     if algorithm != "a2c_replay":
         one = train(tmp_path / "one", **{**options, "envs_per_worker": 4})
@@ -149,7 +150,7 @@ def test_two_workers_of_2_environments_learn_what_one_of_4_learns(tmp_path, name
 @pytest.mark.parametrize("name", CASES)
 def test_a_file_plays_1000_steps_beside_the_player(tmp_path, name, capsys):
     """Its actions are the environment's own: of their dtype, from their start, within their bounds, allowed."""
-    train(tmp_path / "run", total_env_steps=640, **CASES[name], **SENSES)
+    train(tmp_path / "run", total_env_steps=640, **CASES[name])
     export(Command(tmp_path / "run", tmp_path / "policy.onnx"))
     assert "over 1,000 steps of 3 environments" in capsys.readouterr().out
 

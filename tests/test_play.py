@@ -132,7 +132,7 @@ def test_observations_of_every_kind_and_actions_that_begin_at_minus_1_are_the_en
 def test_actions_of_every_kind_are_the_environments_own(tmp_path, name, num_envs, greedy):
     """The environment asserts kind, dtype, bounds and mask of each; the run's own evaluation earns the same,
     in as many environments at a time, since numbers are rounded in another way in a batch of another size."""
-    train(tmp_path / "run", total_env_steps=80, envs_per_worker=5, **CASES[name], **SENSES)
+    train(tmp_path / "run", total_env_steps=80, envs_per_worker=5, **CASES[name])
     enliven(tmp_path / "run")
     agent, config, _ = load_agent(tmp_path / "run", envs.make_vector)
     expected = evaluate(agent, config, envs.make_vector, num_envs, greedy, seed=3)

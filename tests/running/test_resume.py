@@ -240,7 +240,7 @@ def test_so_does_ppo_between_the_updates_of_a_segment_and_within_one_whose_stale
 def test_so_it_is_with_actions_of_every_kind(tmp_path, name):
     """Online or with a buffer of half the run, in the middle of episodes of an environment that tells its state."""
     replay = {"algorithm": "a2c_replay", "replay_capacity": 480, "replay_warm_up": 96, "sequence_length": 8}
-    runs = Runs(tmp_path, **CASES[name], previous_action=True, **(replay if "l" in name else {}))
+    runs = Runs(tmp_path, **CASES[name], **(replay if "l" in name else {}))
     runs.assert_equal(runs.stopped(at(96), at(480)))
     assert goes_on_bit_by_bit(runs)
 

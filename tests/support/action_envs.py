@@ -102,7 +102,8 @@ gymnasium.register("Acts-v0", Acts)
 gymnasium.register("Masks-v0", Masks)
 gymnasium.register("MaskedTable-v0", Masks, kwargs={"acts": "table", "where": "infos"})
 
-CASES = {acts: {"env": ID, "env_arg": (f"acts={acts}",)} for acts in SPACES}
+SENSES = {"previous_action": True, "previous_reward": True, "frame_stack": 2}
+CASES = {acts: {"env": ID, "env_arg": (f"acts={acts}",), **SENSES} for acts in SPACES}
 for acts in ("numbers", "free"):
     of_default = CASES.pop(acts)
     for std, bounds in (("parameter", "clip"), ("head", "tanh"), ("parameter", "tanh"), ("head", "clip")):
