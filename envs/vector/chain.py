@@ -1,7 +1,8 @@
 """Several transforms, one after the other, and the vector environment that applies them.
 
 The order is: scale, stack frames, append the previous action, append the previous reward. So the frames of a stack are
-scaled and hold no actions or rewards. An agent sees one longer observation.
+scaled and hold no actions or rewards. An agent sees one longer observation; of an image, or of several entries, the
+previous action and reward are two more entries.
 """
 
 from collections.abc import Sequence
@@ -14,8 +15,9 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
 from envs.vector.autoreset import require_same_step
+from envs.vector.entry_transforms import PreviousActionEntry, PreviousRewardEntry, StackEntries
 from envs.vector.scaling import scaling
-from envs.vector.transforms import PreviousAction, PreviousReward, StackFrames, Transform, require_one_axis
+from envs.vector.transforms import PreviousAction, PreviousReward, StackFrames, Transform, is_vector
 
 
 class Chain:
@@ -64,18 +66,15 @@ def make_chain(
     Raises:
         ValueError: an argument does not go with the space; one line.
     """
-    chain = Chain(space)
+    chain, vector = Chain(space), is_vector(space)
     if scale := scaling(space, observation_scale, scale_of_env, env):
         chain.append(scale)
     if frame_stack > 1:
-        require_one_axis(chain.space, "frame_stack", env)
-        chain.append(StackFrames(chain.space, frame_stack))
+        chain.append((StackFrames if vector else StackEntries)(chain.space, frame_stack))
     if previous_action:
-        require_one_axis(chain.space, "previous_action", env)
-        chain.append(PreviousAction(chain.space, actions))
+        chain.append((PreviousAction if vector else PreviousActionEntry)(chain.space, actions))
     if previous_reward:
-        require_one_axis(chain.space, "previous_reward", env)
-        chain.append(PreviousReward(chain.space))
+        chain.append((PreviousReward if vector else PreviousRewardEntry)(chain.space))
     return chain
 
 

@@ -114,6 +114,11 @@ def box(low: np.ndarray, high: np.ndarray) -> Box:
     return Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
 
 
+def is_vector(space: Box) -> bool:
+    """Whether an observation is one vector, and not several entries or an array of other axes."""
+    return len(space.shape) == 1 and not isinstance(space, Packed)
+
+
 def require_one_axis(space: Box, option: str, env: str) -> None:
     """Refuse observations of another number of axes than one.
 
@@ -125,5 +130,5 @@ def require_one_axis(space: Box, option: str, env: str) -> None:
     Raises:
         ValueError: one line that names the option.
     """
-    if len(space.shape) != 1 or isinstance(space, Packed):
+    if not is_vector(space):
         raise ValueError(f"{option} needs observations of one axis, and one observation of {env} is {one_line(space)}")

@@ -8,7 +8,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Te
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 ID = "tests.support.entry_envs:Shows-v0"
-CAMERA = Box(0, 255, (4, 5, 3), dtype=np.uint8)
+CAMERA = Box(0, 255, (5, 5, 3), dtype=np.uint8)
 ARM = Box(-1, 1, (3,), dtype=np.float32)
 
 

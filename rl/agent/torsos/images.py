@@ -97,7 +97,8 @@ def as_image(shape: tuple[int, ...]) -> Image | None:
     """How an array is read as an image; None if it has neither two axes nor three.
 
     Of three axes the channels are the first or the last one: where the other two are equal, the one that is not; else
-    the shorter one; the last one where nothing tells.
+    the shorter one; the last one where nothing tells. The environment layer stacks frames by the same rule
+    (`envs.vector.channels`).
     """
     if len(shape) == 2:
         return Image(*shape, 1, True)
