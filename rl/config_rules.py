@@ -150,6 +150,11 @@ def _check_loss(config: Config) -> None:
                     f"{option(name)} True: --algorithm {config.algorithm} has no critic apart from its "
                     "action values, False is needed"
                 )
+    if config.bounded_values and config.normalise_returns:
+        raise ValueError(
+            "--normalise-returns True: --bounded-values keeps values within -1 and 1, which returns of deviation 1 "
+            "are not, --no-normalise-returns is needed"
+        )
     if config.separate_critic and config.detach_critic:
         raise ValueError("--detach-critic True: with --separate-critic nothing is shared, False is needed")
 

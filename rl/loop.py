@@ -48,6 +48,7 @@ def build_worker(
     from rl.acting.collector import Collector
     from rl.acting.policies import acting_policy
     from rl.acting.randomness import ActionNoise, environment_seeds, sequence
+    from rl.acting.tally import Tally
     from rl.agent.build import agent_for
     from rl.agent.flat import FlatAgent
     from rl.agent.recorded.which import make_unrolled
@@ -72,6 +73,7 @@ def build_worker(
         for_replay=config.replays,
         progress=memory.signs.progress[rank : rank + 1],
         logged_infos=len(config.logged_infos),
+        tally=flat.agent.scales and Tally(flat.agent.scales, config.envs_per_worker, config.discount),
     )
     learner = (overrides.make_learner or make_learner)(config, memory, rank)
     make_experience, space = load(config.algorithm_record.experience), environments.single_observation_space
@@ -112,9 +114,11 @@ def run_segments(
         if updates_left:
             losses = experience.differentiate()
             updates_left = experience.still_due(updates_left - 1)
-            learner.push(flat.gradient, env_steps, losses, episodes)
+            # Scales change behind the last update of a segment: all of them see what acting saw.
+            tally = None if updates_left else collector.take_tally()
+            learner.push(flat.gradient, env_steps, losses, episodes, tally)
         else:
-            learner.push(None, env_steps, {}, episodes)
+            learner.push(None, env_steps, {}, episodes, collector.take_tally())
         between(updates_left)
     return updates_left
 

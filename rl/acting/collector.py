@@ -12,6 +12,7 @@ from rl.acting.finite import require_finite
 from rl.acting.policies import Policy, Softmax
 from rl.acting.randomness import ActionNoise, reset_seeded
 from rl.acting.segment import Segment, first_steps, joined
+from rl.acting.tally import Tally
 from rl.agent.agent import Agent, PlainUnrolled
 from rl.agent.cores import CoreState
 from rl.agent.unrolled import Unrolled
@@ -42,6 +43,7 @@ class Collector:
         for_replay: bool = False,
         progress: np.ndarray | None = None,
         logged_infos: int = 0,
+        tally: Tally | None = None,
     ) -> None:
         """Reset the environments and start from a fresh core state.
 
@@ -58,6 +60,7 @@ class Collector:
             for_replay: add what a replay buffer keeps: final observations and the actions' log-probabilities.
             progress: [1], counts steps, so that others see whether the Collector acts.
             logged_infos: how many entries of its infos the environments give of an episode that ended.
+            tally: counts what is observed and earned, for the scales of both.
 
         Raises:
             ValueError: the environments reset in another way.
@@ -67,7 +70,7 @@ class Collector:
             raise ValueError(f"the vector environment resets by {mode}: SAME_STEP, with final observations, is needed")
         self.environments, self.agent, self.noise = environments, agent, noise
         self.segment_length, self.carry_state, self.for_replay = segment_length, carry_state, for_replay
-        self.logged_infos = logged_infos
+        self.logged_infos, self.tally = logged_infos, tally
         self.unrolled, self.policy = unrolled or PlainUnrolled(agent), policy or Softmax()
         self.progress = np.zeros(1, dtype=np.int64) if progress is None else progress
         self.stop_at_episode_end = stop_at_episode_end or segment_length == 0
@@ -145,6 +148,8 @@ class Collector:
                     break
         steps = segment.env_steps // batch
         require_finite(self.environments, observed[: steps + 1], earned[:steps])
+        if self.tally:
+            self.tally.add(observed[:steps], earned[:steps], opens[1 : steps + 1])
         self.observation, self.is_first = observations[steps], is_first[steps]
         if self.for_replay:
             segment = segment._replace(log_probs=distribution.log_probs(scores, actions))
@@ -154,6 +159,10 @@ class Collector:
         """Return and length of each episode that ended since the last call, in order of time, then of environment."""
         finished, self._finished = self._finished, []
         return finished
+
+    def take_tally(self) -> np.ndarray | None:
+        """The running sums of the steps since the last call; None where nothing is scaled."""
+        return self.tally.take() if self.tally else None
 
     def state(self) -> dict[str, Any]:
         """All that the next segment depends on, as tensors and plain Python; called between segments.
@@ -169,6 +178,7 @@ class Collector:
             "core_state": [part.clone() for part in self.core_state],
             "episode_returns": self._episode_returns.tolist(),
             "episode_lengths": self._episode_lengths.tolist(),
+            "tally": self.tally and self.tally.state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -181,6 +191,8 @@ class Collector:
         self.core_state = tuple(state["core_state"])
         self._episode_returns[:] = state["episode_returns"]
         self._episode_lengths[:] = state["episode_lengths"]
+        if self.tally:
+            self.tally.load_state(state["tally"])
 
     def _final_observations(self, infos: dict, cut: np.ndarray) -> Tensor:
         """Final observations [number, *shape] of the rows where `cut`."""

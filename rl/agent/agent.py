@@ -11,6 +11,7 @@ from rl.agent.actions.mask import ActionMask
 from rl.agent.cores import Core, CoreState, is_recorded, orthogonal_linear, reset_where
 from rl.agent.heads import make_policy_head
 from rl.agent.pieces import read
+from rl.agent.scales import Scales
 from rl.agent.twin import TwinCore
 
 
@@ -38,6 +39,7 @@ class Agent(nn.Module):
         actions: Actions,
         detach_critic: bool = False,
         mask: ActionMask | None = None,
+        scales: Scales | None = None,
     ) -> None:
         """Join the parts.
 
@@ -47,6 +49,7 @@ class Agent(nn.Module):
             actions: the distribution that the policy head is for.
             detach_critic: keep the critic's gradient from torso and core.
             mask: reads in observations which actions are allowed; None: all are.
+            scales: of observations and rewards; None: they stay as they are.
         """
         super().__init__()
         self.torso, self.core, self.actions, self.detach_critic = torso, core, actions, detach_critic
@@ -55,6 +58,7 @@ class Agent(nn.Module):
         size = core.first.hidden_size if self.separate_critic else core.hidden_size
         self.policy_head: nn.Module = make_policy_head(size, actions)
         self.value_head: nn.Module = orthogonal_linear(size, 1, gain=1.0)
+        self.scales = scales  # the last parameters, none of them learnt
 
     def initial_state(self, batch_size: int) -> CoreState:
         """Fresh core state of `batch_size` environments."""
@@ -91,8 +95,10 @@ class Agent(nn.Module):
         return next(self.policy_head.parameters()).dtype
 
     def features(self, observations: Tensor) -> Tensor:
-        """What the torso makes of observations [..., *shape]: floating-point ones in the parameters' precision."""
-        return self.torso(observations.to(self.dtype) if observations.is_floating_point() else observations)
+        """What the torso makes of observations [..., *shape]; it gets those of floating-point numbers scaled."""
+        if observations.is_floating_point():
+            observations = observations.to(self.dtype)
+        return self.torso(self.scales.observations(observations) if self.scales else observations)
 
     def heads(self, core_output: Tensor, observations: Tensor) -> AgentOutput:
         """Logits and values of core outputs [..., hidden]; the observations say which actions are allowed."""

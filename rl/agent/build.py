@@ -12,6 +12,7 @@ from rl.agent.actions.mask import mask_of
 from rl.agent.agent import Agent
 from rl.agent.cores import Core, orthogonal_linear
 from rl.agent.own_generator import OwnGenerator
+from rl.agent.scales import make_scales
 from rl.agent.torsos.mlp import ACTIVATIONS
 from rl.agent.twin import TwinCore, TwinTorso
 from rl.config import Config
@@ -34,7 +35,8 @@ def make_agent(config: Config, observation_space: gymnasium.spaces.Box, action_s
             torso = TwinTorso(torso, make_torso(config, observation_space))
             core = TwinCore(core, make_core(config, features))
         actions = make_actions(action_space, config)
-        agent = Agent(torso, core, actions, config.detach_critic, mask_of(observation_space, actions))
+        scales = make_scales(observation_space, config.normalise_observations, config.normalise_returns)
+        agent = Agent(torso, core, actions, config.detach_critic, mask_of(observation_space, actions), scales)
         if config.value_hidden_size or config.bounded_values:
             agent.value_head = make_value_head(config)
         if config.initialisation == "torch":

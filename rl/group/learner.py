@@ -18,7 +18,7 @@ from rl.parameters.learner import adam_step, clip
 from rl.parameters.sync import SyncLearner
 from rl.shared.learner_memory import LearnerMemory
 
-SMALL = ("env_steps", "cpu_seconds", "episodes", "losses", "ended")  # slots beside the gradients
+SMALL = ("env_steps", "cpu_seconds", "episodes", "losses", "ended", "tallies")  # slots beside the gradients
 
 
 class GroupLearner(SyncLearner):
@@ -88,10 +88,17 @@ class GroupLearner(SyncLearner):
         self.group.broadcast(total)
         return total
 
-    def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+    def push(
+        self,
+        gradient: Tensor | None,
+        env_steps: int,
+        losses: dict[str, float],
+        episodes: list[Episode],
+        tally: np.ndarray | None = None,
+    ) -> None:
         """Apply the gradient over all workers' steps, as SyncLearner does."""
         learns, ordered = gradient is not None, self.config.reduce == "ordered"
-        self.fill(gradient, env_steps, losses, episodes)
+        self.fill(gradient, env_steps, losses, episodes, tally)
         self.gather_rows(learns and ordered)
         self.total = self.add_up(gradient, env_steps) if learns and not ordered else None
         if self.rank == 0:
@@ -99,7 +106,7 @@ class GroupLearner(SyncLearner):
         elif self.total is not None:
             self.take_same_step(self.total)
         self.share_ledger()
-        if learns and ordered:
+        if (learns and ordered) or "sums" in self.vectors:  # the scales lie behind the parameters
             self.group.broadcast(self.parameters)
 
     def take_same_step(self, gradient: Tensor) -> None:

@@ -47,7 +47,7 @@ def train(group: Group, make_environments: MakeEnvironments) -> None:
     """Work until the end of the run."""
     start = hear(group)
     config, rank = start.config, group.rank
-    memory = LearnerMemory(config, start.parameters, start_env_steps=start.env_steps)
+    memory = LearnerMemory(config, start.parameters, start_env_steps=start.env_steps, sums=start.sums)
     built = build_worker(rank, config, make_environments, memory, start.training_key, grouped(NO_OVERRIDES, group))
     group.begin(config.worker_timeout)
     learner = built[0]

@@ -36,9 +36,9 @@ def run_rank_0(
         from rl.group.start import Start, tell
 
         group = Group(memory.signs)
-        parameters = memory.candidate.parameters.size
+        parameters, sums = memory.candidate.parameters.size, memory.slots.tallies.shape[1]
         env_steps, places = memory.ledger.env_steps, list(sys.path)
-        tell(group, Start(config, parameters, env_steps, training_key, worker_states, places))
+        tell(group, Start(config, parameters, sums, env_steps, training_key, worker_states, places))
         built = build_worker(rank, config, make_environments, memory, training_key, grouped(overrides, group))
         group.begin(config.worker_timeout)
         work(built, worker_states[rank], channel)

@@ -18,6 +18,7 @@ class Start(NamedTuple):
 
     config: Config
     parameters: int  # how many the network has
+    sums: int  # how many running sums there are
     env_steps: int  # of the run so far
     training_key: int  # of the random numbers
     worker_states: WorkerStates

@@ -34,7 +34,7 @@ class ActorCritic(OnlineExperience):
         """
         segment, config = self.segment, self.config
         output = self.unrolled.acted(segment.observations, segment.core_state, segment.is_first)
-        returns = self.targets(segment, output.values, config)
+        returns = self.returns(segment, output.values)
         values = output.values[:-1]
         advantages = returns - values if config.baseline == "value" else returns
         if config.normalise_advantages:

@@ -75,6 +75,13 @@ class OnlineExperience:
         """
         self.config, self.flat, self.unrolled, self.learner, self.targets = config, flat, unrolled, learner, targets
 
+    def returns(self, segment: Segment, values: Tensor) -> Tensor:
+        """The targets [time, batch] of a segment, whose rewards are in the scale that the agent has for them."""
+        scales = self.flat.agent.scales
+        if scales:
+            segment = segment._replace(rewards=scales.rewards(segment.rewards))
+        return self.targets(segment, values, self.config)
+
     def add(self, segment: Segment) -> int:
         """One update is due."""
         self.segment = segment

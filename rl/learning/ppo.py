@@ -56,7 +56,7 @@ class PPO(OnlineExperience):
         """Take what all updates of a segment have in common; returns how many they are at most."""
         config = self.config
         output = self.unrolled.acted(segment.observations, segment.core_state, segment.is_first)
-        returns, steps = self.targets(segment, output.values, config), without_bootstrap(output)
+        returns, steps = self.returns(segment, output.values), without_bootstrap(output)
         advantages = returns - steps.values
         if config.normalise_advantages:
             advantages = normalised(advantages, self.learner.sum_over_workers(moments(advantages)))

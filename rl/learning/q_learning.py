@@ -26,7 +26,7 @@ class QLearning(OnlineExperience):
         """
         segment, config = self.segment, self.config
         output = self.unrolled.acted(segment.observations, segment.core_state, segment.is_first)
-        returns = self.targets(segment, q_values(output).amax(-1), config)
+        returns = self.returns(segment, q_values(output).amax(-1))
         weights = torch.ones_like(returns)
         gradient, losses, _ = q_gradient(without_bootstrap(output), segment.actions, returns, weights, config)
         self.unrolled.backward(gradient)

@@ -22,6 +22,11 @@ class LearningOptions:
     normalised: their own mean)."""
     reward_scale: float = 0.05
     """Multiplies rewards inside the loss only; every record keeps the environment's own."""
+    normalise_returns: bool = False
+    """Divide rewards, inside the loss only, by the running deviation of the discounted return."""
+    normalise_observations: bool = False
+    """Scale each observed number to mean 0 and deviation 1, by running statistics of all workers. Numbers whose bounds
+    lie within -1 and 1, such as one-hots, images, and what is observed beside an image or a mask keep their scale."""
     normalise_advantages: bool = True
     """Give the policy term advantages of mean 0 and standard deviation 1, over all workers in sync mode."""
     loss_reduction: Literal["mean", "sum"] = "mean"

@@ -14,11 +14,10 @@ from torch import Tensor
 
 from rl.acting.collector import Episode
 from rl.agent.flat import FlatAgent
+from rl.agent.scales import scales_of
 from rl.config import Config
 from rl.shared.learner_memory import LearnerMemory
 from rl.shared.not_finite import not_finite, require_finite_returns
-
-STATE = ("parameters", "moment1", "moment2", "step")
 
 
 class Learner:
@@ -31,13 +30,15 @@ class Learner:
     def __init__(self, config: Config, memory: LearnerMemory, rank: int = 0) -> None:
         """Take hold of the shared vectors, as worker `rank`."""
         self.config, self.memory, self.ledger, self.rank = config, memory, memory.ledger, rank
-        self.pages = [{name: torch.from_numpy(getattr(page, name)) for name in STATE} for page in memory.vectors.both]
+        self.pages = [
+            {name: torch.from_numpy(getattr(page, name)) for name in page.names} for page in memory.vectors.both
+        ]
         self.pulled_version = 0
         self.busy_since = time.thread_time()
 
     @property
     def vectors(self) -> dict[str, Tensor]:
-        """Parameters, Adam's moments and its step count: the page that is valid now."""
+        """Parameters, Adam's moments and its step count, and running sums where there are any: the page valid now."""
         return self.pages[self.memory.vectors.number]
 
     @property
@@ -66,7 +67,14 @@ class Learner:
         """CPU seconds of this worker since the last pull."""
         return time.thread_time() - self.busy_since
 
-    def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+    def push(
+        self,
+        gradient: Tensor | None,
+        env_steps: int,
+        losses: dict[str, float],
+        episodes: list[Episode],
+        tally: np.ndarray | None = None,
+    ) -> None:
         """Apply one worker's gradient and enter what came with it.
 
         Args:
@@ -75,6 +83,7 @@ class Learner:
             env_steps: new transitions.
             losses: logged numbers of the loss.
             episodes: episodes that ended in the segment.
+            tally: what the worker adds to the running sums, by which observations and rewards are scaled.
 
         Raises:
             FloatingPointError: the gradient or a return is not finite; nothing was applied.
@@ -82,7 +91,7 @@ class Learner:
         require_finite_returns(episodes)
         norm = 0.0 if gradient is None else clip(gradient, self.config.max_gradient_norm)
         with self.holding_lock():
-            self._apply(gradient, norm, env_steps, losses, episodes, self.cpu_seconds())
+            self._apply(gradient, norm, env_steps, losses, episodes, self.cpu_seconds(), tally)
 
     def _apply(
         self,
@@ -92,8 +101,9 @@ class Learner:
         losses: dict[str, float],
         episodes: Sequence[Episode] | np.ndarray,
         cpu_seconds: float,
+        tally: np.ndarray | None = None,
     ) -> None:
-        """One step of Adam, if there is a gradient, and one entry in the ledger: published together."""
+        """One step of Adam, if there is a gradient, new scales, and one entry in the ledger: published together."""
         ledger = self.ledger
         with self.memory.publication.change():
             if gradient is not None:
@@ -102,6 +112,9 @@ class Learner:
                 adam_step(old, new, gradient, learning_rate, self.config)
                 staleness = ledger.updates - self.pulled_version
                 losses = {**losses, "grad_norm": norm, "staleness": staleness, "learning_rate": learning_rate}
+            if tally is not None:
+                with self.memory.vectors.change():
+                    set_scales(self.vectors, tally)
             ledger.record(env_steps, losses, episodes, cpu_seconds)
             if ledger.crosses():
                 self.memory.candidate.parameters[:] = self.parameters.numpy()
@@ -128,7 +141,7 @@ class Learner:
         return {self.rank: worker_state}
 
     def state(self) -> dict[str, Tensor]:
-        """Copies of parameters, Adam's moments and its step count."""
+        """Copies of all vectors."""
         return {name: vector.clone() for name, vector in self.vectors.items()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
@@ -156,6 +169,15 @@ def adam_step(
     divisor = moment2.sqrt().add_(config.adam_epsilon * correction)
     step_size = learning_rate * correction / (1.0 - config.adam_beta1**t)
     torch.addcdiv(old["parameters"], moment1, divisor, value=-step_size, out=new["parameters"])
+    if "sums" in old:
+        new["sums"].copy_(old["sums"])
+
+
+def set_scales(vectors: dict[str, Tensor], tally: np.ndarray) -> None:
+    """Add to the running sums, and write the scales that they make behind the learnt parameters."""
+    vectors["sums"] += torch.from_numpy(tally)
+    scales = scales_of(vectors["sums"])
+    vectors["parameters"][-len(scales) :] = scales
 
 
 def clip(gradient: Tensor, max_norm: float) -> float:

@@ -68,15 +68,29 @@ class SyncLearner(Learner):
                 "or lower --learning-rate"
             )
 
-    def push(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+    def push(
+        self,
+        gradient: Tensor | None,
+        env_steps: int,
+        losses: dict[str, float],
+        episodes: list[Episode],
+        tally: np.ndarray | None = None,
+    ) -> None:
         """Apply the gradient over all workers' steps: g = Σᵢ nᵢ gᵢ / Σᵢ nᵢ, or Σᵢ gᵢ of summed losses; then clip it.
 
         Every worker's gradient weighs the same where no step is new: in updates from replay buffers after the first.
         """
-        self.fill(gradient, env_steps, losses, episodes)
+        self.fill(gradient, env_steps, losses, episodes, tally)
         self.together(lambda: self.update(gradient is not None, losses))
 
-    def fill(self, gradient: Tensor | None, env_steps: int, losses: dict[str, float], episodes: list[Episode]) -> None:
+    def fill(
+        self,
+        gradient: Tensor | None,
+        env_steps: int,
+        losses: dict[str, float],
+        episodes: list[Episode],
+        tally: np.ndarray | None,
+    ) -> None:
         """Write this worker's rows of the slots.
 
         Raises:
@@ -88,6 +102,7 @@ class SyncLearner(Learner):
         slots.cpu_seconds[rank] = self.cpu_seconds()
         slots.losses[rank] = list(losses.values()) or 0.0
         slots.episodes[rank] = len(episodes)
+        slots.tallies[rank] = 0.0 if tally is None else tally
         if gradient is not None:
             slots.gradients[rank] = gradient.numpy()
         if episodes:
@@ -105,7 +120,8 @@ class SyncLearner(Learner):
             means = dict(zip(names, weighted_means(weights, slots.losses).tolist(), strict=True))
         ended = np.concatenate([rows[:count] for rows, count in zip(slots.ended, slots.episodes, strict=True)])
         with self.holding_lock():  # the parent reads and writes under it
-            self._apply(combined, norm, total, means, ended, float(slots.cpu_seconds.sum()))
+            tally = slots.tallies.sum(axis=0) if slots.tallies.any() else None
+            self._apply(combined, norm, total, means, ended, float(slots.cpu_seconds.sum()), tally)
 
     def combined(self, weights: np.ndarray) -> Tensor:
         """The gradient over all workers, weighted where losses are means, else added up."""

@@ -16,6 +16,8 @@ NETWORK = [
     "torso_layers",
     "activation",
     "value_hidden_size",
+    "normalise_observations",
+    "normalise_returns",
     "bounded_values",
     "separate_critic",
 ]
@@ -48,6 +50,8 @@ def begin_with_parameters(setup: Setup) -> None:
         )
     setup.agent.load(parameters)
     setup.learner.parameters.copy_(parameters)
+    if "sums" in setup.learner.vectors:  # the scales that the parameters were learnt with go on
+        setup.learner.vectors["sums"].copy_(state["learner"]["sums"])
 
 
 def require_same_network(was: Config, config: Config) -> None:

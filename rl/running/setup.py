@@ -12,6 +12,7 @@ from rl.acting.threads import one_thread
 from rl.agent.build import agent_for
 from rl.agent.check import check_own_parts
 from rl.agent.flat import FlatAgent
+from rl.agent.scales import sums_size
 from rl.config import Config
 from rl.loop import NO_OVERRIDES, Overrides
 from rl.parameters.learner import Learner
@@ -101,7 +102,8 @@ def set_up(
         require_memory(config, probe)
         agent = FlatAgent(agent_for(config, probe))
         notes = try_out(config, probe)
-    memory = LearnerMemory(config, len(agent), reward_threshold, start_env_steps)
+    sums = sums_size(agent.agent.scales)
+    memory = LearnerMemory(config, len(agent), reward_threshold, start_env_steps, sums)
     learner = make_learner(config, memory)
     learner.parameters.copy_(agent.parameters)
     return Setup(

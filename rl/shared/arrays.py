@@ -31,6 +31,11 @@ class SharedArrays:
             setattr(self, name, np.frombuffer(self._block, dtype, int(np.prod(shape)), offset).reshape(shape))
             offset += self._bytes(shape, dtype)
 
+    @property
+    def names(self) -> list[str]:
+        """Of the arrays."""
+        return list(self._layout)
+
     def copy_from(self, other: "SharedArrays") -> None:
         """Take the content of another one of the same layout."""
         self.content[:] = other.content

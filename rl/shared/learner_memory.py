@@ -20,13 +20,20 @@ class LearnerMemory:
     """
 
     def __init__(
-        self, config: Config, parameters: int, reward_threshold: float | None = None, start_env_steps: int = 0
+        self,
+        config: Config,
+        parameters: int,
+        reward_threshold: float | None = None,
+        start_env_steps: int = 0,
+        sums: int = 0,
     ) -> None:
-        """Allocate for a network of so many parameters."""
+        """Allocate for a network of so many parameters, and for so many running sums of observations and returns."""
         vector = ((parameters,), config.dtype)
         self.publication = Publication()
         self.ledger = Ledger(config, reward_threshold, self.publication, start_env_steps)
         layout = {"parameters": vector, "moment1": vector, "moment2": vector, "step": ((1,), "float32")}
+        if sums:
+            layout["sums"] = ((sums,), np.float64)
         self.vectors = Pages(self.publication, layout)
         # No pages: the parameters of the newest crossing, which nobody reads before that crossing is published.
         self.candidate = SharedArrays({"parameters": vector})
@@ -39,6 +46,7 @@ class LearnerMemory:
             {
                 "gradients": ((workers, parameters), config.dtype),
                 "sums": ((workers, 3), np.float64),
+                "tallies": ((workers, sums), np.float64),  # what each worker adds to the running sums
                 "env_steps": ((workers,), np.int64),
                 "losses": ((workers, len(config.algorithm_record.losses)), np.float64),
                 "cpu_seconds": ((workers,), np.float64),

@@ -25,7 +25,7 @@ def two_above(segment, values, config):
 class Idle(Learner):
     """Enters every push in the ledger as 7 versions old, and never moves a parameter."""
 
-    def _apply(self, gradient, norm, env_steps, losses, episodes, cpu_seconds):
+    def _apply(self, gradient, norm, env_steps, losses, episodes, cpu_seconds, tally):
         numbers = {**losses, "grad_norm": norm, "staleness": 7, "learning_rate": 0.25}
         self.ledger.record(env_steps, numbers, episodes, cpu_seconds)
 

@@ -134,6 +134,7 @@ def test_a_serial_run_that_was_stopped_three_times_is_the_one_that_never_was(tmp
         {"segment_length": 0, "envs_per_worker": 1},
         pytest.param({"stop_at_episode_end": True, "envs_per_worker": 1}, marks=pytest.mark.slow),
         {"algorithm": "q_online"},
+        {"algorithm": "ppo", "minibatches": 2, "normalise_observations": True, "normalise_returns": True},
         pytest.param({"dtype": "float64"}, marks=pytest.mark.slow),
     ],
     ids=str,

@@ -43,19 +43,22 @@ class LinearTorso:
         layers = (zip(*pair, strict=True) for pair in zip(self.below, self.above, strict=True))
         self.layer_rows = list(zip(*layers, strict=True)) or [()] * time
         self.observed, self.observed_rows = observed, list(observed.numpy())
+        self.scales = agent.scales
 
     def begin(self) -> None:
         """Lay the weights out with their biases, [in + 1, out]."""
         self.weights = [torch.cat([layer.weight.T, layer.bias[None]]) for layer in self.layers]
 
     def step(self, t: int, observation: Tensor) -> None:
+        if self.scales:
+            observation = self.scales.observations(observation)
         self.observed_rows[t][:] = observation.numpy()
         for (below, above), weight in zip(self.layer_rows[t], self.weights, strict=True):
             torch.mm(below, weight, out=above).tanh_()
 
     def unroll(self, observations: Tensor) -> None:
         """One product a layer over all rows."""
-        self.observed.copy_(observations)
+        self.observed.copy_(self.scales.observations(observations) if self.scales else observations)
         for below, above, weight in zip(self.below, self.above, self.weights, strict=True):
             torch.mm(rearrange(below, ROWS), weight, out=rearrange(above, ROWS)).tanh_()
 

@@ -163,6 +163,8 @@ class ReplayExperience:
         """
         config, first = self.config, self.config.burn_in_rows
         rewards = config.reward_scale * window.rewards
+        if self.agent.scales:
+            rewards = self.agent.scales.rewards(rewards)
         cut = window.truncated & ~window.terminated
         cut[:first] = False
         if cut.any():
