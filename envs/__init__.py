@@ -7,6 +7,7 @@ It needs NumPy and Gymnasium only, and imports the module of an environment when
 
 import gymnasium
 
+from envs.masked.make import MASKED
 from envs.vector.forms import OTHER_VECTOR_FORMS
 from envs.vector.make_vector import make_vector
 
@@ -33,6 +34,15 @@ def _register() -> None:
             vector_entry_point=f"{module}:{env_id.rpartition('-v')[0]}VectorEnv",
             max_episode_steps=step_limit,
             reward_threshold=reward_threshold,
+        )
+    for of in MASKED:  # MaskedVelocityPendulum-v1 and others, single forms alone
+        spec = gymnasium.registry[of]
+        gymnasium.register(
+            id=f"MaskedVelocity{of}",
+            entry_point="envs.masked.make:make_masked",
+            kwargs={"of": of},
+            max_episode_steps=spec.max_episode_steps,
+            reward_threshold=spec.reward_threshold,
         )
     # Gymnasium's own vector CartPole resets on the next step and has one generator for all columns.
     OTHER_VECTOR_FORMS["CartPole-v1"] = "envs.cartpole.cartpole:CartPoleVectorEnv"

@@ -15,6 +15,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from envs.vector.adapter import FirstStepsChecked, SingleAdapter, VectorAdapter
 from envs.vector.columns import ColumnsVectorEnv
+from envs.vector.extras import installed_by
 from envs.vector.files import import_file, is_file
 from envs.vector.masks import asked_for_mask, choices
 from envs.vector.observations import array_box
@@ -59,6 +60,8 @@ def _import(module: str, env_id: str) -> None:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # another one, which this one imports
+        if command := installed_by(error.name):
+            raise ValueError(f"{error.name} is not installed; {command}") from error
         file = f"{module.replace('.', '/')}.py"
         raise ValueError(
             f"ModuleNotFoundError: {error}; run the command in the folder that has {file}, or name the file by its "

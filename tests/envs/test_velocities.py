@@ -40,9 +40,12 @@ def make_known(env_id):
     return StandIn(spec_id=env_id) if env_id.startswith("LunarLander") else gymnasium.make(env_id)
 
 
-@pytest.mark.parametrize("env_id", VELOCITY_INDICES)
+CLASSIC = ("CartPole", "Acrobot", "Pendulum", "MountainCar", "LunarLander")
+
+
+@pytest.mark.parametrize("env_id", [name for name in VELOCITY_INDICES if name.startswith(CLASSIC)])
 @pytest.mark.parametrize("zero", [False, True])
-def test_gymnasiums_check_env_accepts_every_environment_known_by_id(env_id, zero):
+def test_gymnasiums_check_env_accepts_every_environment_of_classic_control_known_by_id(env_id, zero):
     check_env(MaskVelocity(make_known(env_id), zero=zero), skip_render_check=True)
 
 

@@ -1,0 +1,1 @@
+"""Gymnasium's environments with a part of their observations hidden."""

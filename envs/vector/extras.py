@@ -1,0 +1,24 @@
+"""Packages of environments that are not installed with this one, and the command that installs each."""
+
+MODULES = {  # the module that is missing: the extra of setup.cfg
+    "minigrid": "minigrid",
+    "popgym": "popgym",
+    "mujoco": "mujoco",
+    "Box2D": "box2d",
+}
+
+
+def installed_by(module: str | None) -> str:
+    """Return the command that installs a missing module; "" if it is of no extra."""
+    extra = MODULES.get((module or "").partition(".")[0])
+    return f"pip install -e .[{extra}]" if extra else ""
+
+
+def missing_module(error: BaseException) -> str:
+    """Return in one line what is to be installed, where an environment could not be made for want of it; else ""."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ModuleNotFoundError) and (command := installed_by(cause.name)):
+            return f"{cause.name} is not installed; {command}"
+        cause = cause.__cause__ or cause.__context__
+    return ""
