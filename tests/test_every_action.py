@@ -62,6 +62,20 @@ def test_the_learner_computes_what_acting_computed_over_three_segments(options, 
 
 
 @every_action
+def test_the_environment_gets_what_a_sampled_action_stands_for(options, monkeypatch):
+    """Itself, but for numbers: those are kept within their bounds, and the segment keeps what was sampled."""
+    collector, given = small_collector(small_config(**options, segment_length=20)), []
+    step, distribution = collector.environments.step, collector.agent.actions
+    monkeypatch.setattr(collector.environments, "step", lambda actions: given.append(actions.copy()) or step(actions))
+    segment = collector.collect()
+    stood_for = distribution.for_environment(segment.actions).numpy()
+    assert np.array_equal(np.stack(given), stood_for)
+    assert all(one in collector.environments.single_action_space for one in stood_for.reshape(-1, *stood_for.shape[2:]))
+    if "action_std" in options and "acts=numbers" in options["env_arg"]:
+        assert segment.actions.abs().max() > 1 and not np.array_equal(segment.actions.numpy(), stood_for)
+
+
+@every_action
 @pytest.mark.parametrize("core", ["gru", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_both_paths_leave_the_gradient_of_the_loss(options, core):
     """Two collectors play the same two segments, and only one of them records; autograd of the loss is the judge."""
@@ -128,16 +142,38 @@ def test_evaluations_and_controls_play_what_is_allowed(options):
     assert len(set(returns)) >= 5 and len(set(returns[0])) > 5
 
 
+REPLAY = {"replay_capacity": 160, "replay_warm_up": 64, "replay_batch": 4, "sequence_length": 8, "burn_in": 4}
+EVERY_ALGORITHM = {
+    "a2c": {},
+    "ppo": {"algorithm": "ppo", "epochs": 2, "minibatches": 2},
+    "a2c_replay": {"algorithm": "a2c_replay", **REPLAY},
+    "q_online": {"algorithm": "q_online"},
+    "q_replay": {"algorithm": "q_replay", **REPLAY},
+    "dqn": {"algorithm": "q_replay", **REPLAY, "replay_way": "transitions", "core": "mlp"},
+    "episodes": {"algorithm": "q_replay", **REPLAY, "replay_way": "episodes"},
+}
+
+
+@pytest.mark.parametrize("algorithm", EVERY_ALGORITHM.values(), ids=EVERY_ALGORITHM)
+@pytest.mark.parametrize(
+    "mode", ["serial", pytest.param("sync", marks=pytest.mark.slow), pytest.param("async", marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("where", ["infos", pytest.param("entry", marks=pytest.mark.slow)])
+def test_every_algorithm_takes_allowed_actions_only(tmp_path, algorithm, mode, where):
+    """One of three actions, of which a mask forbids some at each step: the environment raises at one of these. Random
+    actions and those of all evaluations are allowed ones too."""
+    options = {**CASES[f"masked one {where}"], **algorithm, "total_env_steps": 640, "eval_episodes": 10}
+    exploring = {"epsilon_first": 1.0, "epsilon_last": 1.0} if "q_" in options.get("algorithm", "") else {}
+    done = train(tmp_path / "run", mode=mode, workers=1 if mode == "serial" else 2, **options, **exploring)
+    assert done.summary["updates"] > 5 and done.summary["eval_sampled"] is not None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("algorithm", ["a2c", "a2c_replay", "ppo"])
 def test_two_workers_of_2_environments_learn_what_one_of_4_learns(tmp_path, name, algorithm):
     """Ten updates, in float64. Of replay the workers' buffers differ, and two workers are asked to run to the end."""
-    options = {**CASES[name], "algorithm": algorithm, "dtype": "float64", "total_env_steps": 320}
-    if algorithm == "a2c_replay":
-        options |= {"replay_capacity": 160, "replay_warm_up": 64, "replay_batch": 4, "sequence_length": 8, "burn_in": 0}
-    elif algorithm == "ppo":
-        options |= {"epochs": 2, "minibatches": 2}
+    options = {**CASES[name], **EVERY_ALGORITHM[algorithm], "dtype": "float64", "total_env_steps": 320}
     two = train(tmp_path / "two", mode="sync", workers=2, **{**options, "envs_per_worker": 2})
     if algorithm != "a2c_replay":
         one = train(tmp_path / "one", **{**options, "envs_per_worker": 4})

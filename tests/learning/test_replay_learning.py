@@ -16,6 +16,7 @@ from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.record.saved_agent import load_agent
 from rl.running.run import new_run, resumed_run
 from rl.running.setup import set_up
+from tests.support.action_envs import CASES, FEW
 from tests.support.bits import assert_bit_equal
 from tests.support.configs import cartpole_config
 from tests.support.replay_small import (
@@ -159,6 +160,18 @@ def test_it_does_so_with_every_core_by_both_ways_and_with_importance_weights(cor
     assert all(flags.any() for flags in (fell & ~cut, cut & ~fell, fell & cut, ~fell & ~cut))
 
 
+@pytest.mark.parametrize("where", ["infos", pytest.param("entry", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("way", ["transitions", "stored_burn_in", pytest.param("zero", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("double_q", [True, False])
+@again_or_recorded
+def test_it_does_so_where_actions_are_masked(way, double_q, unroll, where):
+    """The mean of the advantages and every best action, of both networks and of final observations too, are those of
+    allowed actions, one in five of which are alone."""
+    options = CASES[f"masked one {where}"] | {"replay_way": way, "double_q": double_q, "unroll": unroll}
+    replay = Replay(replay_config(**options, core="mlp" if way == "transitions" else "gru", replay_batch=15), 9)
+    assert_equals_the_slow_loop(replay)
+
+
 @pytest.mark.product
 @every_core
 @again_or_recorded
@@ -272,8 +285,9 @@ def slow_vtrace(replay, window, agent):
         values = [look.output.values[0].item() for look in seen]
         ratio, delta, discount = {}, {}, {}
         for t in range(first, first + steps):
-            step, log_probs = rows[t], seen[t].output.logits[0].log_softmax(-1)
-            ratio[t] = min(1.0, (log_probs[step.action] - step.log_prob).exp().item())
+            step = rows[t]
+            log_prob = agent.actions.log_probs(seen[t].output.logits, step.action[None])
+            ratio[t] = min(1.0, (log_prob - step.log_prob).exp().item())
             ended = step.terminated or step.truncated
             discount[t] = 0.0 if ended else config.discount
             cut = step.truncated and not step.terminated
@@ -287,12 +301,11 @@ def slow_vtrace(replay, window, agent):
                 weight *= discount[t] * config.gae_lambda * ratio[t]
             corrected[s] = total
         for t in range(first, first + steps):
-            log_probs = seen[t].output.logits[0].log_softmax(-1)
             after = delta[t] + discount[t] * (corrected[t + 1] - values[t + 1])
             advantages_of.append(ratio[t] * after)
-            policy_terms.append(-log_probs[rows[t].action])
+            policy_terms.append(-agent.actions.log_probs(seen[t].output.logits, rows[t].action[None])[0])
             value_terms.append((seen[t].output.values[0] - corrected[t]).square())
-            entropies.append(-(log_probs.exp() * log_probs).sum())
+            entropies.append(agent.actions.entropies(seen[t].output.logits)[0])
             all_errors.append(corrected[t] - values[t])
     advantages = torch.tensor(advantages_of, dtype=torch.float64)
     if config.normalise_advantages:
@@ -329,7 +342,17 @@ def test_n_step_returns_from_a_buffer_are_v_trace_with_lambda_1_whatever_gae_lam
 def test_actor_critic_from_a_buffer_equals_a_slow_loop_over_the_equations_of_v_trace(core, unroll, way, options):
     """The policy has moved since it acted, so that ratios lie on both sides of 1."""
     config = replay_config(algorithm="a2c_replay", replay_way=way, core=core, unroll=unroll, **options)
-    replay = Replay(config, 9)
+    assert_equals_the_equations(Replay(config, 9))
+
+
+@pytest.mark.parametrize("unroll", ["recorded", pytest.param("again", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", [one if one in FEW else pytest.param(one, marks=pytest.mark.slow) for one in CASES])
+def test_it_does_so_with_actions_of_every_kind(name, unroll):
+    options = {"normalise_advantages": True, "entropy_coefficient": 0.1, "unroll": unroll, **CASES[name]}
+    assert_equals_the_equations(Replay(replay_config(algorithm="a2c_replay", core="gru", **options), 9))
+
+
+def assert_equals_the_equations(replay):
     with torch.no_grad():
         replay.experience.flat.parameters += 0.2 * torch.randn(
             len(replay.experience.flat), generator=torch.Generator().manual_seed(3), dtype=torch.float64

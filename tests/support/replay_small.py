@@ -11,13 +11,14 @@ import envs
 from rl.acting.randomness import TRAINING
 from rl.acting.segment import Segment
 from rl.agent.agent import Agent, AgentOutput
+from rl.agent.build import agent_for
 from rl.agent.flat import FlatAgent
 from rl.config import Config
 from rl.learning.replay.buffer import Window
 from rl.learning.replay.experience import ReplayExperience
 from rl.loop import build_worker
 from rl.running.setup import set_up
-from tests.support.rl_small import lively_agent, small_config
+from tests.support.rl_small import enlivened, small_config
 
 SEQUENCES = ("zero", "zero_burn_in", "stored", "stored_burn_in")
 WAYS = ("transitions", *SEQUENCES, "episodes")
@@ -47,7 +48,7 @@ class Step(NamedTuple):
 
     observation: Tensor  # [feature]
     is_first: bool
-    action: int
+    action: Tensor  # [*shape of an action]
     reward: float
     terminated: bool
     truncated: bool
@@ -63,12 +64,15 @@ class Replay:
         self.learner, self.collector, experience = build_worker(0, config, envs.make_vector, setup.memory, TRAINING)
         assert isinstance(experience, ReplayExperience)
         self.config, self.setup, self.experience = config, setup, experience
-        features = self.collector.observation.shape[1]
-        self.learner.parameters.copy_(FlatAgent(lively_agent(config, features)).parameters)
+        self.learner.parameters.copy_(FlatAgent(self.lively(config)).parameters)
         self.segments: list[Segment] = []
         self.history: list[list[Step]] = [[] for _ in range(config.envs_per_worker)]
         for _ in range(segments):
             self.act()
+
+    def lively(self, config: Config) -> Agent:
+        """An agent with strong opinions, of the seed of a config."""
+        return enlivened(agent_for(config, self.collector.environments), config.seed)
 
     def act(self) -> int:
         """One more segment; how many updates are due."""
@@ -81,7 +85,7 @@ class Replay:
                     Step(
                         segment.observations[t, b],
                         bool(segment.is_first[t, b]),
-                        int(segment.actions[t, b]),
+                        segment.actions[t, b],
                         float(segment.rewards[t, b]),
                         bool(segment.terminated[t, b]),
                         bool(segment.truncated[t, b]),
@@ -96,8 +100,7 @@ class Replay:
         if not self.config.has_q_values:
             return None
         target = self.experience.target
-        other = lively_agent(replace(self.config, seed=seed), self.collector.observation.shape[1])
-        target.load(FlatAgent(other).parameters)
+        target.load(FlatAgent(self.lively(replace(self.config, seed=seed))).parameters)
         self.experience.target_copy = 0
         return target.agent
 
@@ -121,10 +124,13 @@ class Replay:
 
 
 def plain_q(output: AgentOutput) -> Tensor:
-    """Q(a) = V + A(a) − the mean of A, action by action; [action] of one observation."""
+    """Q(a) = V + A(a) − the mean of A, action by action; [action] of one observation. −∞ of those that are masked."""
     advantages = output.logits[0]
-    mean = sum(advantages) / len(advantages)
-    return torch.stack([output.values[0] + advantage - mean for advantage in advantages])
+    those = [advantage for advantage in advantages if advantage > -1e7]
+    mean = sum(those) / len(those)
+    return torch.stack(
+        [output.values[0] + a - mean if a > -1e7 else torch.full_like(a, -torch.inf) for a in advantages]
+    )
 
 
 class Look(NamedTuple):
