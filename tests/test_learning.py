@@ -9,6 +9,7 @@ from gymnasium.spaces import Box, Discrete
 import envs
 from rl.agent.agent import Agent
 from rl.running.run import new_run
+from tests.support import echo  # noqa: F401  registers Echo-v0
 from tests.support.configs import cartpole_config
 
 
@@ -139,6 +140,48 @@ def test_ppo_learns_what_a_carried_state_must_know_from_a_quarter_of_the_env_ste
     """On each of 3 seeds; the cue is recalled by all, and the pole kept up for more than 400 of 500 steps by two."""
     summary, _ = train(tmp_path, **{**task, **PPO, **options})
     assert summary["eval_sampled"] >= (200 if "CartPole" in task["env"] else 0.9)
+
+
+# --- actions of every kind
+
+ECHO = {
+    "env": "Echo-v0",
+    "segment_length": 4,  # what is asked for was shown two steps before: half of it in the segment before
+    "core": "gru",
+    "discount": 0.0,
+    "reward_scale": 10.0,
+    "eval_episodes": 100,
+    "total_env_steps": 60_000,
+    "action_std_init": 0.5,
+}
+BY_CHANCE = {"numbers": -1 / 3, "several": 5 / 12, "bits": 1 / 2}
+LEARNT = {"numbers": -0.04, "several": 0.97, "bits": 0.97}
+
+
+@pytest.mark.parametrize(
+    ("acts", "options"),
+    [
+        ("numbers", {}),
+        pytest.param("several", {}, marks=pytest.mark.slow),
+        pytest.param("bits", {}, marks=pytest.mark.slow),
+        pytest.param("numbers", {"action_bounds": "tanh"}, marks=pytest.mark.slow),
+        pytest.param("numbers", {"action_bounds": "tanh", "core": "lstm", "seed": 2}, marks=pytest.mark.slow),
+        pytest.param("numbers", {"seed": 3}, marks=pytest.mark.slow),
+        pytest.param("several", {"core": "lstm", "seed": 2}, marks=pytest.mark.slow),
+        pytest.param("bits", {"core": "lstm", "seed": 2}, marks=pytest.mark.slow),
+    ],
+)
+def test_with_the_state_carried_numbers_digits_and_bits_are_repeated(tmp_path, acts, options):
+    """tests/support/echo.py has what is earned without memory: −1/3 by numbers, 5/12 by digits, 1/2 by bits."""
+    summary, _ = train(tmp_path, **{**ECHO, **options}, env_arg=(f"acts={acts}",))
+    assert summary["eval_greedy"] >= LEARNT[acts] > BY_CHANCE[acts] + 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("acts", BY_CHANCE)
+def test_without_memory_they_are_not(tmp_path, acts):
+    summary, _ = train(tmp_path, **{**ECHO, "core": "mlp"}, env_arg=(f"acts={acts}",))
+    assert summary["eval_greedy"] < BY_CHANCE[acts] + 0.05
 
 
 # --- from a replay buffer

@@ -109,5 +109,5 @@ for acts in ("numbers", "free"):
     for std, bounds in (("parameter", "clip"), ("head", "tanh"), ("parameter", "tanh"), ("head", "clip")):
         CASES[f"{acts} {std} {bounds}"] = {**of_default, "action_std": std, "action_bounds": bounds}
 for acts, where in (("one", "infos"), ("several", "entry"), ("table", "infos"), ("one", "entry")):
-    CASES[f"masked {acts} {where}"] = {"env": MASKED_ID, "env_arg": (f"acts={acts}", f"where={where}")}
+    CASES[f"masked {acts} {where}"] = {"env": MASKED_ID, "env_arg": (f"acts={acts}", f"where={where}"), **SENSES}
 FEW = ("several", "bits", "numbers parameter clip", "masked one infos", "numbers head tanh", "masked several entry")

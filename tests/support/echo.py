@@ -10,7 +10,7 @@ DELAY, STEPS = 2, 12
 SPACES = {
     "numbers": (Box(-1, 1, (2,)), Box(np.array([-3.0, 0.0], np.float32), np.array([3.0, 4.0], np.float32))),
     "several": (Box(0, 1, (5,)), MultiDiscrete([2, 3])),
-    "bits": (Box(0, 1, (2,)), MultiBinary(2)),
+    "bits": (Box(-1, 1, (2,)), MultiBinary(2)),
 }
 
 
@@ -40,6 +40,8 @@ class Echo(ColumnsVectorEnv):
         newest = self._shown[:, 0]
         if self._acts == "several":
             newest = np.concatenate([np.eye(n)[newest[:, k].astype(int)] for k, n in enumerate((2, 3))], axis=1)
+        elif self._acts == "bits":
+            newest = 2 * newest - 1
         return newest.astype(np.float32)
 
     def _advance(self, actions):
