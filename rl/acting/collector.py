@@ -150,7 +150,8 @@ class Collector:
         require_finite(self.environments, observed[: steps + 1], earned[:steps])
         if self.tally:
             self.tally.add(observed[:steps], earned[:steps], opens[1 : steps + 1])
-        self.observation, self.is_first = observations[steps], is_first[steps]
+        # A copy: a view would keep the whole segment, which may be many images, until the next one is complete.
+        self.observation, self.is_first = observations[steps].clone(), is_first[steps]
         if self.for_replay:
             segment = segment._replace(log_probs=distribution.log_probs(scores, actions))
         return segment

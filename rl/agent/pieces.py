@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 LARGE = 512  # numbers of an observation that is large
-MOST = 2**17  # numbers of a piece that are read at once: a few images
+MOST = 2**20  # numbers of a piece that are read at once: some 40 images of 84 x 84 x 4, and 10 MB of what is kept
 
 
 def pieces_of(rows: int, batch: int, numbers: int) -> list[slice]:

@@ -80,9 +80,11 @@ class AnyTorso:
     def __init__(self, agent: Agent, features: Tensor) -> None:
         self.agent, self.features = agent, features
         self.seen: list[Tensor] = [features[0]] * len(features)
+        self.live: Tensor | None = None  # features of rows that were not acted, with their graph
 
     def begin(self) -> None:
-        """The torso's own parameters are used."""
+        """The torso's own parameters are used; the rows of the segment before are let go."""
+        self.seen, self.live = [self.features[0]] * len(self.features), None
 
     @torch.no_grad()
     def step(self, t: int, observation: Tensor) -> None:
@@ -90,13 +92,23 @@ class AnyTorso:
         self.features[t] = self.agent.features(observation)
 
     def unroll(self, observations: Tensor) -> None:
-        """All rows as one batch, or a few."""
+        """All rows as one batch, whose graph `backward` uses, or as a few without one."""
+        time, batch = observations.shape[:2]
+        if len(pieces_of(time, batch, observations[0, 0].numel())) == 1:
+            with torch.enable_grad():
+                self.live = self.agent.features(observations)
+            self.features.copy_(self.live.detach())
+            return
         self.seen = list(observations)
         self.features.copy_(read(self.agent.features, observations))
 
     def backward(self, n: slice, d_features: Tensor) -> None:
         """By autograd, once over the rows n."""
         self.agent.torso.zero_grad(set_to_none=False)
+        if self.live is not None:
+            if self.live.requires_grad:
+                self.live[n].backward(d_features)
+            return
         seen = self.seen[n]
         for piece in pieces_of(len(seen), len(seen[0]), seen[0][0].numel()):
             with torch.enable_grad():
