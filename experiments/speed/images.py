@@ -152,7 +152,7 @@ def page(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# What images and grids cost",
         "",
-        "| task | algorithm | own env steps/s | trained env steps/s | ratio | by CPU seconds | worker beyond torch, MB |",
+        "| task | algorithm | own env steps/s | trained env steps/s | ratio | by CPU seconds | a worker's MB |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:

@@ -107,7 +107,8 @@ class AnyTorso:
         self.agent.torso.zero_grad(set_to_none=False)
         if self.live is not None:
             if self.live.requires_grad:
-                self.live[n].backward(d_features)
+                with torch.enable_grad():
+                    self.live[n].backward(d_features)
             return
         seen = self.seen[n]
         for piece in pieces_of(len(seen), len(seen[0]), seen[0][0].numel()):
