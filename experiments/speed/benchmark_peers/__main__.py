@@ -2,15 +2,16 @@
 
 Question: how fast are other codebases on CartPole without velocities, in env steps a second and in time to solve it?
 Command:  python -m experiments.speed.benchmark_peers (or: make bench-peers)
-Time:     about 9 minutes a round on 2 CPUs, and 5 once to install the peers.
+Time:     about 13 minutes a round on 2 CPUs, and 6 once to install the peers.
 Output:   peers.json, peers.md (table) and peers.csv in --out; virtual environments, logs and records in --runs-dir.
 
 A round trains ours, the first peer, the second and so on with one seed; the first round has --seed, each further one
 the next. A machine that drifts does so for all of them. A run has solved the task if the mean return of its last
 max(100, 2 x environments) finished training episodes is at least 475, and so is that of 100 fresh episodes with sampled
 actions at the parameters of this crossing. If a peer's parameters cannot be frozen there, its first checkpoint after
-the crossing plays, and the table says so. A crossing that is not confirmed empties the window. Each peer is a script of
-experiments/speed/peers in its own virtual environment; the table reports one that fails.
+the crossing plays, and the table says so. A crossing that is not confirmed empties the window. A peer that is "alike"
+has the network, batch, minibatches and epochs of a run of our PPO beside it, which is compared with it alone. Each peer
+is a script of experiments/speed/peers in its own virtual environment; the table reports one that fails.
 """
 
 import os
@@ -59,6 +60,8 @@ def trained(command: Command, folder: Path) -> Iterator[dict[str, Any]]:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: command.cpus])
     machine = describe()
     titles = {OURS: "**carryover (ours)**"} | {name: PEERS[name].title for name in command.names()}
+    alike = [name for name in command.names() if PEERS[name].alike]
+    titles |= {f"{OURS}_{name}": f"**ours, PPO beside {titles[name]}**" for name in alike}
     results = {"words": in_words(machine, command), "machine": machine, "titles": titles, "outcomes": []}
     for one in outcomes(command, folder):
         results["outcomes"].append(one)

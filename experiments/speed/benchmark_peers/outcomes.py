@@ -72,23 +72,37 @@ def our_outcome(run: Any, most_seconds: float) -> Outcome:
         [(row["global_step"], row["time/seconds"]) for row in run.rows if row["time/seconds"] <= most_seconds],
         attempts,
         version="this repository",
-        settings=f"{config['mode']}, {config['workers']} workers x {config['envs_per_worker']} environments, segments "
-        f"of {config['segment_length']}, {config['core'].upper()} {config['hidden_size']}, learning rate "
-        f"{config['learning_rate']:g} falling to 0 over {config['total_env_steps'] / 1e6:g}M env steps",
+        settings=settings_of(config),
         startup_seconds=summary["startup_seconds"],
         best_mean=max([*means, summary["mean_return"] or 0.0]),
     )
 
 
+def settings_of(config: dict[str, Any]) -> str:
+    """Return our settings in words."""
+    falls = f" falling to 0 over {config['total_env_steps'] / 1e6:g}M env steps"
+    learns = f", PPO with {config.get('epochs')} epochs x {config.get('minibatches')} minibatches"
+    return (
+        f"{config['mode']}, {config['workers']} workers x {config['envs_per_worker']} environments, segments "
+        f"of {config['segment_length']}{learns if config.get('algorithm') == 'ppo' else ''}, "
+        f"{config['core'].upper()} {config['hidden_size']}, learning rate "
+        f"{config['learning_rate']:g}{falls if config.get('anneal_learning_rate', True) else ''}"
+    )
+
+
 def set_ratios(outcomes: list[Outcome]) -> None:
-    """Add our ratios to each peer's outcome: speed and time to solved, against ours of the same round."""
-    ours = {one["round"]: one for one in outcomes if one["peer"] == OURS and not one["error"]}
-    for other in outcomes:
-        mine = ours.get(other["round"])
-        if other["peer"] == OURS or other["error"] or mine is None:
+    """Add our ratios of the same round: of ours to each peer's outcome, of a run beside a peer to that run's own."""
+    by_name = {(one["round"], one["peer"]): one for one in outcomes if not one["error"]}
+    for one in outcomes:
+        number, name = one["round"], one["peer"]
+        if name == OURS or one["error"]:
             continue
-        other["speed_ratio"] = mine["sps"] / other["sps"] if mine["sps"] and other["sps"] else None
-        other["time_ratio"] = other["time_bound"] = None
+        peer = name.removeprefix(f"{OURS}_")
+        mine, other = (one, by_name.get((number, peer))) if peer != name else (by_name.get((number, OURS)), one)
+        if mine is None or other is None:
+            continue
+        one["speed_ratio"] = mine["sps"] / other["sps"] if mine["sps"] and other["sps"] else None
+        one["time_ratio"] = one["time_bound"] = None
         if (mine["solved"] or other["solved"]) and mine["seconds"]:
-            other["time_ratio"] = other["seconds"] / mine["seconds"]
-            other["time_bound"] = "" if mine["solved"] and other["solved"] else ">" if mine["solved"] else "<"
+            one["time_ratio"] = other["seconds"] / mine["seconds"]
+            one["time_bound"] = "" if mine["solved"] and other["solved"] else ">" if mine["solved"] else "<"

@@ -27,6 +27,8 @@ def outcomes(command: Command, folder: Path) -> Iterator[Outcome]:
             runs[name] = partial(run_peer, name, install(name, command.runs_dir))
         except ProcessFailed as failure:
             runs[name] = partial(fail, failure)
+        if PEERS[name].alike:
+            runs[f"{OURS}_{name}"] = partial(run_ours, name=f"{OURS}_{name}", alike=PEERS[name].alike)
     for number in range(1, command.rounds + 1):
         round_folder, seed = folder / f"round-{number}", command.seed + number - 1
         round_folder.mkdir(parents=True)
@@ -45,22 +47,25 @@ def measured(run: Callable[[], Outcome], **known: Any) -> Outcome:
         return {**known, "sps": None, "solved": False, "error": without_folders(str(failure))}
 
 
-def run_ours(folder: Path, command: Command, seed: int) -> Outcome:
-    """Train our agent once."""
+def run_ours(folder: Path, command: Command, seed: int, name: str = OURS, alike: str = "") -> Outcome:
+    """Train our agent once, as it is tuned for the task or with the options that make it like a peer."""
     from experiments.lab.records import read_record
 
-    run_dir = folder.absolute() / OURS
-    values = {
-        "run-dir": run_dir,
-        "seed": seed,
-        "wandb": "disabled",
-        "workers": command.cpus,
-        "envs-per-worker": max(1, OUR_ENVIRONMENTS // command.cpus),
-    }
-    words = ["--stop-when-solved", *(f"--{key}={value}" for key, value in values.items()), *shlex.split(command.ours)]
+    run_dir = folder.absolute() / name
+    values = {"run-dir": run_dir, "seed": seed, "wandb": "disabled", "workers": command.cpus}
+    options = shlex.split(alike) or [
+        "--preset=masked-cartpole",
+        f"--envs-per-worker={max(1, OUR_ENVIRONMENTS // command.cpus)}",
+        *shlex.split(command.ours),
+    ]
+    if "serial" in options:
+        values["workers"] = 1
+    if alike:
+        values["max-seconds"] = command.peer_seconds
+    words = ["--stop-when-solved", *(f"--{key}={value}" for key, value in values.items()), *options]
     run_process(
         [sys.executable, "-m", "experiments.train", *words],
-        folder / f"{OURS}.log",
+        folder / f"{name}.log",
         command.peer_seconds + command.grace_seconds,
     )
     return our_outcome(read_record(run_dir), command.peer_seconds)

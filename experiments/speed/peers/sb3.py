@@ -1,11 +1,14 @@
 """sb3-contrib RecurrentPPO with the zoo's tuned settings for CartPole without velocities."""
 
+from typing import Any
+
 import torch
 from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 
-from experiments.speed.peers.measurement import Measurement, fresh_returns, make_environment, options
+from experiments.speed.peers.measurement import Measurement, fresh_returns, make_environment
+from experiments.speed.peers.measurement import options as measured_options
 
 SETTINGS = (
     "zoo's tuned settings: 8 environments x 32 steps, batch 256, 20 epochs, LSTM 64, γ 0.98, λ 0.8, learning rate 1e-3 "
@@ -15,12 +18,10 @@ SETTINGS = (
 
 def main() -> None:
     """Train until the task is solved or the time is over."""
-    given = options()
-    torch.set_num_threads(1)  # a second thread makes networks of this size slower
-    measurement = Measurement(given, 8, ("sb3-contrib", "torch"), SETTINGS)
-    model = RecurrentPPO(
-        "MlpLstmPolicy",
-        make_vec_env(make_environment, n_envs=8, seed=given.seed),
+    train(
+        SETTINGS,
+        environments=8,
+        env_steps=100_000,
         n_steps=32,
         batch_size=256,
         n_epochs=20,
@@ -30,9 +31,23 @@ def main() -> None:
         learning_rate=lambda left: 1e-3 * left,
         clip_range=lambda left: 0.2 * left,
         policy_kwargs={"lstm_hidden_size": 64},
-        seed=given.seed,
-        device="cpu",
     )
+
+
+def train(settings: str, environments: int, env_steps: int, **options: Any) -> None:
+    """Train with these options of the model.
+
+    Args:
+        settings: in words.
+        environments: how many are stepped in turn.
+        env_steps: over which schedules fall.
+        options: of the model.
+    """
+    given = measured_options()
+    torch.set_num_threads(1)  # a second thread makes networks of this size slower
+    measurement = Measurement(given, environments, ("sb3-contrib", "torch"), settings)
+    venv = make_vec_env(make_environment, n_envs=environments, seed=given.seed)
+    model = RecurrentPPO("MlpLstmPolicy", venv, seed=given.seed, device="cpu", **options)
 
     def act(observations, state):
         return model.predict(observations, state, deterministic=False)
@@ -45,7 +60,7 @@ def main() -> None:
             return not measurement.over
 
     measurement.start()
-    model.learn(100_000, callback=Watch())
+    model.learn(env_steps, callback=Watch())
     measurement.end()
 
 

@@ -9,6 +9,8 @@ from textwrap import dedent
 
 import pytest
 
+from experiments import train
+from experiments.lab.command_line import parse
 from experiments.lab.records import Record
 from experiments.speed.benchmark_peers import __main__ as benchmark_peers
 from experiments.speed.benchmark_peers import processes, rounds
@@ -157,6 +159,18 @@ def test_ratios_are_taken_within_a_round():
     assert [run["time_ratio"] for run in runs if run["peer"] == "sb3"] == [4.0, 2.5]
 
 
+def test_a_run_of_ours_beside_a_peer_has_its_ratios_to_that_peer_of_the_same_round():
+    runs = [
+        trained(OURS, 8000, solved_at=10.0),
+        trained("sb3_alike", 400),
+        trained("ours_sb3_alike", 6000, solved_at=20.0),
+        trained("ours_sb3_alike", 6000, number=2),  # the peer failed in that round
+    ]
+    set_ratios(runs)
+    assert [run.get("speed_ratio") for run in runs] == [None, 20.0, 15.0, None]
+    assert (runs[2]["time_ratio"], runs[2]["time_bound"]) == (3.0, ">")
+
+
 @pytest.mark.parametrize(
     "ours, theirs, shown", [(10.0, 40.0, "4"), (10.0, None, ">6"), (None, 15.0, "<0.25"), (None, None, "–")]
 )
@@ -274,6 +288,31 @@ def test_a_run_that_fails_is_reported_with_its_last_lines_and_the_others_run(rep
     text = markdown(results_of(*runs))
     assert "**SB3 failed in round 2**" in text and "red herring" in text
     assert cells_of(results_of(*runs), "SB3")[3] == "failed / failed"
+
+
+def test_beside_a_peer_that_is_alike_runs_our_ppo_with_its_options(repository, monkeypatch):
+    """They are options of the command line that works, and say what the peer's script says."""
+    commands = {}
+
+    def note(words, log, *_limit, **_variables):
+        commands[log.stem] = words
+        raise ProcessFailed("noted")
+
+    monkeypatch.setattr(rounds, "run_process", note)
+    command = Command(peers="sb3_alike,jax_alike", cpus=2, peer_seconds=30.0, runs_dir=repository / "runs")
+    names = [run["peer"] for run in outcomes(command, repository / "records")]
+    assert names == [OURS, "sb3_alike", "ours_sb3_alike", "jax_alike", "ours_jax_alike"]
+    for name, workers in (("ours_sb3_alike", 1), ("ours_jax_alike", 2)):
+        monkeypatch.setattr(sys, "argv", ["train", *commands[name][3:]])
+        config = parse(train.Command, "", train.defaults()).config
+        assert (config.algorithm, config.workers, config.max_seconds, config.stop_when_solved) == (
+            "ppo",
+            workers,
+            30,
+            True,
+        )
+        assert (config.envs_per_worker, config.segment_length, config.epochs, config.minibatches) == (64, 32, 4, 4)
+        assert config.env_id == ("PeersCartPole-v0" if workers == 1 else "MaskedVelocityCartPole-v1")
 
 
 def test_a_peer_that_cannot_be_installed_is_reported_and_the_others_run(repository, monkeypatch):
