@@ -18,7 +18,7 @@ class Tally:
             batch: environments.
             discount: γ of the discounted returns.
         """
-        self.scaled, self.numbers, self.returns = scales.scaled, scales.numbers, scales.returns
+        self.scales, self.scaled, self.numbers, self.returns = scales, scales.scaled, scales.numbers, scales.returns
         self.discount, self.sums = discount, np.zeros(sums_size(scales))
         self.discounted = np.zeros(batch)  # R of each environment
 
@@ -31,7 +31,7 @@ class Tally:
             ended: [time, batch] bool, whether an episode ended there.
         """
         if self.numbers:
-            seen = observations.reshape(-1, self.numbers).astype(np.float64)
+            seen = self.scales.floats(observations).astype(np.float64)
             self.sums[0] += len(seen)
             totals, squares = self.sums[COUNTS:].reshape(2, self.numbers)
             totals += np.where(self.scaled, seen.sum(axis=0), 0.0)  # the others: mean 0 and deviation 1

@@ -9,6 +9,7 @@ import torch
 from gymnasium.spaces import Box
 
 import envs
+from envs.vector.packing import Packed
 from rl.acting.evaluate import evaluate
 from rl.acting.tally import Tally
 from rl.agent.flat import FlatAgent
@@ -57,6 +58,29 @@ def test_numbers_within_plus_and_minus_1_and_images_have_their_scale():
     assert make_scales(Box(0, 1, (3,), dtype=np.float32), True, False) is None
 
 
+def test_floats_beside_bytes_in_one_packed_array_are_scaled_and_the_bytes_stay():
+    """Two floats, an image of three bytes, and a flag between 0 and 1."""
+    space = Packed({"position": WIDE, "image": Box(0, 255, (3,), np.uint8), "flag": Box(0, 1, (1,))})
+    scales, packed = Scales(space, True, False), space.empty(2, 1)
+    position, image, flag = space.views(packed)
+    position[:, 0], image[:], flag[:, 0] = [[1, 4], [3, 8]], 200, [[1], [0]]
+    tally = Tally(scales, batch=1, discount=0.9)
+    tally.add(packed, np.zeros((2, 1)), np.zeros((2, 1), bool))
+    _, mean, inverse = scales_from(scales, tally)
+    assert (mean, inverse) == ([2, 6, 0], [1, 0.5, 1])
+    scales.mean.copy_(torch.tensor(mean)), scales.inverse.copy_(torch.tensor(inverse))
+    before = packed.copy()
+    position, image, flag = space.views(scales.observations(torch.from_numpy(packed)).numpy())
+    assert position.tolist() == [[[-1, -1]], [[1, 1]]] and (image == 200).all() and flag[:, 0, 0].tolist() == [1, 0]
+    assert (packed == before).all()
+
+
+def test_a_number_that_varies_by_no_more_than_rounding_keeps_its_size():
+    """1e6 in 100,000 steps, whose mean square is off by 1e-13 of itself, as if it had a variance of 0.1."""
+    sums = torch.tensor([1e5, 1e5, 1e11, 1e17 * (1 + 1e-13), 1e11, 1e17 * (1 + 1e-13)], dtype=torch.float64)
+    assert scales_of(sums).tolist() == [1, 1e6, 1]
+
+
 def test_rewards_are_divided_by_the_deviation_of_the_return_so_far_and_an_end_begins_it_anew():
     """γ = 1/2. Rewards 2, 2, 2 with an end after the second: R = 2, 3, 2; a second segment continues with 2 + 2/2 = 3.
     R² has the mean 6.5, R the mean 2.5."""
@@ -68,7 +92,7 @@ def test_rewards_are_divided_by_the_deviation_of_the_return_so_far_and_an_end_be
     reward, mean, _ = scales_from(scales, tally)
     assert reward == pytest.approx((6.5 - 2.5**2) ** -0.5) and mean == []
     scales.reward.fill_(2.0)
-    assert scales.rewards(torch.tensor([1.0, -3.0])).tolist() == [2.0, -6.0]
+    assert scales.rewards(torch.tensor([1.0, -3.0, 7.0])).tolist() == [2.0, -6.0, 10.0]
 
 
 def test_sums_are_taken_once_and_go_on_from_a_state():
