@@ -16,6 +16,8 @@ MASKED_CARTPOLE: dict[str, Any] = {
     "discount": 0.99,
     "gae_lambda": 0.95,
     "reward_scale": 0.05,
+    "normalise_returns": False,
+    "normalise_observations": False,
     "normalise_advantages": True,
     "value_coefficient": 0.5,
     "entropy_coefficient": 0.0,

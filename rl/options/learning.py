@@ -20,11 +20,11 @@ class LearningOptions:
     baseline: Literal["value", "none"] = "value"
     """What the returns of the policy term are compared with: the critic's value, or nothing (where advantages are
     normalised: their own mean)."""
-    reward_scale: float = 0.05
+    reward_scale: float = 1.0
     """Multiplies rewards inside the loss only; every record keeps the environment's own."""
-    normalise_returns: bool = False
+    normalise_returns: bool = True
     """Divide rewards, inside the loss only, by the running deviation of the discounted return."""
-    normalise_observations: bool = False
+    normalise_observations: bool = True
     """Scale each observed number to mean 0 and deviation 1, by running statistics of all workers. Numbers whose bounds
     lie within -1 and 1, such as one-hots, images, and what is observed beside an image or a mask keep their scale."""
     normalise_advantages: bool = True
@@ -33,9 +33,9 @@ class LearningOptions:
     """Mean or sum of the loss over the steps of a segment."""
     value_coefficient: float = 0.5
     """Weight of the value loss."""
-    entropy_coefficient: float = 0.0
+    entropy_coefficient: float = 0.01
     """Weight of the entropy bonus."""
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-3
     """Adam's step size at the start."""
     anneal_learning_rate: bool = True
     """Lower the learning rate linearly to 0 at total_env_steps."""

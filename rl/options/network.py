@@ -10,10 +10,10 @@ from rl.algorithms import ALGORITHMS
 class NetworkOptions:
     """The algorithm and the network."""
 
-    algorithm: Literal[*ALGORITHMS] = "a2c"
-    """a2c: actor-critic from segments as they come. ppo: the same, several clipped updates from each.
-    q_replay: double, duelling Q-learning from a replay buffer. Between a2c and it: a2c_replay, actor-critic from a
-    buffer (V-trace); q_online, Q-learning from segments as they come."""
+    algorithm: Literal[*ALGORITHMS] = "ppo"
+    """ppo: actor-critic, several clipped updates from each segment. a2c: the same, one update from each. q_replay:
+    double, duelling Q-learning from a replay buffer. Between a2c and it: a2c_replay, actor-critic from a buffer
+    (V-trace); q_online, Q-learning from segments as they come."""
     core: str = "lstm"
     """The memory between torso and heads: rnn, gru or lstm; mlp has none; module:Class or path/file.py:Class names
     a core of yours."""

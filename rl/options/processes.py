@@ -16,9 +16,9 @@ class ProcessOptions:
     machine); all_reduce: all together (equal to rounding); auto: ordered up to 8 workers."""
     workers: int = 2
     """Worker processes, one thread each."""
-    envs_per_worker: int = 32
+    envs_per_worker: int = 16
     """Environments that each worker steps together."""
-    segment_length: int = 32
+    segment_length: int = 64
     """N: steps of every environment between two updates; 0: until the episode ends (Monte Carlo)."""
     stop_at_episode_end: bool = False
     """End a segment where its episode ends, if that comes before N steps; needs --envs-per-worker 1."""

@@ -21,6 +21,7 @@ from tests.support.configs import cartpole_config
 from tests.support.runs import ROOT, SHORT, words
 
 CONFIG = cartpole_config(**SHORT)
+OPTIONS = ["--algorithm=a2c", *words(SHORT)[1:]]  # without the preset
 RANGES = ("learning_rate=log(1e-4,1e-2)", "entropy_coefficient=choice(0,0.01,0.03)")
 
 
@@ -115,7 +116,7 @@ def swept(tmp_path_factory):
     """Ten trials of two seeds, the first of them with the options as given; what was printed, and the command."""
     optuna()
     out = tmp_path_factory.mktemp("sweep") / "out"
-    given = ["--trials=10", "--seeds=2", "--fresh-seeds=1", f"--out={out}", *words(SHORT), *RANGES]
+    given = ["--trials=10", "--seeds=2", "--fresh-seeds=1", f"--out={out}", *OPTIONS, *RANGES]
     return out, given, sweep(given)
 
 
@@ -132,7 +133,7 @@ def test_a_sweep_leaves_a_run_folder_a_trial_and_seed_a_table_a_figure_and_the_c
     out, _, said = swept
     rows = read_csv(out / "trials.csv")
     assert [row["trial"] for row in rows] == list(map(str, range(10)))
-    assert rows[0]["learning_rate"] == "0.003" and rows[0]["entropy_coefficient"] == "0.0"  # Config's own
+    assert rows[0]["learning_rate"] == "0.001" and rows[0]["entropy_coefficient"] == "0.01"  # Config's own
     complete = [row for row in rows if row["state"] == "complete"]
     best = max(complete, key=lambda row: float(row["value"]))
     for row in rows:
@@ -189,7 +190,7 @@ def test_a_sweep_that_is_killed_goes_on_and_comes_to_the_same_end_with_nothing_t
 def test_trials_that_diverge_are_said_and_the_sweep_goes_on(tmp_path):
     """A learning rate of 1e300 makes numbers that are none in the second update."""
     optuna()
-    given = ["--trials=3", "--seeds=1", "--fresh-seeds=0", f"--out={tmp_path}/out", *words(SHORT)]
+    given = ["--trials=3", "--seeds=1", "--fresh-seeds=0", f"--out={tmp_path}/out", *OPTIONS]
     said = sweep([*given, "learning_rate=choice(0.003,1e11)"])
     rows = read_csv(tmp_path / "out" / "trials.csv")
     assert {row["state"] for row in rows} >= {"complete"} and "The best" in said

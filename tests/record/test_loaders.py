@@ -373,7 +373,12 @@ def wandb_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wandb") / "run"
     options = {**SMALL, "wandb": "offline", "run_dir": folder}
     words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    subprocess.run([sys.executable, "-m", "experiments.train", *words], check=True, capture_output=True, timeout=300)
+    subprocess.run(
+        [sys.executable, "-m", "experiments.train", "--preset=masked-cartpole", *words],
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
     [found] = (folder / "wandb").glob("offline-run-*")
     return found
 

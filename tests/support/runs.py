@@ -75,5 +75,5 @@ def without_times(rows: Sequence[Mapping[str, float]]) -> list[dict[str, float]]
 
 
 def words(options: Mapping[str, Any]) -> list[str]:
-    """Options of a config as the command line has them."""
-    return [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    """Options of a `cartpole_config` as the command line has them."""
+    return ["--preset=masked-cartpole", *(f"--{name.replace('_', '-')}={value}" for name, value in options.items())]

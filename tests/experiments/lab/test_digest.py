@@ -57,6 +57,8 @@ OTHER = {
     "reduce": "all_reduce",
     "reward_threshold": 1.0,
     "init_from": "runs/x",
+    "action_std": "head",
+    "action_bounds": "tanh",
 }
 
 
