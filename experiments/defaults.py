@@ -24,7 +24,7 @@ from experiments.lab.tables import publish
 from rl.config import Config
 from rl.loop import Overrides
 
-MEMORYLESS = ", mlp"  # ends the name of an arm that another one is measured against
+MEMORYLESS = " mlp"  # ends the name of an arm that another one is measured against
 
 
 class Task(NamedTuple):
@@ -41,10 +41,10 @@ TASKS = {
     "noisy CartPole": Task("NoisyPositionCartPole-v1", 400.0),
     "flickering CartPole": Task("FlickeringCartPole-v1", 400.0),
     "CartPole": Task("CartPole-v1", 475.0),
-    "RecallCue, delay 4": Task("RecallCue-v0", 0.95),
-    "RecallCue, delay 24": Task("RecallCue-v0", 0.95, env_arg=("delay=24",)),
+    "RecallCue delay 4": Task("RecallCue-v0", 0.95),
+    "RecallCue delay 24": Task("RecallCue-v0", 0.95, env_arg=("delay=24",)),
     "RepeatPrevious": Task("RepeatPrevious-v0", 0.95),
-    "TMaze, length 10": Task("TMaze-v0", 0.95),
+    "TMaze length 10": Task("TMaze-v0", 0.95),
     "POPGym RepeatPreviousEasy": Task("popgym:popgym-RepeatPreviousEasy-v0", 0.9, 3_000_000),
     "POPGym RepeatFirstEasy": Task("popgym:popgym-RepeatFirstEasy-v0", 0.95, 3_000_000),
     "POPGym HigherLowerEasy": Task("popgym:popgym-HigherLowerEasy-v0", 0.5, 3_000_000),
@@ -52,7 +52,7 @@ TASKS = {
     "LunarLander without velocities": Task("MaskedVelocityLunarLander-v3", 200.0, 3_000_000),
     "Pendulum without velocity": Task("MaskedVelocityPendulum-v1", -200.0),
     "MiniGrid MemoryS7": Task("minigrid:MiniGrid-MemoryS7-v0", 0.9, 3_000_000),
-    "HalfCheetah, positions": Task("MaskedVelocityHalfCheetah-v5", None, 2_000_000),
+    "HalfCheetah positions": Task("MaskedVelocityHalfCheetah-v5", None, 2_000_000),
     "MountainCar": Task("MountainCar-v0", -110.0),
 }
 NO_MARK = ("MountainCar",)  # shown, and not counted: no reward is met by chance

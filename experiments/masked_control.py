@@ -28,7 +28,7 @@ from rl.loop import Overrides
 
 ENVIRONMENTS = {"Pendulum": "Pendulum-v1", "HalfCheetah": "HalfCheetah-v5", "Hopper": "Hopper-v5"}
 ENV_STEPS = {"Pendulum": 1_000_000, "HalfCheetah": 2_000_000, "Hopper": 2_000_000}
-SEES_ALL = "mlp, sees all"
+SEES_ALL = "mlp sees all"
 SYSTEMS = {
     "mlp": {"core": "mlp"},
     "mlp 2 frames": {"core": "mlp", "frame_stack": 2},
