@@ -37,7 +37,6 @@ _MASKED_CARTPOLE = {
     "reward_scale": 0.05,
     "normalise_returns": False,
     "normalise_observations": False,
-    "entropy_coefficient": 0.0,
     "segment_length": 8,
     "total_env_steps": 500_000,
 }
@@ -54,7 +53,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         _SOFTMAX,
         (*_ACTOR_CRITIC_LOSSES, "state_age"),
         _ACTOR_CRITIC | _RETURNS | _BUFFER,
-        {**_MASKED_CARTPOLE, "replay_capacity": 10_000, "replay_ratio": 1.0},
+        {**_MASKED_CARTPOLE, "entropy_coefficient": 0.0, "replay_capacity": 10_000, "replay_ratio": 1.0},
         replays=True,
         several_updates=True,
     ),

@@ -183,8 +183,8 @@ ROOT = Path(__file__).parents[2]
         ),
         # Windows of 8 + 32 + 5 rows are 2 segments of 32, of 64 environments.
         (
-            {"algorithm": "q_replay", "replay_capacity": 4095, "replay_warm_up": 0},
-            "--replay-capacity 4095: sequences of every environment take 4096 env steps, at least that is needed",
+            {"algorithm": "q_replay", "replay_capacity": 2047, "replay_warm_up": 0},
+            "--replay-capacity 2047: sequences of every environment take 2048 env steps, at least that is needed",
         ),
         (
             {"algorithm": "a2c_replay", "replay_batch": 1, "sequence_length": 1},
@@ -221,12 +221,14 @@ def test_values_at_the_edge_are_allowed():
     Config(discount=0.0, gae_lambda=1, learning_rate=1)  # a whole number is a number
     Config(mode="serial", workers=1)
     Config(max_seconds=0)
-    Config(segment_length=0, stop_at_episode_end=True, envs_per_worker=1, workers=7)  # one environment a worker
+    Config(
+        algorithm="a2c", segment_length=0, stop_at_episode_end=True, envs_per_worker=1, workers=7
+    )  # one environment a worker
     Config(bootstrap=False, returns="n_step")
     Config(separate_critic=True), Config(detach_critic=True)  # one of the two
     Config(epsilon_first=1.0, epsilon_last=1e-9, priority_exponent=1.0, importance_exponent=1.0, burn_in=0)
-    Config(algorithm="q_replay", replay_capacity=4096, replay_warm_up=4096)
-    Config(algorithm="q_replay", replay_capacity=4096, replay_warm_up=0, max_cpu_seconds=0, eval_interval=0)
+    Config(algorithm="q_replay", replay_capacity=2048, replay_warm_up=2048)
+    Config(algorithm="q_replay", replay_capacity=2048, replay_warm_up=0, max_cpu_seconds=0, eval_interval=0)
     Config(algorithm="q_online", segment_length=1, envs_per_worker=1)  # it normalises no advantages
     Config(algorithm="a2c_replay", segment_length=1, envs_per_worker=1, workers=1)  # its updates are of many steps
     Config(algorithm="a2c_replay", replay_batch=1, sequence_length=1, mode="sync")  # of two workers
@@ -250,7 +252,7 @@ def test_environment_arguments_are_python_literals_and_anything_else_is_text():
 def test_a_segment_ends_with_its_episode_where_it_is_told_to_or_has_no_length():
     ends = {(0, False): True, (0, True): True, (10, True): True, (10, False): False}
     for (length, told), expected in ends.items():
-        config = Config(segment_length=length, stop_at_episode_end=told, envs_per_worker=1)
+        config = Config(algorithm="a2c", segment_length=length, stop_at_episode_end=told, envs_per_worker=1)
         assert config.stops_at_episode_end is expected
 
 
@@ -299,7 +301,7 @@ def test_a_window_is_burn_in_what_is_trained_on_and_what_its_targets_need(way, b
 
 def test_a_buffer_holds_whole_segments_of_every_environment_and_no_more_than_its_capacity():
     """2 · 3 environments, segments of 10: 1000 env steps are 166 rows, or 16 segments."""
-    config = Config(workers=2, envs_per_worker=3, segment_length=10, replay_capacity=1000)
+    config = Config(algorithm="a2c", workers=2, envs_per_worker=3, segment_length=10, replay_capacity=1000)
     assert config.replay_rows == 160
 
 
@@ -445,7 +447,7 @@ def test_an_algorithm_gives_its_defaults_and_a_preset_and_options_beside_it_over
         beside = {**own, "workers": 5, "learning_rate": 0.5}
         assert parsed(monkeypatch, *words, "--preset", NAME, "--learning-rate", "0.5").config == Config(**beside)
         assert parsed(monkeypatch, "--preset", NAME, "--learning-rate", "0.5", *words).config == Config(**beside)
-    assert set(ALGORITHMS) == {"a2c", "a2c_replay", "ppo", "q_online", "q_replay"} and not ALGORITHMS["a2c"].defaults
+    assert set(ALGORITHMS) == {"a2c", "a2c_replay", "ppo", "q_online", "q_replay"} and not ALGORITHMS["ppo"].defaults
 
 
 @pytest.mark.parametrize(
@@ -468,8 +470,8 @@ def test_an_algorithm_that_cannot_be_had_is_one_line(monkeypatch, capsys, argume
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--epochs", 3], "--epochs 3: --algorithm a2c does not read it, ppo is needed"),
-        (["--burn-in", 3], "--burn-in 3: --algorithm a2c does not read it, a2c_replay or q_replay is needed"),
+        (["--algorithm", "a2c", "--epochs", 3], "--epochs 3: --algorithm a2c does not read it, ppo is needed"),
+        (["--burn-in", 3], "--burn-in 3: --algorithm ppo does not read it, a2c_replay or q_replay is needed"),
         (
             ["--algorithm", "q_replay", "--entropy-coefficient", 0.1],
             "--entropy-coefficient 0.1: --algorithm q_replay does not read it, a2c or a2c_replay or ppo is needed",
@@ -540,7 +542,7 @@ def test_a_preset_is_refused_beside_resume_even_where_nothing_is_left_of_it(monk
     assert fails(monkeypatch, capsys, *arguments).startswith(f"error: --preset {NAME}: a resumed run keeps its own")
 
 
-@pytest.mark.parametrize(("arguments", "default"), [((), "32"), (("--preset", NAME), "7")])
+@pytest.mark.parametrize(("arguments", "default"), [((), "64"), (("--preset", NAME), "7")])
 def test_help_says_what_presets_are_and_shows_the_values_of_one(monkeypatch, capsys, preset, arguments, default):
     monkeypatch.setattr(sys, "argv", ["train", *arguments, "--help"])
     with pytest.raises(SystemExit) as end:
@@ -555,7 +557,7 @@ def test_the_record_has_the_preset_and_its_values(monkeypatch, capsys, preset, t
     small = {
         "mode": "serial",
         "workers": 1,
-        "envs-per-worker": 2,
+        "envs-per-worker": 4,
         "total-env-steps": 70,
         "eval-episodes": 2,
         "wandb": "disabled",
@@ -577,7 +579,7 @@ def test_the_record_has_the_preset_and_its_values(monkeypatch, capsys, preset, t
                         **preset,
                         "mode": "serial",
                         "workers": 1,
-                        "envs_per_worker": 2,
+                        "envs_per_worker": 4,
                         "total_env_steps": 70,
                         "eval_episodes": 2,
                         "wandb": "disabled",
