@@ -44,7 +44,7 @@ class NetworkOptions:
     action_std: Literal["parameter", "head"] = "parameter"
     """Box actions: their standard deviation is a parameter, the same whatever is observed, or comes from the policy
     head."""
-    action_std_init: float = 1.0
+    action_std_init: float = 0.5
     """Box actions: their standard deviation at first, where an action's bounds are -1 and 1."""
     action_bounds: Literal["clip", "tanh"] = "clip"
     """Box actions: clip those outside their bounds, or squash all of them by tanh."""

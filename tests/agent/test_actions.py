@@ -34,7 +34,7 @@ every_case = pytest.mark.parametrize(("space", "options"), CASES.values(), ids=C
 
 
 def distribution_of(space, options):
-    return make_actions(space, Config(**options))
+    return make_actions(space, Config(**{"action_std_init": 1.0, **options}))
 
 
 def some(distribution, steps=4, batch=3, strength=1.0, seed=0):

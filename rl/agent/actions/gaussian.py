@@ -39,7 +39,7 @@ class Gaussian(Actions):
         self,
         space: gymnasium.spaces.Box,
         std: Literal["parameter", "head"] = "parameter",
-        std_init: float = 1.0,
+        std_init: float = 0.5,
         bounds: Literal["clip", "tanh"] = "clip",
     ) -> None:
         """Take a Box.
