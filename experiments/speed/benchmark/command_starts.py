@@ -26,7 +26,7 @@ def measure_startup(config: Config) -> dict[str, float]:
     help_seconds = time.perf_counter() - start
     folder = Path(config.run_dir).resolve()
     options = {**NETWORK, "workers": config.workers, "total_env_steps": 20_000, "log_interval": 1, "wandb": "offline"}
-    words = [f"{option(name)}={value}" for name, value in options.items()]
+    words = ["--preset=masked-cartpole", *(f"{option(name)}={value}" for name, value in options.items())]
     start = time.perf_counter()
     with subprocess.Popen([*train_command, *words, f"--run-dir={folder}"], **quiet) as process:
         try:
