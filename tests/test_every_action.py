@@ -154,7 +154,13 @@ EVERY_ALGORITHM = {
 }
 
 
-@pytest.mark.parametrize("algorithm", EVERY_ALGORITHM.values(), ids=EVERY_ALGORITHM)
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        pytest.param(one, id=name, marks=[] if name in ("ppo", "q_replay") else pytest.mark.slow)
+        for name, one in EVERY_ALGORITHM.items()
+    ],
+)
 @pytest.mark.parametrize(
     "mode", ["serial", pytest.param("sync", marks=pytest.mark.slow), pytest.param("async", marks=pytest.mark.slow)]
 )

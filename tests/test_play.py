@@ -1,5 +1,6 @@
 """A policy in a script of one's own: on the environment's own observations it earns what evaluation says, exactly."""
 
+import itertools
 import json
 
 import gymnasium
@@ -14,7 +15,7 @@ from rl.acting.randomness import environment_seeds, evaluation_key
 from rl.play import Player
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.record.saved_agent import load_agent
-from tests.support.action_envs import CASES, FEW
+from tests.support.action_envs import CASES
 from tests.support.maze import Maze
 from tests.support.runs import train
 
@@ -24,6 +25,7 @@ SENSES = {
     "previous_reward": True,
 }  # and the scale that the environment names
 
+QUICK = [("bits", 5, True), ("numbers head tanh", 5, False), ("masked several entry", 1, False)]
 
 HEADER = ("format", "config")  # of a checkpoint
 
@@ -126,9 +128,13 @@ def test_observations_of_every_kind_and_actions_that_begin_at_minus_1_are_the_en
     assert returns.tolist() == expected.tolist() and len(set(returns)) > 2
 
 
-@pytest.mark.parametrize("greedy", [True, False])
-@pytest.mark.parametrize("num_envs", [1, 5])
-@pytest.mark.parametrize("name", [pytest.param(one, marks=[] if one in FEW else pytest.mark.slow) for one in CASES])
+@pytest.mark.parametrize(
+    ("name", "num_envs", "greedy"),
+    [
+        pytest.param(*one, marks=[] if one in QUICK else pytest.mark.slow)
+        for one in itertools.product(CASES, (1, 5), (True, False))
+    ],
+)
 def test_actions_of_every_kind_are_the_environments_own(tmp_path, name, num_envs, greedy):
     """The environment asserts kind, dtype, bounds and mask of each; the run's own evaluation earns the same,
     in as many environments at a time, since numbers are rounded in another way in a batch of another size."""

@@ -162,7 +162,7 @@ def test_it_does_so_with_every_core_by_both_ways_and_with_importance_weights(cor
 
 @pytest.mark.parametrize("where", ["infos", pytest.param("entry", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("way", ["transitions", "stored_burn_in", pytest.param("zero", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("double_q", [True, False])
+@pytest.mark.parametrize("double_q", [True, pytest.param(False, marks=pytest.mark.slow)])
 @again_or_recorded
 def test_it_does_so_where_actions_are_masked(way, double_q, unroll, where):
     """The mean of the advantages and every best action, of both networks and of final observations too, are those of

@@ -236,7 +236,7 @@ def test_so_does_ppo_between_the_updates_of_a_segment_and_within_one_whose_stale
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(one, marks=[] if one in FEW[-2:] else pytest.mark.slow) for one in CASES]
+    "name", [pytest.param(one, marks=[] if one in FEW[-1:] else pytest.mark.slow) for one in CASES]
 )
 def test_so_it_is_with_actions_of_every_kind(tmp_path, name):
     """Online or with a buffer of half the run, in the middle of episodes of an environment that tells its state."""

@@ -110,4 +110,4 @@ for acts in ("numbers", "free"):
         CASES[f"{acts} {std} {bounds}"] = {**of_default, "action_std": std, "action_bounds": bounds}
 for acts, where in (("one", "infos"), ("several", "entry"), ("table", "infos"), ("one", "entry")):
     CASES[f"masked {acts} {where}"] = {"env": MASKED_ID, "env_arg": (f"acts={acts}", f"where={where}"), **SENSES}
-FEW = ("several", "bits", "numbers parameter clip", "masked one infos", "numbers head tanh", "masked several entry")
+FEW = ("bits", "numbers head tanh", "masked several entry")

@@ -13,7 +13,7 @@ ENTRY = "action_mask"  # name of the entry of an observation
 
 def is_masked(logits: Tensor) -> bool:
     """Whether any of these logits [..., action] is that of an action that is not allowed."""
-    return bool(logits.amin() <= MASKED / 2)
+    return bool((logits <= MASKED / 2).any())
 
 
 def allowed(logits: Tensor) -> Tensor:
