@@ -13,7 +13,7 @@ from rl.agent.actions.mask import MASKED, mask_of
 from rl.agent.agent import AgentOutput
 from rl.agent.build import make_agent
 from rl.agent.recorded.which import make_unrolled
-from rl.config import Config
+from tests.support.configs import cartpole_config
 
 STEPS, BATCH, FEATURES = 6, 3, 2
 SPACES = {
@@ -30,7 +30,7 @@ def some(space, parts, **options):
     size = int(sum(parts)) or space.n
     boxes = {"observation": Box(-np.inf, np.inf, (FEATURES,)), "action_mask": Box(0, 1, (size,), np.float32)}
     small = {"dtype": "float64", "hidden_size": 5, "torso_size": 4, "core": "lstm", **options}
-    agent = make_agent(Config(**small), Packed(boxes), space)
+    agent = make_agent(cartpole_config(**small), Packed(boxes), space)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in agent.parameters():
@@ -194,4 +194,4 @@ def test_a_mask_of_another_length_or_of_numbers_is_one_line():
     with pytest.raises(ValueError, match=r"action_mask has shape \(3,\): one number for each of 4 logits is needed"):
         mask_of(space, Categorical(4))
     with pytest.raises(ValueError, match="action_mask goes with Discrete, MultiDiscrete and MultiBinary actions only"):
-        make_agent(Config(), space, Box(-1, 1, (3,)))
+        make_agent(cartpole_config(), space, Box(-1, 1, (3,)))
