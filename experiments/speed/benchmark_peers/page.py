@@ -27,8 +27,8 @@ What this table does not show:
 - **Yardsticks are plain scripts of our own**, after the style of well-known single-file implementations (torch, JAX)
   or after a book. None is upstream's code, and nobody but us answers for them.
 - **"Alike" has limits.** The two runs of our PPO have the network, batch, minibatches and epochs of the peer above
-  them, and ratios to that peer. Beside RecurrentPPO both are one process with Gymnasium's CartPole, stepped one by one;
-  beside the compiled yardstick each of our workers, one a CPU, learns asynchronously from as many steps as it does.
+  them, and ratios to that peer. Each of our workers, one a CPU, learns asynchronously from batches of that size; the
+  peers have one process. Beside RecurrentPPO both step Gymnasium's CartPole one by one.
 - **A few seeds on one machine.** Time to solved varies between seeds by a factor of two and more.
 """
 

@@ -17,9 +17,9 @@ PPO = (
     "--algorithm ppo --segment-length 32 --epochs 4 --minibatches 4 --clip-range 0.2 --learning-rate 1e-3 "
     "--no-anneal-learning-rate --discount 0.99 --returns gae --gae-lambda 0.95 --entropy-coefficient 0.01 "
     "--value-coefficient 0.5 --max-gradient-norm 0.5 --normalise-advantages --reward-scale 1 --observation-scale none "
-    "--envs-per-worker 64 --torso-size 64 --hidden-size 64 --total-env-steps 100000000 --log-interval 2048"
+    "--mode async --envs-per-worker 64 --torso-size 64 --hidden-size 64 --total-env-steps 100000000 --log-interval 2048"
 )
-ONE_BY_ONE = "--mode serial --env experiments.speed.benchmark_peers.environment:PeersCartPole-v0"
+ONE_BY_ONE = "--env experiments.speed.benchmark_peers.environment:PeersCartPole-v0"
 PEERS = {
     "sb3": Peer("sb3-contrib RecurrentPPO", ("sb3-contrib==2.9.2", *TORCH)),
     "sample_factory": Peer(
@@ -36,7 +36,7 @@ PEERS = {
     "jax_alike": Peer(
         "compiled PPO-GRU, alike",
         (*JAX, "gymnasium==1.3.0", "numpy==2.4.6"),
-        f"{PPO} --mode async --env MaskedVelocityCartPole-v1 --core gru",
+        f"{PPO} --env MaskedVelocityCartPole-v1 --core gru",
     ),
     "chapter": Peer("book chapter's loop, with LSTM", TORCH),
 }

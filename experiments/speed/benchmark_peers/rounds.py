@@ -58,8 +58,6 @@ def run_ours(folder: Path, command: Command, seed: int, name: str = OURS, alike:
         f"--envs-per-worker={max(1, OUR_ENVIRONMENTS // command.cpus)}",
         *shlex.split(command.ours),
     ]
-    if "serial" in options:
-        values["workers"] = 1
     if alike:
         values["max-seconds"] = command.peer_seconds
     words = ["--stop-when-solved", *(f"--{key}={value}" for key, value in values.items()), *options]

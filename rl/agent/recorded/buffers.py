@@ -7,8 +7,6 @@ from torch import Tensor, nn
 from rl.agent.agent import Agent
 from rl.agent.heads import FreeHead
 
-ROWS = "time batch feature -> (time batch) feature"
-OF_ROWS = "(time batch) feature -> time batch feature"
 tanh_backward = torch.ops.aten.tanh_backward.grad_input  # dy (1 − y²), into grad_input
 sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input  # dy (1 − y) y
 

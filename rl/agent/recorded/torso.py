@@ -6,12 +6,11 @@ The notation is in rl/agent/recorded/recording.py.
 from typing import Protocol
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
 from rl.agent.agent import Agent
 from rl.agent.pieces import pieces_of, read
-from rl.agent.recorded.buffers import OF_ROWS, ROWS, rows, set_gradient, tanh_backward, with_ones
+from rl.agent.recorded.buffers import rows, set_gradient, tanh_backward, with_ones
 
 
 class RecordedTorso(Protocol):
@@ -60,7 +59,7 @@ class LinearTorso:
         """One product a layer over all rows."""
         self.observed.copy_(self.scales.observations(observations) if self.scales else observations)
         for below, above, weight in zip(self.below, self.above, self.weights, strict=True):
-            torch.mm(rearrange(below, ROWS), weight, out=rearrange(above, ROWS)).tanh_()
+            torch.mm(below.flatten(0, 1), weight, out=above.flatten(0, 1)).tanh_()
 
     def backward(self, n: slice, d_features: Tensor) -> None:
         """dy of a layer:   dp = dy (1 − y²),   dW = Σ dp [x, 1]ᵀ,   dx = dp Wᵀ."""
@@ -68,10 +67,10 @@ class LinearTorso:
         torso = zip(self.layers, self.weights, self.below, self.above, self.d_layers, strict=True)
         for layer, weight, below, above, d_layer in reversed(list(torso)):
             tanh_backward(d_above, above[n], grad_input=d_layer[n])
-            dp = rearrange(d_layer[n], ROWS)
-            set_gradient(layer, rearrange(below[n], ROWS).T @ dp)
+            dp = d_layer[n].flatten(0, 1)
+            set_gradient(layer, below[n].flatten(0, 1).T @ dp)
             if layer is not self.layers[0]:
-                d_above = rearrange(dp @ weight[:-1].T, OF_ROWS, time=len(d_features))
+                d_above = (dp @ weight[:-1].T).unflatten(0, d_features.shape[:2])
 
 
 class AnyTorso:

@@ -302,17 +302,12 @@ def test_beside_a_peer_that_is_alike_runs_our_ppo_with_its_options(repository, m
     command = Command(peers="sb3_alike,jax_alike", cpus=2, peer_seconds=30.0, runs_dir=repository / "runs")
     names = [run["peer"] for run in outcomes(command, repository / "records")]
     assert names == [OURS, "sb3_alike", "ours_sb3_alike", "jax_alike", "ours_jax_alike"]
-    for name, workers in (("ours_sb3_alike", 1), ("ours_jax_alike", 2)):
+    for name, environment in (("ours_sb3_alike", "PeersCartPole-v0"), ("ours_jax_alike", "MaskedVelocityCartPole-v1")):
         monkeypatch.setattr(sys, "argv", ["train", *commands[name][3:]])
         config = parse(train.Command, "", train.defaults()).config
-        assert (config.algorithm, config.workers, config.max_seconds, config.stop_when_solved) == (
-            "ppo",
-            workers,
-            30,
-            True,
-        )
+        assert (config.algorithm, config.workers, config.max_seconds, config.stop_when_solved) == ("ppo", 2, 30, True)
         assert (config.envs_per_worker, config.segment_length, config.epochs, config.minibatches) == (64, 32, 4, 4)
-        assert config.env_id == ("PeersCartPole-v0" if workers == 1 else "MaskedVelocityCartPole-v1")
+        assert config.env_id == environment
 
 
 def test_a_peer_that_cannot_be_installed_is_reported_and_the_others_run(repository, monkeypatch):
