@@ -91,6 +91,7 @@ def result(config: Config, overrides: Overrides) -> tuple[Row, dict[str, list[Ro
         "reached": bool(summary.get("solved", False)),
         "env_steps": summary.get("solved_at_env_steps") or summary["env_steps"],
         "seconds": summary.get("solved_at_seconds") or summary["seconds"],
+        "cpu_minutes": summary["cpu_seconds"] / 60.0,
         "sampled": summary["eval_sampled"],
         "greedy": summary["eval_greedy"],
         "last_return": summary["mean_return"],
@@ -127,8 +128,8 @@ def outcome(name: str, rows: Sequence[Row]) -> Outcome | None:
 def page(rows: Sequence[Row]) -> str:
     """A Markdown table with a line for each task, and how many of the tasks are learnt."""
     lines = [
-        "| task | mark | seeds that reach it | env steps to the mark | seconds | return at the end, the others |",
-        "|---|---:|---:|---:|---:|---|",
+        "| task | mark | seeds that reach it | env steps to the mark | seconds | core-minutes | the others end at |",
+        "|---|---:|---:|---:|---:|---:|---|",
     ]
     learnt, counted = 0, 0
     for name, task in TASKS.items():
@@ -141,19 +142,25 @@ def page(rows: Sequence[Row]) -> str:
             learnt += len(found.reached) >= 0.8 * seeds
         ends = ", ".join(f"{float(row['sampled']):,.4g}" for row in found.others)
         steps, seconds = (middle_and_range(found.reached, key) for key in ("env_steps", "seconds"))
+        minutes = middle_and_range(found.reached, "cpu_minutes", 1)
         mark = f"{found.mark:,.4g}" + (" (no mark)" if name in NO_MARK else "" if task.mark else " (twice the mlp)")
-        lines.append(f"| {name} | {mark} | {len(found.reached)} of {seeds} | {steps} | {seconds} | {ends} |")
+        lines.append(
+            f"| {name} | {mark} | {len(found.reached)} of {seeds} | {steps} | {seconds} | {minutes} | {ends} |"
+        )
     lines += ["", f"At least four of five seeds reach the mark on {learnt} of {counted} tasks."]
-    lines += ["Median (smallest to largest) of the seeds that reach it. All runs have the same defaults."]
+    lines += [
+        "Median (smallest to largest) of the seeds that reach it; core-minutes: CPU time of all workers over the",
+        "whole run. All runs have the same defaults.",
+    ]
     return "\n".join(lines)
 
 
-def middle_and_range(rows: Sequence[Row], key: str) -> str:
+def middle_and_range(rows: Sequence[Row], key: str, digits: int = 0) -> str:
     """Median, smallest and largest of a number of these rows."""
     if not rows:
         return ""
     values = [float(row[key]) for row in rows]
-    return f"{np.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
+    return f"{np.median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
 
 
 def main() -> None:
