@@ -103,12 +103,15 @@ class Encoder:
             return self._encoded(self._first, observation)
         row, arrays = self.space.empty(), [self._encoded(part, observation) for part in self.parts]
         if self._mask:
-            given = mask if self._mask_leaf is None else self._mask_leaf.of(observation)
-            arrays.append(self._mask(given, call, over))
+            arrays.append(self.mask_of(observation, mask, call, over))
         for entry, array in zip(self.space.entries, arrays, strict=True):
             part = row[entry.start : entry.stop]
             part.view(entry.dtype)[:] = array.ravel()  # half the time of `Packed.views`
         return row
+
+    def mask_of(self, observation: Any, mask: Any, call: str = "step", over: bool = False) -> np.ndarray:
+        """Return the action mask of an observation, or the one in its infos, as an array; arguments as of a call."""
+        return self._mask(mask if self._mask_leaf is None else self._mask_leaf.of(observation), call, over)
 
     def _encoded(self, part: Part, observation: Any) -> np.ndarray:
         if not part.leaf.name:

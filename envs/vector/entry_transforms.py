@@ -23,7 +23,7 @@ class Stack:
     """
 
     def __init__(self, space: Box, frames: int):
-        self.frames, self._new_axis = frames, len(space.shape) in (0, 2)
+        self.frames, self.adds_axis = frames, len(space.shape) in (0, 2)
         self.axis = 1 if len(space.shape) == 3 and not channels_last(space.shape) else -1
         low, high = (self.opened(bound[None])[0] for bound in (space.low, space.high))
         self.space = Box(low, high, dtype=space.dtype.type)
@@ -45,7 +45,7 @@ class Stack:
         return np.concatenate((recent, frame), axis=self.axis)
 
     def _frame(self, arrays: np.ndarray) -> np.ndarray:
-        return arrays[..., None] if self._new_axis else arrays
+        return arrays[..., None] if self.adds_axis else arrays
 
 
 class StackEntries(Transform):

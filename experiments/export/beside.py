@@ -7,6 +7,7 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from envs.vector.forms import find_spec
+from envs.vector.packing import MASK
 from experiments.export.actions import is_clear, said_of_actions
 from experiments.export.graph import PolicyStep
 from rl.config import Config
@@ -69,12 +70,14 @@ def play_beside(session: Any, step: PolicyStep, player: Player, environments: li
     """
     compared, rows = Compared(), range(len(environments))
     feed = {name: one.zeros(len(environments)).numpy() for name, one in step.inputs.items()}
-    shown = [environment.reset(seed=row)[0] for row, environment in enumerate(environments)]
+    began = [environment.reset(seed=row) for row, environment in enumerate(environments)]
+    shown, masks = [one for one, _ in began], [info.get(MASK) for _, info in began]
     is_first, rewards, lengths = np.ones(len(rows), dtype=bool), np.zeros(len(rows)), np.zeros(len(rows), dtype=int)
     for number in range(STEPS):
-        actions = player.act(shown if len(rows) > 1 else shown[0], is_first, rewards)
+        mask = (masks if len(rows) > 1 else masks[0]) if player.encode.mask_in_infos else None
+        actions = player.act(shown if len(rows) > 1 else shown[0], is_first, rewards, mask)
         actions = actions if len(rows) > 1 else np.asarray(actions)[None]
-        feed |= {"observation": np.stack(shown).astype(feed["observation"].dtype), "is_first": is_first}
+        feed |= {**step.observations.arrays(shown, masks), "is_first": is_first}
         if "previous_reward" in feed:
             feed["previous_reward"] = rewards.astype(np.float32)
         said = dict(zip(step.outputs, session.run(step.outputs, feed), strict=True))
@@ -85,10 +88,12 @@ def play_beside(session: Any, step: PolicyStep, player: Player, environments: li
             feed["previous_action"] = actions.astype(feed["previous_action"].dtype)
         lengths += 1
         for row, environment in enumerate(environments):
-            shown[row], rewards[row], terminated, truncated, _ = environment.step(actions[row])
+            shown[row], rewards[row], terminated, truncated, info = environment.step(actions[row])
             is_first[row] = terminated or truncated or lengths[row] >= CUT * (1 + row)
             if is_first[row]:
-                shown[row], lengths[row] = environment.reset()[0], 0
+                shown[row], info = environment.reset()
+                lengths[row] = 0
+            masks[row] = info.get(MASK)
     for environment in environments:
         environment.close()
     compare_one_row(compared, session, step, feed)

@@ -12,7 +12,8 @@ import torch
 
 from envs.vector.spaces import describe
 from experiments.export.actions import about_logits
-from experiments.export.graph import Input, PolicyStep
+from experiments.export.graph import PolicyStep
+from experiments.export.observations import Input
 from rl.acting.threads import one_thread
 from rl.play import Player
 

@@ -39,6 +39,7 @@ SHOWS = {
     "table": Box(-1, 1, (2, 3), dtype=np.float32),
     "image": Box(0, 255, (12, 12, 3), dtype=np.uint8),
     "grid": Box(0, 10, (5, 5, 3), dtype=np.uint8),
+    "picture": Box(0, 255, (20, 20, 3), dtype=np.uint8),
 }
 
 

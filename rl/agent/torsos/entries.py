@@ -1,6 +1,8 @@
 """Observations with several entries come as one packed array; this is where it is taken apart."""
 
-from typing import NamedTuple
+import copy
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import gymnasium
 import torch
@@ -28,10 +30,13 @@ class Entries:
             self.parts, self._places = [Part("", space)], []
             return
         pairs = [pair for pair in zip(entries, space.boxes, strict=True) if pair[0].name != MASK]
-        self.parts = [Part(entry.name, box) for entry, box in pairs]
-        self._places = [
-            (entry.start, entry.stop, getattr(torch, entry.dtype), tuple(entry.shape)) for entry, _ in pairs
-        ]
+        self.parts, self._places = [Part(entry.name, box) for entry, box in pairs], places(entries)
+
+    def placed(self, entries: Sequence[Any]) -> "Entries":
+        """The same parts, at other places within a packed array."""
+        other = copy.copy(self)
+        other._places = places(entries)
+        return other
 
     @property
     def packed(self) -> bool:
@@ -49,3 +54,12 @@ class Entries:
                 part = part.view(dtype)
             parts.append(part.unflatten(-1, shape) if shape else part.squeeze(-1))
         return parts
+
+
+def places(entries: Sequence[Any]) -> list[tuple[int, int, torch.dtype, tuple[int, ...]]]:
+    """Start, stop, dtype and shape of each entry but the action mask."""
+    return [
+        (entry.start, entry.stop, getattr(torch, entry.dtype), tuple(entry.shape))
+        for entry in entries
+        if entry.name != MASK
+    ]
