@@ -15,7 +15,7 @@ from rl.acting.randomness import environment_seeds, evaluation_key
 from rl.play import Player
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.record.saved_agent import load_agent
-from tests.support.action_envs import CASES
+from tests.support.every_case import CASES
 from tests.support.maze import Maze
 from tests.support.runs import train
 
@@ -135,7 +135,7 @@ def test_observations_of_every_kind_and_actions_that_begin_at_minus_1_are_the_en
         for one in itertools.product(CASES, (1, 5), (True, False))
     ],
 )
-def test_actions_of_every_kind_are_the_environments_own(tmp_path, name, num_envs, greedy):
+def test_observations_and_actions_of_every_kind_are_the_environments_own(tmp_path, name, num_envs, greedy):
     """The environment asserts kind, dtype, bounds and mask of each; the run's own evaluation earns the same,
     in as many environments at a time, since numbers are rounded in another way in a batch of another size."""
     train(tmp_path / "run", total_env_steps=80, envs_per_worker=5, **CASES[name])

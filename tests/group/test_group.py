@@ -30,6 +30,7 @@ from rl.shared.group_lost import GroupLost
 from rl.shared.learner_memory import LearnerMemory
 from tests.support.bits import assert_bit_equal
 from tests.support.configs import cartpole_config
+from tests.support.every_case import CASES
 from tests.support.programs import ENDLESS, Program, assert_whole, soon
 from tests.support.runs import ROOT, TINY, untimed, words
 
@@ -149,6 +150,7 @@ def learnt(folder):
         pytest.param(3, PPO, id="3 workers, ppo", marks=pytest.mark.slow),
         pytest.param(2, {"env": "Pendulum-v1"}, id="2 workers, numbers", marks=pytest.mark.slow),
         pytest.param(2, {"env": MASKED_TABLE}, id="2 workers, masked numbers", marks=pytest.mark.slow),
+        pytest.param(2, CASES["shows mixed"], id="2 workers, image and vector", marks=pytest.mark.slow),
         pytest.param(3, {"core": "gru", "loss_reduction": "sum"}, id="3 workers, sums", marks=pytest.mark.slow),
     ],
 )

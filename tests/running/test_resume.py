@@ -15,9 +15,9 @@ import torch
 import envs
 from rl.record.checkpoint import load_checkpoint, save_checkpoint
 from rl.running.run import new_run, resumed_run
-from tests.support.action_envs import CASES, FEW
 from tests.support.bits import assert_bit_equal
 from tests.support.configs import cartpole_config
+from tests.support.every_case import CASES, FEW
 from tests.support.runs import ROOT, SERIAL, untimed
 
 SMALL = {**SERIAL, "hidden_size": 4, "torso_size": 4, "total_env_steps": 960, "log_interval": 96}
@@ -236,9 +236,9 @@ def test_so_does_ppo_between_the_updates_of_a_segment_and_within_one_whose_stale
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(one, marks=[] if one in FEW[-1:] else pytest.mark.slow) for one in CASES]
+    "name", [pytest.param(one, marks=[] if one in (FEW[0], FEW[-1]) else pytest.mark.slow) for one in CASES]
 )
-def test_so_it_is_with_actions_of_every_kind(tmp_path, name):
+def test_so_it_is_with_observations_and_actions_of_every_kind(tmp_path, name):
     """Online or with a buffer of half the run, in the middle of episodes of an environment that tells its state."""
     replay = {"algorithm": "a2c_replay", "replay_capacity": 480, "replay_warm_up": 96, "sequence_length": 8}
     runs = Runs(tmp_path, **CASES[name], **(replay if "l" in name else {}))

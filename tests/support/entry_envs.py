@@ -46,8 +46,8 @@ SHOWS = {
 class Shows(gymnasium.Env):
     """Shows random things of a space, in arrays that it writes again at every step if `reuses`.
 
-    Action 1 earns 1; episodes end by chance, in every way. With `masks` its infos say which of the two actions is
-    allowed, and it complains of the other one.
+    Action 1 earns 1 more than action 0; episodes end by chance, in every way. With `masks` its infos say which of the
+    two actions is allowed, and it complains of the other one.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012
@@ -61,11 +61,18 @@ class Shows(gymnasium.Env):
         super().reset(seed=seed)
         return self._observe()
 
+    def state_dict(self):
+        return {"allowed": self.allowed}
+
+    def load_state_dict(self, state):
+        self.allowed = state["allowed"]
+
     def step(self, action):
         assert self.allowed is None or self.allowed[action], "this action is not allowed"
         terminated, truncated = self.np_random.random(2) < 0.1
         observation, info = self._observe(bool(terminated))
-        return observation, float(action), bool(terminated), bool(truncated), info
+        reward = float(action) + float(self.np_random.integers(3))
+        return observation, reward, bool(terminated), bool(truncated), info
 
     def _observe(self, over=False):
         observation, self.allowed = self._draw(self.observation_space, ()), None
@@ -95,7 +102,10 @@ class Shows(gymnasium.Env):
         elif isinstance(space, MultiBinary):
             numbers = draw.integers(2, size=space.shape)
         else:
-            numbers = np.asarray(draw.uniform(space.low, space.high)).astype(space.dtype)
+            numbers = np.asarray(draw.uniform(space.low, space.high))
+            if numbers.ndim == 3 and draw.random() < 0.5:  # half of the images are dark on one side
+                numbers[:, : len(numbers) // 2] = 0
+            numbers = numbers.astype(space.dtype)
         if not self._reuses:
             return np.asarray(numbers, space.dtype)
         old = self._old.setdefault(path, np.zeros(space.shape, space.dtype))
@@ -115,3 +125,13 @@ class VectorShows(SyncVectorEnv):
 
 gymnasium.register("Shows-v0", Shows)
 gymnasium.register("VectorShows-v0", Shows, vector_entry_point=VectorShows)
+
+SENSES = {"previous_action": True, "previous_reward": True, "frame_stack": 2}
+CASES = {f"shows {shows}": {"env": ID, "env_arg": (f"shows={shows}",), **SENSES} for shows in SHOWS}
+CASES |= {
+    f"masks and {shows}": {**CASES[f"shows {shows}"], "env_arg": (f"shows={shows}", "masks=True")}
+    for shows in ("image", "tuple")
+}
+CASES["shows some of nested"] = {**CASES["shows nested"], "observe": "robot.arm,table"}
+CASES["shows a picture alone"] = {"env": ID, "env_arg": ("shows=picture",)}
+FEW = ("shows mixed", "shows picture")

@@ -1,4 +1,4 @@
-"""What holds for one of two actions holds for every kind of action: several numbers, bits, real numbers, masked ones.
+"""What holds for a vector and one of two actions holds for every space: images, several entries, numbers, bits, masks.
 
 The environments assert that each action is of their own kind, within its bounds, and allowed.
 """
@@ -15,7 +15,8 @@ from rl.acting.control import FrozenPlayer, ResetPlayer, SwappedPlayer
 from rl.acting.evaluate import evaluate
 from rl.acting.player import AgentPlayer
 from rl.learning.replay.buffer import SequenceBuffer
-from tests.support.action_envs import CASES, FEW, ID
+from tests.support.action_envs import ID
+from tests.support.every_case import CASES, FEW
 from tests.support.rl_small import (
     Probe,
     assert_same_segment,
