@@ -25,6 +25,7 @@ from envs.vector.make_vector import make_vector
 from envs.vector.messages import in_short, one_line
 from envs.vector.single_state import attributes_of, hiding_wrapper, tells_state
 from envs.vector.state import packed
+from envs.vector.transforms import is_vector
 
 BATCH = 32  # environments whose speed is measured: those of a worker by default
 SECONDS = 0.5  # for which it is measured
@@ -95,9 +96,8 @@ def _try_single_form(findings: Findings, spec: EnvSpec, arguments: dict[str, Any
         findings.note_broken(one_line(error))
     else:
         findings.facts["an agent sees"] = in_short(encoder.space)
-        axes = 1 if encoder.packed else len(encoder.space.shape)
-        transforms = "frame_stack, previous_action, previous_reward, observation_scale" if axes == 1 else "none"
-        findings.facts["transforms"] = transforms + ("" if axes == 1 else f": they need one axis, here are {axes}")
+        scale = ", observation_scale" if is_vector(encoder.space) else "; a scale needs observations of one axis"
+        findings.facts["transforms"] = f"frame_stack, previous_action, previous_reward{scale}"
         findings.surprises += [f"{spec.id}: {line}" for line in encoder.notes]
     findings.facts["actions"] = in_short(actions)
     try:

@@ -4,9 +4,15 @@ The result is a `gymnasium.vector.VectorEnv`, and
 
 * `metadata["autoreset_mode"]` is SAME_STEP: a step that ends an episode returns the next episode's first observation;
 * `single_observation_space` is a Box with exact bounds. One observation is one array of its shape and dtype:
-  float32 [feature] for a 1-D Box of numbers, for Discrete (a one-hot) and for MultiDiscrete (one-hots side by side);
-  the environment's own shape and dtype for a Box of any other number of axes, such as uint8 [height, width, channel]
-  for an image or [] for a single number, except that float64 becomes float32;
+  float32 [feature] for a 1-D Box of numbers, for Discrete (a one-hot), for MultiDiscrete (one-hots side by side) and
+  for MultiBinary (its zeros and ones); the environment's own shape and dtype for a Box of any other number of axes,
+  such as uint8 [height, width, channel] for an image or [] for a single number, except that float64 becomes float32;
+* of a Dict or a Tuple with several entries, nested or not, it is a `Packed` (envs.vector.packing), a Box with
+  `entries`: name, shape, dtype, start and stop of each within the one array. Entries that cannot be arrays are left
+  out, which `metadata["notes"]` says;
+* an action mask, be it an entry `action_mask` of a Dict or `infos["action_mask"]`, is the packed entry `action_mask`:
+  uint8, one number for each logit, 0 where an action is not allowed. Beside it an observation without entries is the
+  entry `observation`;
 * `single_action_space` is Discrete from 0, MultiDiscrete from 0, MultiBinary, or a Box of float32 with the
   environment's own bounds;
 * `spec` is that of the single environment, and `spec.reward_threshold` is None where the environment has none;
@@ -27,7 +33,7 @@ The result is a `gymnasium.vector.VectorEnv`, and
 * `state_dict()` returns its state in plain Python, and `load_state_dict(state)` continues from there. An environment
   without them, or whose `state_dict()` returns None, begins new episodes when a run is resumed.
 
-Dict, Tuple, Text and other observation spaces, and action spaces of other kinds, are refused with one line.
+Text, Graph, Sequence and OneOf observations, and action spaces of other kinds, are refused with one line.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,7 +65,7 @@ def make_vector(
 ) -> VectorEnv:
     """Make `num_envs` environments of one id, stepped together; the contract is at the top of this file.
 
-    The transforms (all arguments from `frame_stack` on) need observations of one axis.
+    The transforms (all arguments from `frame_stack` on) work on every entry; a scale needs observations of one axis.
 
     Args:
         env: an id that Gymnasium knows, or `module:Id-v0` or `path/file.py:Id-v0`, where importing it registers the id.
@@ -67,7 +73,7 @@ def make_vector(
         env_args: keyword arguments of the environment, as for `gymnasium.make`; `max_episode_steps` is one of them.
         observe: names of the entries of a Dict or Tuple that are observed, separated by commas, those of a space within
             it joined by dots as in "robot.joints"; "" for all.
-        frame_stack: how many of the last observations to concatenate, oldest first.
+        frame_stack: how many of the last observations to join, oldest first: images along their channels.
         previous_action: append the previous action: one-hots, bits, or numbers from -1 to 1 between bounds.
         previous_reward: append the previous reward.
         observation_scale: "auto" divides observations by the scale in the environment's metadata, if there is one;
