@@ -25,7 +25,13 @@ SENSES = {
     "previous_reward": True,
 }  # and the scale that the environment names
 
-QUICK = [("bits", 5, True), ("numbers head tanh", 5, False), ("masked several entry", 1, False)]
+QUICK = [
+    ("shows mixed", 5, True),
+    ("shows picture", 1, False),
+    ("bits", 5, True),
+    ("numbers head tanh", 5, False),
+    ("masked several entry", 1, False),
+]
 
 HEADER = ("format", "config")  # of a checkpoint
 
