@@ -5,8 +5,10 @@ import pytest
 
 from envs.check.findings import examine
 from experiments.check_env import Command, check
+from rl.config_rules import parsed_arguments
+from tests.support.action_envs import CASES
+from tests.support.action_envs import ID as PAIR
 
-PAIR = "tests.support.action_envs:Acts-v0"
 MODULE = "tests.support.broken_envs"
 
 
@@ -111,3 +113,12 @@ def test_large_returns_and_observations_are_worth_a_scale():
         for option in examine("CliffWalking-v1", {"max_episode_steps": 100}).options
     )
     assert any(option.startswith("--observation-scale 1,") for option in examine("Acrobot-v1", {}).options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_an_environment_with_actions_of_every_kind_is_tried_with_its_own_and_allowed_ones(name):
+    """It would raise at any other."""
+    case = CASES[name]
+    found = examine(case["env"], parsed_arguments(case["env_arg"]))
+    assert found.broken == found.surprises == [] and found.facts["an agent takes"]

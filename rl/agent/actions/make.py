@@ -23,7 +23,7 @@ def make_actions(space: gymnasium.Space, config: Config) -> Actions:
     if config.has_q_values and not isinstance(space, Discrete):
         raise ValueError(
             f"--algorithm {config.algorithm}: it learns the value of each of n actions, so Discrete actions are "
-            f"needed, not {words}; a2c takes them"
+            f"needed, not {words}; ppo and a2c take them"
         )
     match space:
         case Discrete():
