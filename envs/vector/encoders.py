@@ -45,8 +45,8 @@ class Encoder:
         """Take the spaces of an environment.
 
         Args:
-            space: of its observations.
-            actions: of its actions.
+            space: the space of its observations.
+            actions: the space of its actions.
             observe: names of the entries that are observed; () for all.
             mask_in_infos: whether its infos have an action mask, which becomes an entry behind the others.
             env: its name.

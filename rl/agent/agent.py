@@ -49,7 +49,7 @@ class Agent(nn.Module):
             actions: the distribution that the policy head is for.
             detach_critic: keep the critic's gradient from torso and core.
             mask: reads in observations which actions are allowed; None: all are.
-            scales: of observations and rewards; None: they stay as they are.
+            scales: what observations and rewards are measured in; None: they stay as they are.
         """
         super().__init__()
         self.torso, self.core, self.actions, self.detach_critic = torso, core, actions, detach_critic

@@ -31,7 +31,7 @@ class Scales(nn.Module):
         """Begin with scales that change nothing.
 
         Args:
-            space: of what the agent observes.
+            space: what the agent observes.
             observations: whether observations are scaled.
             returns: whether rewards are.
         """

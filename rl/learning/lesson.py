@@ -49,7 +49,7 @@ def dealt(generator: np.random.Generator, total: int, owned: range, hands: int) 
     So W workers of B environments deal as one of W · B does, and no environment is left out.
 
     Args:
-        generator: the same in all workers.
+        generator: every worker has one in the same state.
         total: environments of the run.
         owned: those of this worker; both ends are multiples of `hands`.
         hands: how many minibatches.

@@ -153,7 +153,7 @@ def ppo_loss(
     Args:
         output: logits [time, batch, head] and values [time, batch], with their graph.
         distribution: what the logits stand for.
-        lesson: of these steps.
+        lesson: what these steps are learnt from.
         config: coefficients, clip range and reduction.
 
     Returns:

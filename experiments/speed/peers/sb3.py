@@ -41,7 +41,7 @@ def train(settings: str, environments: int, env_steps: int, **options: Any) -> N
         settings: in words.
         environments: how many are stepped in turn.
         env_steps: over which schedules fall.
-        options: of the model.
+        options: what the model is made with.
     """
     given = measured_options()
     torch.set_num_threads(1)  # a second thread makes networks of this size slower

@@ -27,11 +27,11 @@ class JoinedTorso(nn.Module):
         """Make the torso of each entry.
 
         Args:
-            space: of observations, packed or not.
+            space: what the agent observes, packed or not.
             size: numbers that it says.
             choose: says the torso of an entry.
-            layers: of the MLPTorso behind them; 0: what they say side by side.
-            activation: of every torso.
+            layers: how many the MLPTorso behind them has; 0: what they say stands side by side.
+            activation: what stands behind every layer.
         """
         super().__init__()
         self.entries = Entries(space)
