@@ -14,11 +14,11 @@ from rl.agent.recorded.recording import Recording
 class GRURecording(Recording):
     """GRU: r, z = σ(p);   n = tanh(a + r · q);   h = n + z · (h⁻ − n).
 
-    Blocks r, z, a = W x + b, q = U h⁻ + b: the reset gate acts on q alone, so the part of the candidate that comes from
-    x has a block of its own; one product with a few zeros in it is quicker than two.
+    Blocks a = W x + b, r, z, q = U h⁻ + b: the reset gate acts on q alone, so the part of the candidate that comes from
+    x has a block of its own. In acting, one product with a few zeros in it is quicker than two.
     """
 
-    blocks = 4
+    blocks, without_x, without_h = 4, 1, 1
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -26,35 +26,34 @@ class GRURecording(Recording):
         self.states = [(h[None, :, :-1],) for h in self.outputs]
         self.work = np.empty_like(self.dh)
         self.weight_buffer = self.p.new_zeros(self.inputs + size + 1, 4 * size)
-        activated, d_activated = (buffer.split([2 * size, size, size], dim=-1)[:2] for buffer in (self.p, self.dp))
+        activated, d_activated = (buffer.split([size, 2 * size, size], dim=-1)[:2] for buffer in (self.p, self.dp))
         self.activated, self.d_activated = list(zip(*activated, strict=True)), list(zip(*d_activated, strict=True))
         h = arrays(self.outputs[..., :-1])
         self.cell_rows = list(zip(*self.block_arrays(self.p), self.before, h, strict=True))
         self.d_cell_rows = list(zip(*self.block_arrays(self.dp), strict=True))
 
     def laid_out(self) -> Tensor:
-        cell, weight, x, rz = self.cell, self.weight_buffer, self.inputs, 2 * self.hidden
-        n, q = slice(rz, rz + self.hidden), slice(rz + self.hidden, None)
-        weight[:x, : n.stop] = cell.weight_ih.T
-        weight[x:-1, :rz] = cell.weight_hh[:rz].T
-        weight[x:-1, q] = cell.weight_hh[rz:].T
-        weight[-1, : n.stop] = cell.bias_ih
-        weight[-1, :rz] += cell.bias_hh[:rz]
-        weight[-1, q] = cell.bias_hh[rz:]
+        """Torch's order of the blocks is r, z, n, in the parts of x and of h⁻ alike."""
+        cell, weight, x, size = self.cell, self.weight_buffer, self.inputs, self.hidden
+        rz, rzq = slice(size, 3 * size), slice(size, None)
+        weight[:x, rz], weight[:x, :size] = cell.weight_ih[: 2 * size].T, cell.weight_ih[2 * size :].T
+        weight[x:-1, rzq] = cell.weight_hh.T
+        weight[-1, rzq] = cell.bias_hh
+        weight[-1, rz] += cell.bias_ih[: 2 * size]
+        weight[-1, :size] = cell.bias_ih[2 * size :]
         return weight
 
     def set_core_gradients(self, d_weight: Tensor) -> None:
-        cell, x, rz = self.cell, self.inputs, 2 * self.hidden
-        n = rz + self.hidden
-        from_state = torch.cat([d_weight[x:, :rz], d_weight[x:, n:]], dim=1)
-        set_or_copy(cell.weight_ih, d_weight[:x, :n].T)
-        set_or_copy(cell.weight_hh, from_state[:-1].T)
-        set_or_copy(cell.bias_ih, d_weight[-1, :n])
-        set_or_copy(cell.bias_hh, from_state[-1])
+        cell, x, size = self.cell, self.inputs, self.hidden
+        of_x, of_h = torch.cat([d_weight[:, size : 3 * size], d_weight[:, :size]], dim=1), d_weight[:, size:]
+        set_or_copy(cell.weight_ih, of_x[:x].T)
+        set_or_copy(cell.weight_hh, of_h[x:-1].T)
+        set_or_copy(cell.bias_ih, of_x[-1])
+        set_or_copy(cell.bias_hh, of_h[-1])
 
     def advance(self, t: int) -> CoreState:
-        gates, candidate = self.activated[t]
-        r, z, n, q, before, h = self.cell_rows[t]
+        candidate, gates = self.activated[t]
+        n, r, z, q, before, h = self.cell_rows[t]
         gates.sigmoid_()
         np.multiply(r, q, out=self.work)
         np.add(n, self.work, out=n)
@@ -69,10 +68,10 @@ class GRURecording(Recording):
 
         dp_z = dh · (h⁻ − n) σ';   da = dh · (1 − z)(1 − n²);   dq = da · r;   dp_r = da · q σ'
         """
-        gates, candidate = self.activated[t]
-        r, z, n, q, before, _ = self.cell_rows[t]
-        d_r, d_z, d_n, d_q = self.d_cell_rows[t]
-        d_gates, d_candidate = self.d_activated[t]
+        candidate, gates = self.activated[t]
+        n, r, z, q, before, _ = self.cell_rows[t]
+        d_n, d_r, d_z, d_q = self.d_cell_rows[t]
+        d_candidate, d_gates = self.d_activated[t]
         dh = self.dh
         np.add(dh, self.d_state, out=dh)
         np.multiply(dh, z, out=self.d_state)

@@ -48,7 +48,8 @@ class Recording:
     The next segment uses the buffers again.
     """
 
-    blocks: int  # blocks of hidden units in the pre-activations
+    blocks: int  # blocks of hidden units in the pre-activations; x feeds the first ones, h⁻ the last ones
+    without_x = without_h = 0  # blocks that x does not feed, and that h⁻ does not
     states: list[CoreState]  # the state after each row, [1, batch, hidden] each, in the buffers
 
     def __init__(self, agent: Agent, steps: int, batch: int, first: int = 0, written_torso: bool = True) -> None:
@@ -71,7 +72,7 @@ class Recording:
         self.p = self.rows(self.blocks * self.hidden)
         self.outputs = with_ones(self.rows(self.hidden + 1))  # h, 1
         self.heads = self.rows(self.actions + 1)
-        self.d_joined = self.rows(self.inputs + self.hidden)
+        self.d_features = self.rows(self.inputs)  # by x
         self.dp = self.rows(self.blocks * self.hidden)
         self.d_outputs = self.rows(self.hidden)  # by the heads
         self.opened: list[np.ndarray] = [np.empty(0, dtype=np.int64)] * (steps + 1)  # rows that open an episode
@@ -79,10 +80,13 @@ class Recording:
         # Making a view costs as much as a small operation: all that a step needs are made here, once.
         self.torso = (LinearTorso if written_torso else AnyTorso)(agent, self.joined[..., : self.inputs])
         self.before = arrays(self.joined[..., state])
+        self.of_x = slice(0, (self.blocks - self.without_x) * self.hidden)  # columns of p
+        self.of_h = slice(self.without_h * self.hidden, self.blocks * self.hidden)
+        self.products_of_h = list(zip(self.joined[..., state], self.p[..., self.of_h], strict=True))
         self.products = list(zip(self.joined, self.p, self.outputs, self.heads, strict=True))
         self.said = [AgentOutput(heads[:, :-1], heads[:, -1]) for heads in self.heads]
-        self.d_products = list(zip(self.dp, self.d_joined, strict=True))
-        self.d_before, self.d_by_heads = arrays(self.d_joined[..., state]), arrays(self.d_outputs)
+        self.dp_of_h, self.d_h_before = list(self.dp[..., self.of_h]), self.rows(self.hidden)[0]
+        self.d_before, self.d_by_heads = self.d_h_before.numpy(), arrays(self.d_outputs)
         self.dh, self.d_state = self.rows(self.hidden)[:2].numpy()  # d_state: what comes back beside the product
         self.t = 0
 
@@ -102,7 +106,10 @@ class Recording:
         value = self.agent.value_head
         self.torso.begin()
         self.weight_t = self.laid_out()  # [x h⁻ 1, gates]
-        self.weight = self.weight_t[:-1].T.contiguous()  # [gates, x h⁻]
+        x = self.inputs
+        self.weight_x = self.weight_t[:x, self.of_x]
+        self.weight_h = self.weight_t[x:-1, self.of_h].contiguous()
+        self.weight_h_t = self.weight_h.T.contiguous()
         self.head_weight = torch.cat([weight, value.weight])  # [head + 1, hidden]
         self.head_weight_t = torch.cat([self.head_weight.T, torch.cat([bias, value.bias])[None]])
         return self.step
@@ -136,7 +143,7 @@ class Recording:
 
     @torch.no_grad()
     def unroll(self, observations: Tensor, core_state: CoreState, is_first: Tensor) -> AgentOutput:
-        """What `Agent.unroll` does, kept: torso and heads as one product each over all rows.
+        """What `Agent.unroll` does, kept: torso, heads and the cell's part of x as one product each over all rows.
 
         Args:
             observations: [time + 1, batch, *shape].
@@ -148,6 +155,10 @@ class Recording:
         """
         self.begin()
         self.torso.unroll(observations)
+        p, bias = self.p.flatten(0, 1), self.weight_t[-1]
+        x = self.joined.flatten(0, 1)[:, : self.inputs]
+        torch.addmm(bias[self.of_x], x, self.weight_x, out=p[:, self.of_x])
+        p[:, self.of_x.stop :] = bias[self.of_x.stop :]
         parts = [part.numpy()[0] for part in core_state]
         for t, opens in enumerate(is_first.numpy()):
             self.opened[t] = opened = opens.nonzero()[0]
@@ -155,8 +166,8 @@ class Recording:
                 before[:] = part
                 if len(opened):
                     before[opened] = 0.0
-            joined, p, _, _ = self.products[t]
-            torch.mm(joined, self.weight_t, out=p)
+            h_before, p_of_h = self.products_of_h[t]
+            torch.addmm(p_of_h, h_before, self.weight_h, out=p_of_h)
             self.advance(t)
             parts = self.state_arrays[t]
         torch.mm(self.outputs.flatten(0, 1), self.head_weight_t, out=self.heads.flatten(0, 1))
@@ -214,10 +225,11 @@ class Recording:
         self.through_time(n.start, n.stop)
         dp, joined = self.dp[n].flatten(0, 1), self.joined[n].flatten(0, 1)
         self.set_core_gradients(joined.T @ dp)
-        self.torso.backward(n, self.d_joined[n, :, : self.inputs])
+        torch.mm(dp[:, self.of_x], self.weight_x.T, out=self.d_features[n].flatten(0, 1))
+        self.torso.backward(n, self.d_features[n])
 
     def through_time(self, start: int, stop: int) -> None:
-        """dp and ∂L/∂[x, h⁻] of steps from `start` to before `stop`, last first: dh = dh by the heads + dh⁻ of t + 1.
+        """dp of steps from `start` to before `stop`, last first: dh = dh by the heads + dh⁻ of t + 1.
 
         What goes to the step before ends where step t opens an episode.
         """
@@ -225,13 +237,12 @@ class Recording:
         self.dh[:] = self.d_by_heads[stop - 1]
         for t in reversed(range(start, stop)):
             self.retreat(t)
-            dp, d_joined = self.d_products[t]
-            torch.mm(dp, self.weight, out=d_joined)
             if t > start:
+                torch.mm(self.dp_of_h[t], self.weight_h_t, out=self.d_h_before)
                 if len(self.opened[t]):
-                    self.d_before[t][self.opened[t]] = 0.0
+                    self.d_before[self.opened[t]] = 0.0
                     self.d_state[self.opened[t]] = 0.0
-                np.add(self.d_before[t], self.d_by_heads[t - 1], out=self.dh)
+                np.add(self.d_before, self.d_by_heads[t - 1], out=self.dh)
 
     # --- what a kind of cell defines
 
