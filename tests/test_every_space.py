@@ -15,7 +15,6 @@ from rl.acting.control import FrozenPlayer, ResetPlayer, SwappedPlayer
 from rl.acting.evaluate import evaluate
 from rl.acting.player import AgentPlayer
 from rl.learning.replay.buffer import SequenceBuffer
-from tests.support.action_envs import ID
 from tests.support.every_case import CASES, FEW
 from tests.support.rl_small import (
     Probe,
@@ -144,7 +143,7 @@ def test_evaluations_and_controls_play_what_is_allowed(options):
     assert len(set(returns)) >= 4 and len(set(returns[0])) >= 4
 
 
-REPLAY = {"replay_capacity": 160, "replay_warm_up": 64, "replay_batch": 4, "sequence_length": 8, "burn_in": 4}
+REPLAY = {"replay_capacity": 320, "replay_warm_up": 64, "replay_batch": 4, "sequence_length": 8, "burn_in": 4}
 EVERY_ALGORITHM = {
     "a2c": {},
     "ppo": {"algorithm": "ppo", "epochs": 2, "minibatches": 2},
@@ -191,7 +190,7 @@ def test_two_workers_of_2_environments_learn_what_one_of_4_learns(tmp_path, name
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name, one in CASES.items() if one["env"] == ID])
+@pytest.mark.parametrize("name", CASES)
 def test_a_file_plays_1000_steps_beside_the_player(tmp_path, name, capsys):
     """Its actions are the environment's own: of their dtype, from their start, within their bounds, allowed."""
     train(tmp_path / "run", total_env_steps=640, **CASES[name])

@@ -165,10 +165,14 @@ LEARNT = {"numbers": -0.04, "several": 0.97, "bits": 0.97}
         pytest.param("several", {}, marks=pytest.mark.slow),
         pytest.param("bits", {}, marks=pytest.mark.slow),
         pytest.param("numbers", {"action_bounds": "tanh"}, marks=pytest.mark.slow),
-        pytest.param("numbers", {"action_bounds": "tanh", "core": "lstm", "seed": 2}, marks=pytest.mark.slow),
+        pytest.param(
+            "numbers",
+            {"action_bounds": "tanh", "core": "lstm", "seed": 2, "total_env_steps": 200_000},
+            marks=pytest.mark.slow,
+        ),
         pytest.param("numbers", {"seed": 3}, marks=pytest.mark.slow),
-        pytest.param("several", {"core": "lstm", "seed": 2}, marks=pytest.mark.slow),
-        pytest.param("bits", {"core": "lstm", "seed": 2}, marks=pytest.mark.slow),
+        pytest.param("several", {"core": "lstm", "seed": 2, "total_env_steps": 200_000}, marks=pytest.mark.slow),
+        pytest.param("bits", {"core": "lstm", "seed": 2, "total_env_steps": 200_000}, marks=pytest.mark.slow),
     ],
 )
 def test_with_the_state_carried_numbers_digits_and_bits_are_repeated(tmp_path, acts, options):
