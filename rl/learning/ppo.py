@@ -50,6 +50,7 @@ class PPO(OnlineExperience):
         self.acted: AgentOutput | None = None  # before the first update, where that learns from what acting kept
         self.segments = self.done = self.due = 0  # segments so far; updates of the newest one: done, and in all
         self.divergence = 0.0  # Σ approx_kl of the updates of this epoch
+        self.dealt: tuple[int, list[Tensor]] = -1, []  # number of an epoch, and the columns of its minibatches
         self.stale_state = StaleState()
 
     def add(self, segment: Segment) -> int:
@@ -108,10 +109,16 @@ class PPO(OnlineExperience):
             return lesson, self.unrolled, said
         epoch, hand = divmod(self.done, config.minibatches)
         if config.minibatches > 1:
-            number = (self.segments - 1) * config.epochs + epoch
-            deal = generator(config.seed, TRAINING, "minibatch", number)
-            lesson = lesson.of(dealt(deal, config.total_environments, self.owned, config.minibatches)[hand])
+            lesson = lesson.of(self.hands((self.segments - 1) * config.epochs + epoch)[hand])
         return lesson, self.again, self.again.unroll(*lesson.seen)
+
+    def hands(self, number: int) -> list[Tensor]:
+        """The columns of each minibatch in an epoch of the run, which are dealt once."""
+        if self.dealt[0] != number:
+            deal = generator(self.config.seed, TRAINING, "minibatch", number)
+            hands = dealt(deal, self.config.total_environments, self.owned, self.config.minibatches)
+            self.dealt = number, hands
+        return self.dealt[1]
 
     def went_too_far(self) -> bool:
         """Whether an epoch ends here whose mean KL, over all workers, is above the target: it is the last one."""

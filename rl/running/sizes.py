@@ -85,6 +85,8 @@ def bytes_needed(config: Config, observations: gymnasium.spaces.Box, actions: gy
     if config.replays:
         total += config.replay_capacity * (2 * observation + STEP)
         total += workers * config.replay_batch * config.sequence_span * (observation + STEP + kept)
+    if "minibatches" in config.algorithm_record.options:  # one of them is unrolled again
+        total += config.total_environments // config.minibatches * rows * (observation + STEP + kept)
     return total
 
 
