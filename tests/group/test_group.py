@@ -30,7 +30,6 @@ from rl.shared.group_lost import GroupLost
 from rl.shared.learner_memory import LearnerMemory
 from tests.support.bits import assert_bit_equal
 from tests.support.configs import cartpole_config
-from tests.support.every_case import CASES
 from tests.support.programs import ENDLESS, Program, assert_whole, soon
 from tests.support.runs import ROOT, TINY, untimed, words
 
@@ -45,6 +44,7 @@ CARTPOLE = {
 }
 FAULTY = {**ENDLESS, "mode": "sync"}
 LATE = 5  # seconds, soon: from when a fault is known until the record says it; 1 to 3 on a quiet machine
+MIXED = "tests.support.entry_envs:ShowsMixed-v0"
 MASKED_TABLE = "tests.support.action_envs:MaskedTable-v0"
 REPLAY = {
     **ALGORITHMS["q_replay"].defaults,
@@ -150,7 +150,7 @@ def learnt(folder):
         pytest.param(3, PPO, id="3 workers, ppo", marks=pytest.mark.slow),
         pytest.param(2, {"env": "Pendulum-v1"}, id="2 workers, numbers", marks=pytest.mark.slow),
         pytest.param(2, {"env": MASKED_TABLE}, id="2 workers, masked numbers", marks=pytest.mark.slow),
-        pytest.param(2, CASES["shows mixed"], id="2 workers, image and vector", marks=pytest.mark.slow),
+        pytest.param(2, {"env": MIXED, "frame_stack": 2}, id="2 workers, image and vector", marks=pytest.mark.slow),
         pytest.param(3, {"core": "gru", "loss_reduction": "sum"}, id="3 workers, sums", marks=pytest.mark.slow),
     ],
 )

@@ -124,6 +124,7 @@ class VectorShows(SyncVectorEnv):
 
 
 gymnasium.register("Shows-v0", Shows)
+gymnasium.register("ShowsMixed-v0", Shows, kwargs={"shows": "mixed"})
 gymnasium.register("VectorShows-v0", Shows, vector_entry_point=VectorShows)
 
 SENSES = {"previous_action": True, "previous_reward": True, "frame_stack": 2}
