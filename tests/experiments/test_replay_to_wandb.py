@@ -43,7 +43,9 @@ def whole(tmp_path_factory):
     """A run that W&B saw from its first row, of ten, to its end."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     options = {**SHORT, "wandb": "offline", "wandb_group": "of mine", "run_dir": folder}
-    program("train", *(f"--{key.replace('_', '-')}={value}" for key, value in options.items()))
+    program(
+        "train", "--preset=masked-cartpole", *(f"--{key.replace('_', '-')}={value}" for key, value in options.items())
+    )
     return folder
 
 

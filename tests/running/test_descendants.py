@@ -61,7 +61,8 @@ def test_what_environments_of_workers_have_started_ends_with_them(tmp_path, star
         if end == "its end":
             assert program.process.wait(soon(60)) == 0, program.said()
         else:
-            assert len(alive(started)) == 2 * len(kinds)
+            # A worker first makes one environment to ask it for action masks.
+            assert len(alive(started)) == 2 * 2 * len(kinds)
         if end == "a worker is killed":
             os.kill(min(program.workers() - alive(started)), signal.SIGKILL)
             assert program.process.wait(soon(20)) == 1
@@ -105,18 +106,18 @@ def test_ctrl_z_stops_the_workers_with_the_parent_and_they_go_on_with_it(tmp_pat
 
 
 def test_what_environments_of_this_process_have_started_ends_with_them(tmp_path, started):
-    """The probe, serial training and evaluation; a process of the caller's own lives on."""
+    """The probe, the one that is asked for masks, serial training, evaluation; a process of the caller's lives on."""
     mine = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,))
     mine.start()
     try:
         options = {**SERIAL, **PARENT, "total_env_steps": 64, "run_dir": str(tmp_path / "run")}
         given = (f"folder={started}", "kinds=fork")
         run = new_run(cartpole_config(**options, env_arg=given), envs.make_vector)
-        assert len(list(started.iterdir())) == 1 and not alive(started, "MainProcess")
+        assert len(list(started.iterdir())) == 1 + 1 and not alive(started, "MainProcess")
         summary = run.execute(lambda _line: None)
         assert summary["exit_code"] == 0 and summary["eval_greedy"] == 8.0
         evaluate(run.setup.agent.agent, run.setup.config, envs.make_vector, 2, greedy=True)
-        assert len(list(started.iterdir())) == 1 + 1 + 2 * 2 + 2 and not alive(started, "MainProcess")
+        assert len(list(started.iterdir())) == 1 + 1 + 1 + 2 * 2 + 2 and not alive(started, "MainProcess")
         assert multiprocessing.active_children() == [mine] and mine.is_alive()
     finally:
         mine.kill()

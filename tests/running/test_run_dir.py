@@ -20,7 +20,11 @@ from tests.support.runs import SERIAL
 def test_a_run_without_a_name_gets_that_of_its_learner_environment_and_seed_and_a_number(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = []
-    for options in ({}, {}, {"algorithm": "q_replay", "env": "module:Env-v0", "seed": 3}):
+    for options in (
+        {"algorithm": "ppo"},
+        {"algorithm": "ppo"},
+        {"algorithm": "q_replay", "env": "module:Env-v0", "seed": 3},
+    ):
         names.append(choose_run_dir(cartpole_config(core="gru", **options)))
         names[-1].mkdir(parents=True)
     env = cartpole_config().env
@@ -78,7 +82,9 @@ def test_a_path_that_cannot_be_made_is_one_line_at_once(tmp_path, monkeypatch, n
 def test_so_it_is_with_the_folder_of_runs_without_a_name(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     OBSTACLES[name][0](tmp_path / "runs")
-    with pytest.raises(ValueError, match=r"^--run-dir runs/lstm-.*: a folder that can be written is needed \(.*\)$"):
+    with pytest.raises(
+        ValueError, match=r"^--run-dir runs/a2c-lstm-.*: a folder that can be written is needed \(.*\)$"
+    ):
         choose_run_dir(cartpole_config())
     with pytest.raises(ValueError, match=r"^--run-dir runs/lstm: a folder that can be written is needed \(.*\)$"):
         RunFolder(cartpole_config(), Path("runs/lstm")).make()

@@ -53,6 +53,10 @@ class Watched:
         """Differentiate as the experience does."""
         return self.experience.differentiate()
 
+    def still_due(self, left: int) -> int:
+        """Return what the experience says of the updates that are left."""
+        return self.experience.still_due(left)
+
     def state(self) -> dict[str, Any]:
         """Return the state of the experience; a resumed run measures from its new start on."""
         return self.experience.state()
