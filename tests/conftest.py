@@ -21,6 +21,13 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def signals_of_a_terminal():
+    """A shell's job in the background ignores Ctrl-C, and one under nohup SIGHUP; the programs of tests must not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.fixture(autouse=True)
 def no_test_hangs(request):
     """A run that waits for ever is a red test and not a silent one."""
@@ -38,7 +45,11 @@ def no_test_hangs(request):
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is slow
 def pytest_collection_modifyitems(items):
-    """Of a test marked `product`, variants that meet no new pair of values of two parameters are slow."""
+    """Files that stay in one process come first; of a test marked `product`, variants without a new pair are slow.
+
+    A pair is two values of two parameters.
+    """
+    items.sort(key=lambda item: not shares_fixtures(item.nodeid.partition("::")[0]))  # so no process waits for a file
     variants = collections.defaultdict(list)
     for item in items:
         if item.get_closest_marker("product"):
