@@ -125,6 +125,7 @@ def test_a_wrong_byte_in_a_checkpoint_is_found_or_changes_nothing(checkpoint):
     assert_previous_is_named(checkpoint, lines[0])
 
 
+@pytest.mark.slow
 @fuzz(300)
 @given(st.binary(max_size=200), st.integers(0, 4000), st.integers(0, 200))
 def test_any_bytes_in_the_place_of_any_others_are_one_line_or_harmless(checkpoint, bytes_, start, length):
@@ -242,6 +243,7 @@ def test_a_folder_in_the_place_of_a_checkpoint_is_one_line(tmp_path):
 # --- configs
 
 
+@pytest.mark.slow
 @fuzz(500)
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4))
 def test_any_json_for_any_option_is_one_line_or_a_config_that_comes_back_from_json(values):
@@ -253,6 +255,7 @@ def test_any_json_for_any_option_is_one_line_or_a_config_that_comes_back_from_js
         assert cartpole_config(**{**again, "env_arg": tuple(again["env_arg"])}) == config
 
 
+@pytest.mark.slow
 @fuzz(500)
 @given(
     st.text(max_size=40) | st.sampled_from(["{[]: 1}", "(" * 5000, "9" * 5000, "1_000", "[" * 300 + "]" * 300, "\0"])
@@ -271,6 +274,7 @@ WORDS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @fuzz(60)
 @given(st.lists(WORDS, max_size=4))
 def test_any_words_on_the_command_line_are_one_line_or_a_command(words):

@@ -159,8 +159,9 @@ REPLAY = {
 @pytest.mark.parametrize(
     "way",
     [
-        *("transitions", "stored_burn_in", "episodes"),
-        *(pytest.param(way, marks=pytest.mark.slow) for way in ("zero", "zero_burn_in", "stored")),
+        "episodes",
+        *(pytest.param(way, marks=pytest.mark.slow) for way in ("transitions", "zero", "zero_burn_in", "stored")),
+        pytest.param("stored_burn_in", marks=pytest.mark.slow),  # the next test has it with priorities
     ],
 )
 def test_a_buffer_goes_on_too(tmp_path, way):
