@@ -41,7 +41,7 @@ class Record:
             run_dir: an existing folder.
             config: what config.json describes.
             reward_threshold: what config.json says of the environment.
-            spaces: the same, those of the environment itself.
+            spaces: those of the environment itself.
             notify: shows a line to the user.
             resumed_at: env steps of the checkpoint of a resumed run, or None.
             unwritten_from: env steps at which the first row begins that is not in the record.

@@ -52,7 +52,7 @@ class WandbMirror:
         """Start.
 
         Args:
-            run_dir: of the run.
+            run_dir: the folder of the run.
             config: names the run.
             description: what W&B shows as the run's config, and whether it was resumed.
             notify: shows a line to the user.

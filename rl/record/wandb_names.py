@@ -48,7 +48,7 @@ def names_of(config: Config, run_dir: Path, malformed: dict[str, str], folder: P
     """The names of a run, cut to the lengths that W&B takes; its config keeps the whole.
 
     Args:
-        config: of the run.
+        config: the config of the run.
         run_dir: W&B writes there by default.
         malformed: variables that W&B would refuse, which count as not set.
         folder: an option's, where W&B writes.

@@ -33,7 +33,7 @@ class SharedArrays:
 
     @property
     def names(self) -> list[str]:
-        """Of the arrays."""
+        """Names of the arrays, in the order of the layout."""
         return list(self._layout)
 
     def copy_from(self, other: "SharedArrays") -> None:
