@@ -26,11 +26,12 @@ class GRURecording(Recording):
         self.states = [(h[None, :, :-1],) for h in self.outputs]
         self.work = np.empty_like(self.dh)
         self.weight_buffer = self.p.new_zeros(self.inputs + size + 1, 4 * size)
-        activated, d_activated = (buffer.split([size, 2 * size, size], dim=-1)[:2] for buffer in (self.p, self.dp))
-        self.activated, self.d_activated = list(zip(*activated, strict=True)), list(zip(*d_activated, strict=True))
+        self.difference = self.rows(size)  # h⁻ − n
+        self.activated = list(zip(*self.p.split([size, 2 * size, size], dim=-1)[:2], strict=True))
         h = arrays(self.outputs[..., :-1])
         self.cell_rows = list(zip(*self.block_arrays(self.p), self.before, h, strict=True))
-        self.d_cell_rows = list(zip(*self.block_arrays(self.dp), strict=True))
+        update = self.block_arrays(self.p)[2]
+        self.d_cell_rows = list(zip(update, *self.block_arrays(self.dp), strict=True))
 
     def laid_out(self) -> Tensor:
         """Torch's order of the blocks is r, z, n, in the parts of x and of h⁻ alike."""
@@ -63,22 +64,25 @@ class GRURecording(Recording):
         np.add(h, n, out=h)
         return self.states[t]
 
-    def retreat(self, t: int) -> None:
-        """dh has two ways back, through p and, as dh · z, directly: dh += d_state, then d_state = dh · z.
+    def prepare(self, n: slice) -> None:
+        """With m = (1 − z)(1 − n²):   ∂n, ∂r, ∂z, ∂q of h by p are m, m q σ'(r), (h⁻ − n) σ'(z), m r."""
+        candidate, r, z, q = (block[n] for block in self.p.split(self.hidden, dim=-1))
+        by_n, by_r, by_z, by_q = (block[n] for block in self.dp.split(self.hidden, dim=-1))
+        torch.sub(1.0, z, out=by_z)
+        tanh_backward(by_z, candidate, grad_input=by_n)
+        torch.mul(by_n, r, out=by_q)
+        torch.mul(by_n, q, out=by_z)
+        sigmoid_backward(by_z, r, grad_input=by_r)
+        torch.sub(self.joined[n][..., self.inputs : -1], candidate, out=self.difference[n])
+        sigmoid_backward(self.difference[n], z, grad_input=by_z)
 
-        dp_z = dh · (h⁻ − n) σ';   da = dh · (1 − z)(1 − n²);   dq = da · r;   dp_r = da · q σ'
-        """
-        candidate, gates = self.activated[t]
-        n, r, z, q, before, _ = self.cell_rows[t]
-        d_n, d_r, d_z, d_q = self.d_cell_rows[t]
-        d_candidate, d_gates = self.d_activated[t]
+    def retreat(self, t: int) -> None:
+        """dh has two ways back, through p and, as dh · z, directly: dh += d_state, then dp = dh · ∂p, d_state = dh · z."""
+        z, d_n, d_r, d_z, d_q = self.d_cell_rows[t]
         dh = self.dh
         np.add(dh, self.d_state, out=dh)
         np.multiply(dh, z, out=self.d_state)
-        np.subtract(dh, self.d_state, out=d_n)
-        tanh_backward(d_candidate, candidate, grad_input=d_candidate)
-        np.multiply(d_n, r, out=d_q)
-        np.multiply(d_n, q, out=d_r)
-        np.subtract(before, n, out=self.work)
-        np.multiply(dh, self.work, out=d_z)
-        sigmoid_backward(d_gates, gates, grad_input=d_gates)
+        np.multiply(d_n, dh, out=d_n)
+        np.multiply(d_r, dh, out=d_r)
+        np.multiply(d_z, dh, out=d_z)
+        np.multiply(d_q, dh, out=d_q)

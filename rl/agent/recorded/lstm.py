@@ -23,17 +23,18 @@ class LSTMRecording(Recording):
         super().__init__(*arguments, **options)
         size = self.hidden
         self.cells, self.tanh_cells = self.rows(size), self.rows(size)  # c and its tanh
-        self.cells_before = arrays(self.rows(size))  # c⁻
+        self.all_cells_before = self.rows(size)  # c⁻
+        self.cells_before = arrays(self.all_cells_before)
         self.states = [(h[None, :, :-1], c[None]) for h, c in zip(self.outputs, self.cells, strict=True)]
-        self.d_cell, self.d_tanh_cell = self.rows(size)[:2]  # dc, and dh · o, of one step
-        self.dc, self.work = self.d_cell.numpy(), self.d_tanh_cell.numpy()
+        self.d_cells = self.rows(size)  # ∂c/∂h
+        self.dc, self.work = self.rows(size)[:2].numpy()
 
-        activated, d_activated = (buffer.split([3 * size, size], dim=-1) for buffer in (self.p, self.dp))
+        activated = self.p.split([3 * size, size], dim=-1)
         self.activated = list(zip(*activated, self.cells, self.tanh_cells, strict=True))
-        self.d_activated = list(zip(*d_activated, strict=True))
         cells, tanh_cells, h = arrays(self.cells), arrays(self.tanh_cells), arrays(self.outputs[..., :-1])
         self.cell_rows = list(zip(*self.block_arrays(self.p), self.cells_before, cells, tanh_cells, h, strict=True))
-        self.d_cell_rows = list(zip(*self.block_arrays(self.dp), strict=True))
+        forget = self.block_arrays(self.p)[1]
+        self.d_cell_rows = list(zip(*self.block_arrays(self.dp), forget, arrays(self.d_cells), strict=True))
 
     def swapped(self, blocks: Tensor) -> Tensor:
         """Columns i, f, g, o <-> i, f, o, g."""
@@ -61,23 +62,24 @@ class LSTMRecording(Recording):
         np.multiply(o, tanh_c, out=h)
         return self.states[t]
 
-    def retreat(self, t: int) -> None:
-        """dc = dh · o (1 − tanh² c) + d_state;   d_state = dc · f for the step before.
+    def prepare(self, n: slice) -> None:
+        """∂p_i, ∂p_f, ∂p_g of c are g σ', c⁻ σ', i (1 − g²);   ∂p_o of h is σ' tanh c;   ∂c of h is o (1 − tanh² c)."""
+        i, f, o, g = (block[n] for block in self.p.split(self.hidden, dim=-1))
+        by_i, by_f, by_o, by_g = (block[n] for block in self.dp.split(self.hidden, dim=-1))
+        sigmoid_backward(g, i, grad_input=by_i)
+        sigmoid_backward(self.all_cells_before[n], f, grad_input=by_f)
+        sigmoid_backward(self.tanh_cells[n], o, grad_input=by_o)
+        tanh_backward(i, g, grad_input=by_g)
+        tanh_backward(o, self.tanh_cells[n], grad_input=self.d_cells[n])
 
-        dp_i, dp_f, dp_o = (dc · g, dc · c⁻, dh · tanh c) σ';   dp_g = dc · i (1 − g²)
-        """
-        sigmoids, candidate, _, tanh_cell = self.activated[t]
-        i, f, o, g, c_before, _, tanh_c, _ = self.cell_rows[t]
-        d_i, d_f, d_o, d_g = self.d_cell_rows[t]
-        d_sigmoids, d_candidate = self.d_activated[t]
+    def retreat(self, t: int) -> None:
+        """dc = dh · ∂c + d_state;   dp_o = dh · ∂p_o, the others dc · ∂p;   d_state = dc · f for the step before."""
+        d_i, d_f, d_o, d_g, f, d_cell = self.d_cell_rows[t]
         dc = self.dc
-        np.multiply(self.dh, o, out=self.work)
-        tanh_backward(self.d_tanh_cell, tanh_cell, grad_input=self.d_cell)
+        np.multiply(self.dh, d_cell, out=dc)
         np.add(dc, self.d_state, out=dc)
-        np.multiply(dc, g, out=d_i)
-        np.multiply(dc, c_before, out=d_f)
-        np.multiply(self.dh, tanh_c, out=d_o)
-        sigmoid_backward(d_sigmoids, sigmoids, grad_input=d_sigmoids)
-        np.multiply(dc, i, out=d_g)
-        tanh_backward(d_candidate, candidate, grad_input=d_candidate)
+        np.multiply(d_o, self.dh, out=d_o)
+        np.multiply(d_i, dc, out=d_i)
+        np.multiply(d_f, dc, out=d_f)
+        np.multiply(d_g, dc, out=d_g)
         np.multiply(dc, f, out=self.d_state)

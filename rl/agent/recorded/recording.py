@@ -222,6 +222,7 @@ class Recording:
         through = self.actions if agent.detach_critic else self.actions + 1
         torch.mm(d_heads[:, :through], self.head_weight[:through], out=self.d_outputs[n].flatten(0, 1))
 
+        self.prepare(n)
         self.through_time(n.start, n.stop)
         dp, joined = self.dp[n].flatten(0, 1), self.joined[n].flatten(0, 1)
         self.set_core_gradients(joined.T @ dp)
@@ -271,6 +272,13 @@ class Recording:
         """
         raise TypeError(f"{type(self).__name__} must define advance")
 
+    def prepare(self, n: slice) -> None:
+        """What dp of rows n is for each unit of dh (or of dc, through which it goes), in `dp`: ∂p for short.
+
+        All of it that needs no gradient is computed here at once, so that little is left for the loop over time.
+        """
+        raise TypeError(f"{type(self).__name__} must define prepare")
+
     def retreat(self, t: int) -> None:
-        """From dh and `d_state` of row t to its dp, and to `d_state` of the row before."""
+        """From dh, `d_state` and ∂p of row t to its dp, and to `d_state` of the row before."""
         raise TypeError(f"{type(self).__name__} must define retreat")

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from rl.agent.cores import CoreState
-from rl.agent.recorded.buffers import tanh_backward
+from rl.agent.recorded.buffers import arrays
 from rl.agent.recorded.recording import Recording
 
 
@@ -17,14 +18,19 @@ class RNNRecording(Recording):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.states = [(h[None, :, :-1],) for h in self.outputs]
-        self.d_outputs_now = torch.from_numpy(self.dh)
-        self.cell_rows = list(zip(self.p, self.outputs[..., :-1], self.dp, strict=True))
+        self.cell_rows = list(zip(self.p, self.outputs[..., :-1], strict=True))
+        self.dp_rows = arrays(self.dp)
 
     def advance(self, t: int) -> CoreState:
-        p, h, _ = self.cell_rows[t]
+        p, h = self.cell_rows[t]
         torch.tanh(p, out=h)
         return self.states[t]
 
+    def prepare(self, n: slice) -> None:
+        """∂p of h is 1 − h²."""
+        torch.mul(self.outputs[n][..., :-1], self.outputs[n][..., :-1], out=self.dp[n])
+        torch.sub(1.0, self.dp[n], out=self.dp[n])
+
     def retreat(self, t: int) -> None:
-        _, h, dp = self.cell_rows[t]
-        tanh_backward(self.d_outputs_now, h, grad_input=dp)
+        """dp = dh · ∂p."""
+        np.multiply(self.dp_rows[t], self.dh, out=self.dp_rows[t])
