@@ -14,10 +14,10 @@ class Peer(NamedTuple):
 TORCH = ("torch==2.13.0", "gymnasium==1.4.0", "numpy==2.4.6")
 JAX = ("jax==0.10.2", "jaxlib==0.10.2", "flax==0.12.8", "optax==0.2.8", "gymnax==1.0.1", "six==1.17.0")
 PPO = (
-    "--algorithm ppo --segment-length 32 --epochs 4 --minibatches 4 --clip-range 0.2 --learning-rate 1e-3 "
+    "--algorithm ppo --segment-length 64 --epochs 4 --minibatches 4 --clip-range 0.2 --learning-rate 1e-3 "
     "--no-anneal-learning-rate --discount 0.99 --returns gae --gae-lambda 0.95 --entropy-coefficient 0.01 "
     "--value-coefficient 0.5 --max-gradient-norm 0.5 --normalise-advantages --reward-scale 1 --observation-scale none "
-    "--mode async --envs-per-worker 64 --torso-size 64 --hidden-size 64 --total-env-steps 100000000 --log-interval 2048"
+    "--mode async --envs-per-worker 16 --torso-size 64 --hidden-size 64 --total-env-steps 100000000 --log-interval 2048"
 )
 ONE_BY_ONE = "--env experiments.speed.benchmark_peers.environment:PeersCartPole-v0"
 PEERS = {

@@ -17,6 +17,6 @@ class Network(nn.Module):
 
 
 if __name__ == "__main__":
-    jax_ppo.network = Network()
-    jax_ppo.SETTINGS += ", heads of one layer"
+    jax_ppo.network, jax_ppo.ENVIRONMENTS, jax_ppo.STEPS = Network(), 16, 64
+    jax_ppo.SETTINGS = jax_ppo.SETTINGS.replace("64 environments x 32", "16 environments x 64") + ", heads of one layer"
     jax_ppo.main()

@@ -3,7 +3,7 @@
 from experiments.speed.peers.sb3 import train
 
 SETTINGS = (
-    "64 environments x 32 steps, 4 epochs x 4 minibatches, Adam 1e-3, clip 0.2, γ 0.99, λ 0.95, entropy 0.01, one LSTM "
+    "16 environments x 64 steps, 4 epochs x 4 minibatches, Adam 1e-3, clip 0.2, γ 0.99, λ 0.95, entropy 0.01, one LSTM "
     "64 from observation to both heads, 1 torch thread"
 )
 
@@ -12,10 +12,10 @@ def main() -> None:
     """Train until the task is solved or the time is over."""
     train(
         SETTINGS,
-        environments=64,
+        environments=16,
         env_steps=10**9,
-        n_steps=32,
-        batch_size=512,
+        n_steps=64,
+        batch_size=256,
         n_epochs=4,
         gamma=0.99,
         gae_lambda=0.95,

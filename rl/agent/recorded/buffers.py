@@ -27,28 +27,35 @@ def arrays(buffer: Tensor) -> list[np.ndarray]:
     return list(buffer.numpy())
 
 
-def laid_out_head(head: nn.Linear | FreeHead) -> tuple[Tensor, Tensor]:
-    """A policy head's weight [head, hidden] and bias [head]: numbers that are parameters are rows of no weight."""
+def laid_out(layer: nn.Linear) -> Tensor:
+    """A layer's weight and bias side by side, [out, in + 1]."""
+    return torch.cat([layer.weight, layer.bias[:, None]], dim=1)
+
+
+def laid_out_head(head: nn.Linear | FreeHead) -> Tensor:
+    """A policy head's weight and bias, [head, hidden + 1]: numbers that are parameters are biases of no weight."""
     if isinstance(head, nn.Linear):
-        return head.weight, head.bias
-    weight, free = head.linear.weight, head.free
-    return torch.cat([weight, weight.new_zeros(len(free), weight.shape[1])]), torch.cat([head.linear.bias, free])
+        return laid_out(head)
+    weight = laid_out(head.linear)
+    free = weight.new_zeros(len(head.free), weight.shape[1])
+    free[:, -1] = head.free
+    return torch.cat([weight, free])
 
 
 def set_head_gradient(head: nn.Linear | FreeHead, d_weight: Tensor) -> None:
-    """The gradient [hidden + 1, head] of what `laid_out_head` gave."""
+    """The gradient [head, hidden + 1] of what `laid_out_head` gave."""
     if isinstance(head, nn.Linear):
         set_gradient(head, d_weight)
     else:
         of_layer = head.linear.out_features
-        set_gradient(head.linear, d_weight[:, :of_layer])
-        set_or_copy(head.free, d_weight[-1, of_layer:])
+        set_gradient(head.linear, d_weight[:of_layer])
+        set_or_copy(head.free, d_weight[of_layer:, -1])
 
 
 def set_gradient(layer: nn.Linear, d_weight: Tensor) -> None:
-    """The gradient [in + 1, out] of a layer's weight and bias, in the layer's own form."""
-    set_or_copy(layer.weight, d_weight[:-1].T)
-    set_or_copy(layer.bias, d_weight[-1])
+    """The gradient [out, in + 1] of what `laid_out` gave."""
+    set_or_copy(layer.weight, d_weight[:, :-1])
+    set_or_copy(layer.bias, d_weight[:, -1])
 
 
 def set_or_copy(parameter: nn.Parameter, gradient: Tensor) -> None:

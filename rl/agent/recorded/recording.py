@@ -12,8 +12,8 @@ A recording begins at the core's input, so that any torso may stand before it (r
 Notation, with rows [batch] of step t:   x = torso output,   h⁻ = state after resets (c⁻ too),   h = state after the
 step,   p = pre-activations, in blocks of hidden units,   dy = ∂L/∂y.
 
-A core's cell is one product, p = W [x, h⁻, 1]: the column of ones makes the bias a row of the weights, which saves
-adding it here and summing its gradient later. Torso and heads do the same.
+A core's cell is one product, p = W [x, h⁻, 1]: the column of ones makes the bias a column of the weights, which saves
+adding it here and summing its gradient later. Torso and heads do the same. Weights are [out, in], as torch has them.
 
 Tensors and arrays share memory. NumPy does the additions and multiplications of the loops over time, since one of its
 calls on so few numbers takes half the time of torch's; torch does the rest, where it is the faster. And flatten(0, 1)
@@ -32,6 +32,7 @@ from rl.agent.agent import Agent, AgentOutput, Step
 from rl.agent.cores import CoreState
 from rl.agent.recorded.buffers import (
     arrays,
+    laid_out,
     laid_out_head,
     rows,
     set_gradient,
@@ -102,16 +103,12 @@ class Recording:
     def begin(self) -> Step:
         """Start a segment: lay the parameters out for its products, and return `step`."""
         self.t = 0
-        weight, bias = laid_out_head(self.agent.policy_head)
-        value = self.agent.value_head
         self.torso.begin()
-        self.weight_t = self.laid_out()  # [x h⁻ 1, gates]
-        x = self.inputs
-        self.weight_x = self.weight_t[:x, self.of_x]
-        self.weight_h = self.weight_t[x:-1, self.of_h].contiguous()
-        self.weight_h_t = self.weight_h.T.contiguous()
-        self.head_weight = torch.cat([weight, value.weight])  # [head + 1, hidden]
-        self.head_weight_t = torch.cat([self.head_weight.T, torch.cat([bias, value.bias])[None]])
+        weight = self.laid_out()  # [blocks · hidden, x h⁻ 1]
+        self.weight_t = weight.T
+        self.weight_x, self.weight_h = weight[self.of_x, : self.inputs], weight[self.of_h, self.inputs : -1]
+        self.head_weight = torch.cat([laid_out_head(self.agent.policy_head), laid_out(self.agent.value_head)])
+        self.head_weight_t = self.head_weight.T
         return self.step
 
     def step(self, observation: Tensor, core_state: CoreState, is_first: Tensor) -> tuple[AgentOutput, CoreState]:
@@ -157,9 +154,9 @@ class Recording:
         self.torso.unroll(observations)
         p, bias = self.p.flatten(0, 1), self.weight_t[-1]
         x = self.joined.flatten(0, 1)[:, : self.inputs]
-        torch.addmm(bias[self.of_x], x, self.weight_x, out=p[:, self.of_x])
+        torch.addmm(bias[self.of_x], x, self.weight_x.T, out=p[:, self.of_x])
         p[:, self.of_x.stop :] = bias[self.of_x.stop :]
-        parts = [part.numpy()[0] for part in core_state]
+        parts, weight_h_t = [part.numpy()[0] for part in core_state], self.weight_h.T
         for t, opens in enumerate(is_first.numpy()):
             self.opened[t] = opened = opens.nonzero()[0]
             for before, part in zip(self.state_before(t), parts, strict=True):
@@ -167,7 +164,7 @@ class Recording:
                 if len(opened):
                     before[opened] = 0.0
             h_before, p_of_h = self.products_of_h[t]
-            torch.addmm(p_of_h, h_before, self.weight_h, out=p_of_h)
+            torch.addmm(p_of_h, h_before, weight_h_t, out=p_of_h)
             self.advance(t)
             parts = self.state_arrays[t]
         torch.mm(self.outputs.flatten(0, 1), self.head_weight_t, out=self.heads.flatten(0, 1))
@@ -209,24 +206,24 @@ class Recording:
 
         No row behind the gradient's, such as the bootstrap, has a gradient, nor has the state before row `first`.
 
-        With y = W [x, 1]:   dW = Σ dy [x, 1]ᵀ,   dx = dy Wᵀ (without W's last row);   of tanh:   dp = dy (1 − y²).
+        With y = W [x, 1]:   dW = Σ dy [x, 1]ᵀ,   dx = Wᵀ dy (without W's last column);   of tanh:   dp = dy (1 − y²).
         """
         agent, n = self.agent, slice(self.first, self.first + len(gradient.values))
         d_logits = gradient.logits
         if self.mask is not None:  # no gradient comes back to a logit that was masked
             d_logits = d_logits.masked_fill(~allowed(self.heads[n, :, :-1]), 0.0)
         d_heads = torch.cat([d_logits, gradient.values.unsqueeze(-1)], dim=-1).flatten(0, 1)
-        d_weight = self.outputs[n].flatten(0, 1).T @ d_heads
-        set_head_gradient(agent.policy_head, d_weight[:, :-1])
-        set_gradient(agent.value_head, d_weight[:, -1:])
+        d_weight = d_heads.T @ self.outputs[n].flatten(0, 1)
+        set_head_gradient(agent.policy_head, d_weight[:-1])
+        set_gradient(agent.value_head, d_weight[-1:])
         through = self.actions if agent.detach_critic else self.actions + 1
-        torch.mm(d_heads[:, :through], self.head_weight[:through], out=self.d_outputs[n].flatten(0, 1))
+        torch.mm(d_heads[:, :through], self.head_weight[:through, :-1], out=self.d_outputs[n].flatten(0, 1))
 
         self.prepare(n)
         self.through_time(n.start, n.stop)
         dp, joined = self.dp[n].flatten(0, 1), self.joined[n].flatten(0, 1)
-        self.set_core_gradients(joined.T @ dp)
-        torch.mm(dp[:, self.of_x], self.weight_x.T, out=self.d_features[n].flatten(0, 1))
+        self.set_core_gradients(dp.T @ joined)
+        torch.mm(dp[:, self.of_x], self.weight_x, out=self.d_features[n].flatten(0, 1))
         self.torso.backward(n, self.d_features[n])
 
     def through_time(self, start: int, stop: int) -> None:
@@ -239,7 +236,7 @@ class Recording:
         for t in reversed(range(start, stop)):
             self.retreat(t)
             if t > start:
-                torch.mm(self.dp_of_h[t], self.weight_h_t, out=self.d_h_before)
+                torch.mm(self.dp_of_h[t], self.weight_h, out=self.d_h_before)
                 if len(self.opened[t]):
                     self.d_before[self.opened[t]] = 0.0
                     self.d_state[self.opened[t]] = 0.0
@@ -248,17 +245,17 @@ class Recording:
     # --- what a kind of cell defines
 
     def laid_out(self) -> Tensor:
-        """The cell's weights and biases as one matrix [x h⁻ 1, blocks · hidden]."""
+        """The cell's weights and biases as one matrix [blocks · hidden, x h⁻ 1]."""
         cell = self.cell
-        return torch.cat([cell.weight_ih.T, cell.weight_hh.T, (cell.bias_ih + cell.bias_hh)[None]])
+        return torch.cat([cell.weight_ih, cell.weight_hh, (cell.bias_ih + cell.bias_hh)[:, None]], dim=1)
 
     def set_core_gradients(self, d_weight: Tensor) -> None:
         """Set the gradients of the cell's parameters from that of the matrix of `laid_out`."""
         cell = self.cell
-        set_or_copy(cell.weight_ih, d_weight[: self.inputs].T)
-        set_or_copy(cell.weight_hh, d_weight[self.inputs : -1].T)
-        set_or_copy(cell.bias_ih, d_weight[-1])
-        set_or_copy(cell.bias_hh, d_weight[-1])
+        set_or_copy(cell.weight_ih, d_weight[:, : self.inputs])
+        set_or_copy(cell.weight_hh, d_weight[:, self.inputs : -1])
+        set_or_copy(cell.bias_ih, d_weight[:, -1])
+        set_or_copy(cell.bias_hh, d_weight[:, -1])
 
     def state_before(self, t: int) -> tuple[np.ndarray, ...]:
         """Where row t keeps each part of the state after resets [batch, hidden]; `before[t]` is that of h⁻."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rl.agent.agent import Agent
 from rl.agent.pieces import pieces_of, read
-from rl.agent.recorded.buffers import rows, set_gradient, tanh_backward, with_ones
+from rl.agent.recorded.buffers import laid_out, rows, set_gradient, tanh_backward, with_ones
 
 
 class RecordedTorso(Protocol):
@@ -46,7 +46,7 @@ class LinearTorso:
 
     def begin(self) -> None:
         """Lay the weights out with their biases, [in + 1, out]."""
-        self.weights = [torch.cat([layer.weight.T, layer.bias[None]]) for layer in self.layers]
+        self.weights = [laid_out(layer).T for layer in self.layers]
 
     def step(self, t: int, observation: Tensor) -> None:
         if self.scales:
@@ -62,13 +62,13 @@ class LinearTorso:
             torch.mm(below.flatten(0, 1), weight, out=above.flatten(0, 1)).tanh_()
 
     def backward(self, n: slice, d_features: Tensor) -> None:
-        """dy of a layer:   dp = dy (1 − y²),   dW = Σ dp [x, 1]ᵀ,   dx = dp Wᵀ."""
+        """dy of a layer:   dp = dy (1 − y²),   dW = Σ dp [x, 1]ᵀ,   dx = Wᵀ dp."""
         d_above = d_features
         torso = zip(self.layers, self.weights, self.below, self.above, self.d_layers, strict=True)
         for layer, weight, below, above, d_layer in reversed(list(torso)):
             tanh_backward(d_above, above[n], grad_input=d_layer[n])
             dp = d_layer[n].flatten(0, 1)
-            set_gradient(layer, below[n].flatten(0, 1).T @ dp)
+            set_gradient(layer, dp.T @ below[n].flatten(0, 1))
             if layer is not self.layers[0]:
                 d_above = (dp @ weight[:-1].T).unflatten(0, d_features.shape[:2])
 
