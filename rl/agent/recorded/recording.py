@@ -95,10 +95,6 @@ class Recording:
         """Zeros [time + 1, batch, size] in the network's precision."""
         return rows(self.agent, self.steps + 1, self.batch, size)
 
-    def block_arrays(self, buffer: Tensor) -> list[list[np.ndarray]]:
-        """Of each block in a buffer [time + 1, batch, blocks · hidden], its rows as arrays."""
-        return [arrays(block) for block in buffer.split(self.hidden, dim=-1)]
-
     @torch.no_grad()
     def begin(self) -> Step:
         """Start a segment: lay the parameters out for its products, and return `step`."""

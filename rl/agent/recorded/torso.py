@@ -45,7 +45,7 @@ class LinearTorso:
         self.scales = agent.scales
 
     def begin(self) -> None:
-        """Lay the weights out with their biases, [in + 1, out]."""
+        """Lay the weights out with their biases, [in + 1, out] each."""
         self.weights = [laid_out(layer).T for layer in self.layers]
 
     def step(self, t: int, observation: Tensor) -> None:
