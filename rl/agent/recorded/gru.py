@@ -74,7 +74,7 @@ class GRURecording(Recording):
         self.update_gates[n] = z
 
     def retreat(self, t: int) -> None:
-        """dh has two ways back, through p and, as dh · z, directly: dh += d_state;   dp = dh · ∂p;   d_state = dh · z."""
+        """dh has two ways back, by p and, as dh · z, directly: dh += d_state;   dp = dh · ∂p;   d_state = dh · z."""
         z, by_block = self.d_cell_rows[t]
         np.add(self.dh, self.d_state, out=self.dh)
         np.multiply(self.dh, z, out=self.d_state)
