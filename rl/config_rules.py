@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin
 
-from rl.names import CORES, TORSOS, check_name
+from rl.names import CORES, DIAGONAL, TORSOS, check_name
 
 Config = Any  # rl.config.Config, which imports this module
 
@@ -23,7 +23,7 @@ _MANY = 2**62
 _RANGES: dict[str, tuple[float, float, str]] = {}  # least value, greatest value, in words
 for _names, *_range in (
     (
-        "frame_stack hidden_size core_layers torso_size workers envs_per_worker total_env_steps log_interval "
+        "frame_stack hidden_size core_layers longest_memory torso_size workers envs_per_worker total_env_steps log_interval "
         "checkpoint_interval eval_episodes interval_episodes eval_max_steps replay_capacity replay_batch "
         "sequence_length target_steps target_interval epochs minibatches",
         *(1, _MANY, "a whole number of at least 1"),
@@ -68,6 +68,8 @@ def check(config: Config) -> None:
             )
     _check_processes(config)
     _check_loss(config)
+    if config.carry_gradient:
+        _check_carried_gradient(config)
     if config.replays:
         _check_replay(config)
     if "minibatches" in config.algorithm_record.options:
@@ -157,6 +159,23 @@ def _check_loss(config: Config) -> None:
         )
     if config.separate_critic and config.detach_critic:
         raise ValueError("--detach-critic True: with --separate-critic nothing is shared, False is needed")
+
+
+def _check_carried_gradient(config: Config) -> None:
+    """Reject what the gradient cannot be carried through."""
+    needed = ""
+    if config.core not in DIAGONAL:
+        needed = f"--core {config.core} mixes its units in every step, --core {' or '.join(DIAGONAL)} is needed"
+    elif config.core_layers > 1:
+        needed = f"--core-layers {config.core_layers} puts a core above a core, 1 is needed"
+    elif config.separate_critic:
+        needed = "--separate-critic has two cores, False is needed"
+    elif config.replays:
+        needed = f"--algorithm {config.algorithm} learns from old segments, one without a buffer is needed"
+    elif not config.carry_state:
+        needed = "--no-carry-state throws away what it is the gradient of; leave it out"
+    if needed:
+        raise ValueError(f"--carry-gradient True: {needed}")
 
 
 def _check_minibatches(config: Config) -> None:

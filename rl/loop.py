@@ -58,6 +58,8 @@ def build_worker(
     owned = range(rank * config.envs_per_worker, (rank + 1) * config.envs_per_worker)
     environments = make_environments(config.env, config.envs_per_worker, **config.environment_options)
     flat = FlatAgent(agent_for(config, environments))
+    if config.carry_gradient:
+        flat.agent.core.carries_gradient = True  # of this agent, since it learns: whoever only acts carries the state
     rows = 0 if config.stops_at_episode_end else config.segment_length + 1  # of a segment with its bootstrap
     unrolled = make_unrolled(flat.agent, rows, config.envs_per_worker, config.unroll == "recorded")
     collector = Collector(

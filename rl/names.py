@@ -18,7 +18,10 @@ CORES = {
     "rnn": "rl.agent.cores:RNNCore",
     "gru": "rl.agent.cores:GRUCore",
     "lstm": "rl.agent.cores:LSTMCore",
+    "rtu": "rl.agent.diagonal.rtu:RTUCore",
+    "mingru": "rl.agent.diagonal.mingru:MinGRUCore",
 }
+DIAGONAL = ("rtu", "mingru")  # whose recurrence acts on each unit by itself
 TORSOS = {name: f"rl.agent.torsos.choice:{name}_torso" for name in ("auto", "mlp", "conv", "nature", "grid")}
 
 

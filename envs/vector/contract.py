@@ -8,6 +8,7 @@ from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
+from gymnasium import logger
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 
 from envs.vector.entries import leaves
@@ -86,7 +87,13 @@ def not_in(env: str, what: str, observation: Any, space: gymnasium.Space, reason
 
 
 class Bounds:
-    """Checks a whole batch of observations against a Box, in a few calls whatever the number of rows."""
+    """Checks a whole batch of observations against a Box, in a few calls whatever the number of rows.
+
+    A finite floating-point number out of bounds is taken as it is, and said once: bounds of such numbers are often
+    guesses (Gymnasium's LunarLander leaves its own), and a run of hours must not end by one.
+    """
+
+    said = False  # that a number is out of bounds
 
     def __init__(self, env: str, box: Box, space: gymnasium.Space):
         """Take the name of the environment, the Box of its arrays, and its own space for the message."""
@@ -102,10 +109,10 @@ class Bounds:
             self.everything = bool((box.low == least).all() and (box.high == most).all())  # as uint8 from 0 to 255
 
     def check(self, observations: np.ndarray, what: str) -> None:
-        """Refuse observations [batch, ...] of which one is outside.
+        """Refuse observations [batch, ...] of which one is outside, or only say so once if it is a finite float.
 
         Raises:
-            BrokenContract: one is outside, or is no finite number.
+            BrokenContract: one is outside and whole, or is no finite number.
         """
         if self.everything and observations.dtype == self.box.dtype:
             return
@@ -115,8 +122,15 @@ class Bounds:
                 return
         inside = (observations >= self.low) & (observations <= self.high)
         if np.count_nonzero(inside) != inside.size:
+            tolerable = self.space.dtype.kind == "f" and np.isfinite(observations).all()
+            if tolerable and self.said:
+                return
             row = observations[np.argwhere(~inside)[0][0]]
-            raise not_in(self.env, what, row, self.space, why_not(self.box, row))
+            line = not_in(self.env, what, row, self.space, why_not(self.box, row))
+            if not tolerable:
+                raise line
+            logger.warn(f"{line}; such numbers are taken as they are, and this line is said once")
+            self.said = True
 
 
 class PackedBounds:

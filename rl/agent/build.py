@@ -16,7 +16,7 @@ from rl.agent.scales import make_scales
 from rl.agent.torsos.mlp import ACTIVATIONS
 from rl.agent.twin import TwinCore, TwinTorso
 from rl.config import Config
-from rl.names import CORES, TORSOS, load
+from rl.names import CORES, DIAGONAL, TORSOS, load
 from rl.shared.generators import seeded_generators
 
 
@@ -90,8 +90,12 @@ def observed_dtype(space: gymnasium.spaces.Box) -> torch.dtype:
 
 
 def make_core(config: Config, inputs: int) -> Core:
-    """What remembers; the one without memory has the torso's activation."""
-    options = {"activation": ACTIVATIONS[config.activation]} if config.core == "mlp" else {}
+    """What remembers, with the options of one of rl's own."""
+    options = {}
+    if config.core == "mlp":
+        options = {"activation": ACTIVATIONS[config.activation]}
+    elif config.core in DIAGONAL:
+        options = {"longest_memory": config.longest_memory}
     return load(config.core, CORES)(inputs, config.hidden_size, config.core_layers, **options)
 
 

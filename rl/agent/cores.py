@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-CoreState = tuple[Tensor, ...]  # () MLP, (h,) RNN and GRU, (h, c) LSTM; each [layer, batch, hidden]
+CoreState = tuple[Tensor, ...]  # () MLP, (h,) RNN and GRU, (h, c) LSTM; each [layer, batch, ...]
 
 
 def reset_where(is_first: Tensor, core_state: CoreState) -> CoreState:
@@ -21,12 +21,14 @@ def reset_where(is_first: Tensor, core_state: CoreState) -> CoreState:
 
     Args:
         is_first: [batch] bool.
-        core_state: tensors [layer, batch, hidden].
+        core_state: tensors [layer, batch, ...].
     """
     if not is_recorded() and not is_first.any():
         return core_state
-    opens = is_first[None, :, None]  # batch -> 1 batch 1
-    return tuple(torch.where(opens, torch.zeros_like(part), part) for part in core_state)
+    shaped = (is_first.reshape(1, -1, *[1] * (part.dim() - 2)) for part in core_state)  # batch -> 1 batch 1 ...
+    return tuple(
+        torch.where(opens, torch.zeros_like(part), part) for opens, part in zip(shaped, core_state, strict=True)
+    )
 
 
 def is_recorded() -> bool:
@@ -68,6 +70,10 @@ class CellCore(nn.Module):
         """Step one layer: inputs [batch, feature], its state [batch, hidden] each -> its next state."""
         raise TypeError(f"{type(self).__name__} must define advance")
 
+    def output(self, cell: nn.Module, state: CoreState) -> Tensor:
+        """What a layer says [batch, hidden], given its state after the step."""
+        return state[0]
+
     def initial_state(self, batch_size: int) -> CoreState:
         """Fresh state, zeros: `parts` tensors [layer, batch, hidden]."""
         reference = next(self.parameters())
@@ -88,7 +94,7 @@ class CellCore(nn.Module):
         layers = []
         for layer, cell in enumerate(self.cells):
             state = self.advance(cell, inputs, tuple(part[layer] for part in core_state))
-            inputs = state[0]
+            inputs = self.output(cell, state)
             layers.append(state)
         return inputs, tuple(torch.stack(part) for part in zip(*layers, strict=True))
 

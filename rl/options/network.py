@@ -15,8 +15,8 @@ class NetworkOptions:
     double, duelling Q-learning from a replay buffer. Between a2c and it: a2c_replay, actor-critic from a buffer
     (V-trace); q_online, Q-learning from segments as they come."""
     core: str = "lstm"
-    """The memory between torso and heads: rnn, gru or lstm; mlp has none; module:Class or path/file.py:Class names
-    a core of yours."""
+    """The memory between torso and heads: rnn, gru or lstm; rtu or mingru, whose recurrence acts on each unit by itself;
+    mlp has none; module:Class or path/file.py:Class names a core of yours."""
     hidden_size: int = 64
     """Units of each core layer."""
     core_layers: int = 1
@@ -53,3 +53,8 @@ class NetworkOptions:
     heads, segments of N steps). again: unroll the network again and learn by autograd, which defines the gradient."""
     carry_state: bool = True
     """Carry the core state across segments; --no-carry-state zeroes it at every segment (an ablation)."""
+    carry_gradient: bool = False
+    """Carry the gradient across segments, too: rtu and mingru learn exactly from what lies before the segment, at the
+    price of a number for each environment and parameter. The torso's gradient still ends at the segment."""
+    longest_memory: int = 64
+    """Cores rtu and mingru: at first their units forget within 1 to this many steps."""

@@ -29,11 +29,6 @@ def refused(env_id=ID, steps=12, num_envs=3, **env_args):
 @pytest.mark.parametrize(
     ("space", "value", "line"),
     [
-        (
-            "box",
-            np.array([0, 1.5], np.float32),
-            f"[0. 1.5], which is not in {BOX}: entry 1 is 1.5, {NEEDED} -1.0 to 1.0",
-        ),
         ("box", np.array([np.nan, 0]), f"[nan 0.], which is not in {BOX}: entry 0 is nan, {NEEDED}"),
         ("box", np.array([0, -np.inf]), f"not in {BOX}: entry 1 is -inf, {NEEDED}"),
         ("box", np.zeros(3), f"[0. 0. 0.], which is not in {BOX}: its shape is (3,), and that of the space is (2,)"),
@@ -57,7 +52,7 @@ def refused(env_id=ID, steps=12, num_envs=3, **env_args):
             np.diag([0.0] * 79 + [np.nan]),
             "entry 79, 79 is nan, and a finite number from 0.0 to 1.0 is needed",
         ),
-        ("picture", np.diag([0.0] * 79 + [1.5]), "entry 79, 79 is 1.5"),
+        ("picture", np.diag([0.0] * 79 + [-np.inf]), "entry 79, 79 is -inf"),
         ("image", np.full((2, 2), 0.5), "it is of float64, and the space is of uint8"),
     ],
 )
@@ -69,12 +64,23 @@ def test_an_observation_that_is_not_one_of_its_space_is_refused_in_one_line(spac
 
 
 def test_it_is_found_in_the_step_that_gives_it_and_in_any_environment_of_the_batch():
-    vector = envs.make_vector(ID, 3, env_args={"how": "observation", "value": np.full(2, 9.0), "at": 7})
+    vector = envs.make_vector(ID, 3, env_args={"how": "observation", "value": np.full(2, np.nan), "at": 7})
     vector.reset(seed=0)
     for _ in range(7):
         vector.step(np.zeros(3, dtype=np.int64))
-    with pytest.raises(BrokenContract, match=r"entry 0 is 9\.0"):
+    with pytest.raises(BrokenContract, match=r"entry 0 is nan"):
         vector.step(np.zeros(3, dtype=np.int64))
+
+
+def test_a_finite_number_out_of_bounds_is_taken_as_it_is_and_said_once():
+    """Farama-Foundation/Gymnasium#1450: bounds are often guesses, and a run of hours ended by one of them."""
+    vector = envs.make_vector(ID, 3, env_args={"how": "observation", "value": np.array([0.0, 1.5]), "at": 2})
+    vector.reset(seed=0)
+    with pytest.warns(UserWarning, match=r"entry 1 is 1\.5, and a finite number from -1\.0 to 1\.0") as said:
+        for _ in range(6):
+            observations = vector.step(np.zeros(3, dtype=np.int64))[0]
+    assert len([one for one in said if "entry 1 is 1.5" in str(one.message)]) == 1
+    np.testing.assert_array_equal(observations, [[0.0, 1.5]] * 3)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +132,7 @@ def test_a_reset_without_the_keyword_seed_is_refused_in_one_line():
 
 
 @pytest.mark.parametrize(
-    ("how", "line"), [("observation", "entry 0 is 5.5"), ("reward", "the reward nan"), ("dtype", None)]
+    ("how", "line"), [("observation", "entry 0 is nan"), ("reward", "the reward nan"), ("dtype", None)]
 )
 def test_a_vector_form_of_columns_that_is_none_of_ours_is_checked_in_its_first_1000_steps(how, line):
     """float64 in the place of float32 is read as float32."""
@@ -185,7 +191,6 @@ def test_precision_that_the_network_would_lose_is_noted(space, words):
         ("a shape", "step: observations has shape (3, 1) and dtype float32; shape (3, 2) and a dtype of"),
         ("rewards", "rewards has shape (1,) and dtype float64; shape (3,) and a dtype of"),
         ("flags", "terminated has shape (3,) and dtype int64; shape (3,) and a dtype of bools is needed"),
-        ("bounds", "step gave [9.5 8.5], which is not in Box(-1.0, 1.0, (2,), float32): entry 0 is 9.5"),
     ],
 )
 def test_a_vector_form_of_somebody_else_is_checked_at_every_step(how, line):

@@ -7,12 +7,11 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from rl.agent.cores import CoreState
 from rl.agent.recorded.buffers import arrays, set_or_copy, sigmoid_backward, tanh_backward
-from rl.agent.recorded.recording import Recording
+from rl.agent.recorded.gated import GatedRecording
 
 
-class GRURecording(Recording):
+class GRURecording(GatedRecording):
     """GRU: r, z = σ(p);   n = tanh(a + r · q);   h = n + z · (h⁻ − n).
 
     Blocks a = W x + b, r, z, q = U h⁻ + b: the reset gate acts on q alone, so the part of the candidate that comes from
@@ -53,12 +52,11 @@ class GRURecording(Recording):
         set_or_copy(cell.bias_ih, of_x[:, -1])
         set_or_copy(cell.bias_hh, of_h[:, -1])
 
-    def advance(self, t: int) -> CoreState:
+    def advance(self, t: int) -> None:
         gates, n, r, z, q, before, h = self.cell_rows[t]
         gates.sigmoid_()
         n.addcmul_(r, q).tanh_()
         torch.lerp(n, before, z, out=h)
-        return self.states[t]
 
     def prepare(self, n: slice) -> None:
         """With m = (1 − z)(1 − n²):   ∂n, ∂r, ∂z, ∂q of h by p are m, m q σ'(r), (h⁻ − n) σ'(z), m r."""

@@ -7,12 +7,11 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from rl.agent.cores import CoreState
 from rl.agent.recorded.buffers import arrays, sigmoid_backward, tanh_backward
-from rl.agent.recorded.recording import Recording
+from rl.agent.recorded.gated import GatedRecording
 
 
-class LSTMRecording(Recording):
+class LSTMRecording(GatedRecording):
     """LSTM: i, f, o = σ(p);   g = tanh(p);   c = f · c⁻ + i · g;   h = o · tanh(c).
 
     Blocks lie in the order o, i, f, g: the three sigmoids are neighbours, and so are the three that c is made of.
@@ -47,7 +46,7 @@ class LSTMRecording(Recording):
     def state_before(self, t: int) -> tuple[np.ndarray, ...]:
         return self.before[t], self.cell_rows_before[t]
 
-    def advance(self, t: int) -> CoreState:
+    def advance(self, t: int) -> None:
         sigmoids, o, i, f, g, c_before, c, tanh_c, h = self.cell_rows[t]
         sigmoids.sigmoid_()
         g.tanh_()
@@ -55,7 +54,6 @@ class LSTMRecording(Recording):
         c.addcmul_(i, g)
         torch.tanh(c, out=tanh_c)
         torch.mul(o, tanh_c, out=h)
-        return self.states[t]
 
     def prepare(self, n: slice) -> None:
         """∂p_i, ∂p_f, ∂p_g of c are g σ', c⁻ σ', i (1 − g²);   ∂p_o of h is σ' tanh c;   ∂c of h is o (1 − tanh² c)."""

@@ -2,18 +2,19 @@
 
 Parameters do not change within a segment, so what the network computed while acting is what an unroll would compute
 again. A `Recording` steps like the Agent does, but into buffers, and its `backward` is the backward pass through time
-written out: one short loop for what is carried, one matrix product for all the weights of a core. Three units of
-arithmetic a step where acting and unrolling again take four, and a few large calls where autograd makes many small
-ones. It equals `Agent.unroll` in value and gradient, which stays the definition; tests/agent/test_recorded.py compares
-them.
+written out. Three units of arithmetic a step where acting and unrolling again take four, and a few large calls where
+autograd makes many small ones. It equals `Agent.unroll` in value and gradient, which stays the definition;
+tests/agent/test_recorded.py compares them.
 
-A recording begins at the core's input, so that any torso may stand before it (rl/agent/recorded/torso.py).
+A recording begins at the core's input, so that any torso may stand before it (rl/agent/recorded/torso.py). What a core
+does between its input and its output is in gated.py (one short loop for what is carried, one product for all weights)
+and in diagonal.py.
 
 Notation, with rows [batch] of step t:   x = torso output,   h⁻ = state after resets (c⁻ too),   h = state after the
-step,   p = pre-activations, in blocks of hidden units,   dy = ∂L/∂y.
+step,   p = pre-activations,   dy = ∂L/∂y.
 
-A core's cell is one product, p = W [x, h⁻, 1]: the column of ones makes the bias a column of the weights, which saves
-adding it here and summing its gradient later. Torso and heads do the same. Weights are [out, in], as torch has them.
+A layer is one product, W [x, 1]: the column of ones makes the bias a column of the weights, which saves adding it here
+and summing its gradient later. Weights are [out, in], as torch has them.
 
 Tensors and arrays share memory. NumPy does the additions and multiplications of the loops over time, since one of its
 calls on so few numbers takes half the time of torch's; torch does the rest, where it is the faster. And flatten(0, 1)
@@ -30,28 +31,17 @@ from torch import Tensor
 from rl.agent.actions.mask import MASKED, allowed
 from rl.agent.agent import Agent, AgentOutput, Step
 from rl.agent.cores import CoreState
-from rl.agent.recorded.buffers import (
-    arrays,
-    laid_out,
-    laid_out_head,
-    rows,
-    set_gradient,
-    set_head_gradient,
-    set_or_copy,
-    with_ones,
-)
+from rl.agent.recorded.buffers import laid_out, laid_out_head, rows, set_gradient, set_head_gradient, with_ones
 from rl.agent.recorded.torso import AnyTorso, LinearTorso
 
 
 class Recording:
-    """An `Unrolled` that keeps one segment of acting, with all of its backward pass that no kind of cell changes.
+    """An `Unrolled` that keeps one segment of acting, with what no kind of core changes.
 
     The next segment uses the buffers again.
     """
 
-    blocks: int  # blocks of hidden units in the pre-activations; x feeds the first ones, h⁻ the last ones
-    without_x = without_h = 0  # blocks that x does not feed, and that h⁻ does not
-    states: list[CoreState]  # the state after each row, [1, batch, hidden] each, in the buffers
+    states: list[CoreState]  # the state after each row, in the buffers
 
     def __init__(self, agent: Agent, steps: int, batch: int, first: int = 0, written_torso: bool = True) -> None:
         """Allocate.
@@ -67,28 +57,15 @@ class Recording:
         self.cell: Any = agent.core.cells[0]
         self.hidden, self.inputs = self.cell.hidden_size, self.cell.input_size
         self.actions, self.mask = agent.actions.head_size, agent.mask
-        state = slice(self.inputs, self.inputs + self.hidden)
-
-        self.joined = with_ones(self.rows(self.inputs + self.hidden + 1))  # x, h⁻, 1
-        self.p = self.rows(self.blocks * self.hidden)
-        self.outputs = with_ones(self.rows(self.hidden + 1))  # h, 1
+        self.outputs = with_ones(self.rows(self.hidden + 1))  # y, 1
         self.heads = self.rows(self.actions + 1)
         self.d_features = self.rows(self.inputs)  # by x
-        self.dp = self.rows(self.blocks * self.hidden)
         self.d_outputs = self.rows(self.hidden)  # by the heads
         self.opened: list[np.ndarray] = [np.empty(0, dtype=np.int64)] * (steps + 1)  # rows that open an episode
-
         # Making a view costs as much as a small operation: all that a step needs are made here, once.
-        self.torso = (LinearTorso if written_torso else AnyTorso)(agent, self.joined[..., : self.inputs])
-        self.before = arrays(self.joined[..., state])
-        self.of_x = slice(0, (self.blocks - self.without_x) * self.hidden)  # columns of p
-        self.of_h = slice(self.without_h * self.hidden, self.blocks * self.hidden)
-        self.products_of_h = list(zip(self.joined[..., state], self.p[..., self.of_h], strict=True))
-        self.products = list(zip(self.joined, self.p, self.outputs, self.heads, strict=True))
         self.said = [AgentOutput(heads[:, :-1], heads[:, -1]) for heads in self.heads]
-        self.dp_of_h, self.d_h_before = list(self.dp[..., self.of_h]), self.rows(self.hidden)[0]
-        self.d_before, self.d_by_heads = self.d_h_before.numpy(), arrays(self.d_outputs)
-        self.dh, self.d_state = self.rows(self.hidden)[:2].numpy()  # d_state: what comes back beside the product
+        self.head_rows = list(zip(self.outputs, self.heads, strict=True))
+        self.torso = (LinearTorso if written_torso else AnyTorso)(agent, self.allocated())
         self.t = 0
 
     def rows(self, size: int) -> Tensor:
@@ -100,9 +77,7 @@ class Recording:
         """Start a segment: lay the parameters out for its products, and return `step`."""
         self.t = 0
         self.torso.begin()
-        weight = self.laid_out()  # [blocks · hidden, x h⁻ 1]
-        self.weight_t = weight.T
-        self.weight_x, self.weight_h = weight[self.of_x, : self.inputs], weight[self.of_h, self.inputs : -1]
+        self.lay_out()
         self.head_weight = torch.cat([laid_out_head(self.agent.policy_head), laid_out(self.agent.value_head)])
         self.head_weight_t = self.head_weight.T
         return self.step
@@ -112,7 +87,7 @@ class Recording:
 
         Args:
             observation: [batch, *shape].
-            core_state: the state before this observation, [1, batch, hidden] each.
+            core_state: the state before this observation, [1, batch, ...] each.
             is_first: [batch] bool.
 
         Returns:
@@ -120,14 +95,9 @@ class Recording:
         """
         t = self.t
         self.torso.step(t, observation)
-        self.opened[t] = opened = is_first.numpy().nonzero()[0]
-        for before, part in zip(self.state_before(t), core_state, strict=True):
-            before[:] = part.numpy()[0]
-            if len(opened):
-                before[opened] = 0.0
-        joined, p, output, heads = self.products[t]
-        torch.mm(joined, self.weight_t, out=p)
-        after = self.advance(t)
+        self.opened[t] = is_first.numpy().nonzero()[0]
+        after = self.act(t, core_state)
+        output, heads = self.head_rows[t]
         torch.mm(output, self.head_weight_t, out=heads)
         if self.mask is not None:
             self.said[t].logits.masked_fill_(self.mask.forbidden(observation), MASKED)
@@ -148,21 +118,8 @@ class Recording:
         """
         self.begin()
         self.torso.unroll(observations)
-        p, bias = self.p.flatten(0, 1), self.weight_t[-1]
-        x = self.joined.flatten(0, 1)[:, : self.inputs]
-        torch.addmm(bias[self.of_x], x, self.weight_x.T, out=p[:, self.of_x])
-        p[:, self.of_x.stop :] = bias[self.of_x.stop :]
-        parts, weight_h_t = [part.numpy()[0] for part in core_state], self.weight_h.T
-        for t, opens in enumerate(is_first.numpy()):
-            self.opened[t] = opened = opens.nonzero()[0]
-            for before, part in zip(self.state_before(t), parts, strict=True):
-                before[:] = part
-                if len(opened):
-                    before[opened] = 0.0
-            h_before, p_of_h = self.products_of_h[t]
-            torch.addmm(p_of_h, h_before, weight_h_t, out=p_of_h)
-            self.advance(t)
-            parts = self.state_arrays[t]
+        self.opened = [opens.nonzero()[0] for opens in is_first.numpy()]
+        self.run(core_state)
         torch.mm(self.outputs.flatten(0, 1), self.head_weight_t, out=self.heads.flatten(0, 1))
         if self.mask is not None:
             self.heads[..., :-1].masked_fill_(self.mask.forbidden(observations), MASKED)
@@ -171,7 +128,7 @@ class Recording:
 
     @cached_property
     def state_arrays(self) -> list[list[np.ndarray]]:
-        """`states` as arrays [batch, hidden]."""
+        """`states` as arrays [batch, ...]."""
         return [[part.numpy()[0] for part in state] for state in self.states]
 
     @property
@@ -214,64 +171,27 @@ class Recording:
         set_gradient(agent.value_head, d_weight[-1:])
         through = self.actions if agent.detach_critic else self.actions + 1
         torch.mm(d_heads[:, :through], self.head_weight[:through, :-1], out=self.d_outputs[n].flatten(0, 1))
-
-        self.prepare(n)
-        self.through_time(n.start, n.stop)
-        dp, joined = self.dp[n].flatten(0, 1), self.joined[n].flatten(0, 1)
-        self.set_core_gradients(dp.T @ joined)
-        torch.mm(dp[:, self.of_x], self.weight_x, out=self.d_features[n].flatten(0, 1))
+        self.backward_core(n)
         self.torso.backward(n, self.d_features[n])
 
-    def through_time(self, start: int, stop: int) -> None:
-        """dp of steps from `start` to before `stop`, last first: dh = dh by the heads + dh⁻ of t + 1.
+    # --- what a kind of core defines
 
-        What goes to the step before ends where step t opens an episode.
-        """
-        self.d_state[:] = 0.0
-        self.dh[:] = self.d_by_heads[stop - 1]
-        for t in reversed(range(start, stop)):
-            self.retreat(t)
-            if t > start:
-                torch.mm(self.dp_of_h[t], self.weight_h, out=self.d_h_before)
-                if len(self.opened[t]):
-                    self.d_before[self.opened[t]] = 0.0
-                    self.d_state[self.opened[t]] = 0.0
-                np.add(self.d_before, self.d_by_heads[t - 1], out=self.dh)
+    def allocated(self) -> Tensor:
+        """Make the buffers between the core's input and its output; returns that of its input [time + 1, batch, x]."""
+        raise TypeError(f"{type(self).__name__} must define allocated")
 
-    # --- what a kind of cell defines
+    def lay_out(self) -> None:
+        """Lay the core's parameters out for the products of a segment."""
+        raise TypeError(f"{type(self).__name__} must define lay_out")
 
-    def laid_out(self) -> Tensor:
-        """The cell's weights and biases as one matrix [blocks · hidden, x h⁻ 1]."""
-        cell = self.cell
-        return torch.cat([cell.weight_ih, cell.weight_hh, (cell.bias_ih + cell.bias_hh)[:, None]], dim=1)
+    def act(self, t: int, core_state: CoreState) -> CoreState:
+        """From the core's input in row t and the state before resets to `outputs` in row t, and the state after it."""
+        raise TypeError(f"{type(self).__name__} must define act")
 
-    def set_core_gradients(self, d_weight: Tensor) -> None:
-        """Set the gradients of the cell's parameters from that of the matrix of `laid_out`."""
-        cell = self.cell
-        set_or_copy(cell.weight_ih, d_weight[:, : self.inputs])
-        set_or_copy(cell.weight_hh, d_weight[:, self.inputs : -1])
-        set_or_copy(cell.bias_ih, d_weight[:, -1])
-        set_or_copy(cell.bias_hh, d_weight[:, -1])
+    def run(self, core_state: CoreState) -> None:
+        """From all inputs, and the state before row 0, to all `outputs`."""
+        raise TypeError(f"{type(self).__name__} must define run")
 
-    def state_before(self, t: int) -> tuple[np.ndarray, ...]:
-        """Where row t keeps each part of the state after resets [batch, hidden]; `before[t]` is that of h⁻."""
-        return (self.before[t],)
-
-    def advance(self, t: int) -> CoreState:
-        """From p to h in row t.
-
-        Returns:
-            The state after it, [1, batch, hidden] each; h is in row t of `outputs`.
-        """
-        raise TypeError(f"{type(self).__name__} must define advance")
-
-    def prepare(self, n: slice) -> None:
-        """What dp of rows n is for each unit of dh (or of dc, through which it goes), in `dp`: ∂p for short.
-
-        All of it that needs no gradient is computed here at once, so that little is left for the loop over time.
-        """
-        raise TypeError(f"{type(self).__name__} must define prepare")
-
-    def retreat(self, t: int) -> None:
-        """From dh, `d_state` and ∂p of row t to its dp, and to `d_state` of the row before."""
-        raise TypeError(f"{type(self).__name__} must define retreat")
+    def backward_core(self, n: slice) -> None:
+        """From `d_outputs` of rows n to the gradients of the core's parameters, and to `d_features` of rows n."""
+        raise TypeError(f"{type(self).__name__} must define backward_core")

@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from rl.agent.cores import CoreState
 from rl.agent.recorded.buffers import arrays
-from rl.agent.recorded.recording import Recording
+from rl.agent.recorded.gated import GatedRecording
 
 
-class RNNRecording(Recording):
+class RNNRecording(GatedRecording):
     """RNN: h = tanh(p);   dp = dh (1 − h²)."""
 
     blocks = 1
@@ -21,10 +20,9 @@ class RNNRecording(Recording):
         self.cell_rows = list(zip(self.p, self.outputs[..., :-1], strict=True))
         self.dp_rows = arrays(self.dp)
 
-    def advance(self, t: int) -> CoreState:
+    def advance(self, t: int) -> None:
         p, h = self.cell_rows[t]
         torch.tanh(p, out=h)
-        return self.states[t]
 
     def prepare(self, n: slice) -> None:
         """∂p of h is 1 − h²."""

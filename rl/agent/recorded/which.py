@@ -6,16 +6,25 @@ from torch import nn
 
 from rl.agent.agent import Agent, PlainUnrolled
 from rl.agent.cores import GRUCore, LSTMCore, RNNCore
+from rl.agent.diagonal.mingru import MinGRUCell, MinGRUCore
+from rl.agent.diagonal.rtu import RTUCell, RTUCore
 from rl.agent.heads import FreeHead
+from rl.agent.recorded.diagonal import MinGRURecording, RTURecording
 from rl.agent.recorded.gru import GRURecording
 from rl.agent.recorded.lstm import LSTMRecording
 from rl.agent.recorded.rnn import RNNRecording
 from rl.agent.torsos.mlp import MLPTorso
 from rl.agent.unrolled import Unrolled
 
-RECORDINGS = {LSTMCore: LSTMRecording, GRUCore: GRURecording, RNNCore: RNNRecording}
-CELLS = {LSTMCore: nn.LSTMCell, GRUCore: nn.GRUCell, RNNCore: nn.RNNCell}
-NAMES = {"weight", "bias", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "free"}
+RECORDINGS = {
+    LSTMCore: LSTMRecording,
+    GRUCore: GRURecording,
+    RNNCore: RNNRecording,
+    RTUCore: RTURecording,
+    MinGRUCore: MinGRURecording,
+}
+CELLS = {LSTMCore: nn.LSTMCell, GRUCore: nn.GRUCell, RNNCore: nn.RNNCell, RTUCore: RTUCell, MinGRUCore: MinGRUCell}
+NAMES = {"weight", "bias", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "free", "nu", "theta"}
 
 
 def make_unrolled(agent: Agent, rows: int, batch: int, recorded: bool, first: int = 0) -> Unrolled:
@@ -34,7 +43,7 @@ def make_unrolled(agent: Agent, rows: int, batch: int, recorded: bool, first: in
 
 
 def can_record(agent: Agent) -> bool:
-    """Whether there is a fast path: one RNN, GRU or LSTM layer before plain heads, behind any torso.
+    """Whether there is a fast path: one layer of a core of rl before plain heads, behind any torso.
 
     Anything else is unrolled: a subclass may compute in its own way, and a layer that is frozen, shared or parametrised
     learns in its own.

@@ -1,0 +1,1 @@
+"""Cores whose recurrence acts on each unit by itself: the gradient of what they carry can be carried, too."""

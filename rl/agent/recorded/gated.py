@@ -1,0 +1,123 @@
+"""The fast path of gated cells: a product of h⁻ in each step. The notation is in rl/agent/recorded/recording.py.
+
+p = W [x, h⁻, 1] is one product in acting, with p in blocks of hidden units. In learning again, the part of x is one
+product over all rows, and only that of h⁻ is left for the loop over time.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl.agent.cores import CoreState
+from rl.agent.recorded.buffers import arrays, set_or_copy, with_ones
+from rl.agent.recorded.recording import Recording
+
+
+class GatedRecording(Recording):
+    """What RNN, GRU and LSTM have in common."""
+
+    blocks: int  # blocks of hidden units in the pre-activations; x feeds the first ones, h⁻ the last ones
+    without_x = without_h = 0  # blocks that x does not feed, and that h⁻ does not
+
+    def allocated(self) -> Tensor:
+        state = slice(self.inputs, self.inputs + self.hidden)
+        self.joined = with_ones(self.rows(self.inputs + self.hidden + 1))  # x, h⁻, 1
+        self.p, self.dp = self.rows(self.blocks * self.hidden), self.rows(self.blocks * self.hidden)
+        self.before = arrays(self.joined[..., state])
+        self.of_x = slice(0, (self.blocks - self.without_x) * self.hidden)  # columns of p
+        self.of_h = slice(self.without_h * self.hidden, self.blocks * self.hidden)
+        self.products = list(zip(self.joined, self.p, strict=True))
+        self.products_of_h = list(zip(self.joined[..., state], self.p[..., self.of_h], strict=True))
+        self.dp_of_h, self.d_h_before = list(self.dp[..., self.of_h]), self.rows(self.hidden)[0]
+        self.d_before, self.d_by_heads = self.d_h_before.numpy(), arrays(self.d_outputs)
+        self.dh, self.d_state = self.rows(self.hidden)[:2].numpy()  # d_state: what comes back beside the product
+        return self.joined[..., : self.inputs]
+
+    def lay_out(self) -> None:
+        weight = self.laid_out()  # [blocks · hidden, x h⁻ 1]
+        self.weight_t = weight.T
+        self.weight_x, self.weight_h = weight[self.of_x, : self.inputs], weight[self.of_h, self.inputs : -1]
+
+    def act(self, t: int, core_state: CoreState) -> CoreState:
+        self.take_before(t, [part.numpy()[0] for part in core_state])
+        joined, p = self.products[t]
+        torch.mm(joined, self.weight_t, out=p)
+        self.advance(t)
+        return self.states[t]
+
+    def run(self, core_state: CoreState) -> None:
+        p, bias = self.p.flatten(0, 1), self.weight_t[-1]
+        x = self.joined.flatten(0, 1)[:, : self.inputs]
+        torch.addmm(bias[self.of_x], x, self.weight_x.T, out=p[:, self.of_x])
+        p[:, self.of_x.stop :] = bias[self.of_x.stop :]
+        parts, weight_h_t = [part.numpy()[0] for part in core_state], self.weight_h.T
+        for t, (h_before, p_of_h) in enumerate(self.products_of_h):
+            self.take_before(t, parts)
+            torch.addmm(p_of_h, h_before, weight_h_t, out=p_of_h)
+            self.advance(t)
+            parts = self.state_arrays[t]
+
+    def take_before(self, t: int, parts: list[np.ndarray]) -> None:
+        """Put a state into row t, with zeros where an episode opens."""
+        opened = self.opened[t]
+        for before, part in zip(self.state_before(t), parts, strict=True):
+            before[:] = part
+            if len(opened):
+                before[opened] = 0.0
+
+    def backward_core(self, n: slice) -> None:
+        self.prepare(n)
+        self.through_time(n.start, n.stop)
+        dp, joined = self.dp[n].flatten(0, 1), self.joined[n].flatten(0, 1)
+        self.set_core_gradients(dp.T @ joined)
+        torch.mm(dp[:, self.of_x], self.weight_x, out=self.d_features[n].flatten(0, 1))
+
+    def through_time(self, start: int, stop: int) -> None:
+        """dp of steps from `start` to before `stop`, last first: dh = dh by the heads + dh⁻ of t + 1.
+
+        What goes to the step before ends where step t opens an episode.
+        """
+        self.d_state[:] = 0.0
+        self.dh[:] = self.d_by_heads[stop - 1]
+        for t in reversed(range(start, stop)):
+            self.retreat(t)
+            if t > start:
+                torch.mm(self.dp_of_h[t], self.weight_h, out=self.d_h_before)
+                if len(self.opened[t]):
+                    self.d_before[self.opened[t]] = 0.0
+                    self.d_state[self.opened[t]] = 0.0
+                np.add(self.d_before, self.d_by_heads[t - 1], out=self.dh)
+
+    # --- what a kind of cell defines
+
+    def laid_out(self) -> Tensor:
+        """The cell's weights and biases as one matrix [blocks · hidden, x h⁻ 1]."""
+        cell = self.cell
+        return torch.cat([cell.weight_ih, cell.weight_hh, (cell.bias_ih + cell.bias_hh)[:, None]], dim=1)
+
+    def set_core_gradients(self, d_weight: Tensor) -> None:
+        """Set the gradients of the cell's parameters from that of the matrix of `laid_out`."""
+        cell = self.cell
+        set_or_copy(cell.weight_ih, d_weight[:, : self.inputs])
+        set_or_copy(cell.weight_hh, d_weight[:, self.inputs : -1])
+        set_or_copy(cell.bias_ih, d_weight[:, -1])
+        set_or_copy(cell.bias_hh, d_weight[:, -1])
+
+    def state_before(self, t: int) -> tuple[np.ndarray, ...]:
+        """Where row t keeps each part of the state after resets [batch, hidden]; `before[t]` is that of h⁻."""
+        return (self.before[t],)
+
+    def advance(self, t: int) -> None:
+        """From p to the state after row t, whose h is in row t of `outputs`."""
+        raise TypeError(f"{type(self).__name__} must define advance")
+
+    def prepare(self, n: slice) -> None:
+        """What dp of rows n is for each unit of dh (or of dc, through which it goes), in `dp`: ∂p for short.
+
+        All of it that needs no gradient is computed here at once, so that little is left for the loop over time.
+        """
+        raise TypeError(f"{type(self).__name__} must define prepare")
+
+    def retreat(self, t: int) -> None:
+        """From dh, `d_state` and ∂p of row t to its dp, and to `d_state` of the row before."""
+        raise TypeError(f"{type(self).__name__} must define retreat")
