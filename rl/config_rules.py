@@ -23,8 +23,8 @@ _MANY = 2**62
 _RANGES: dict[str, tuple[float, float, str]] = {}  # least value, greatest value, in words
 for _names, *_range in (
     (
-        "frame_stack hidden_size core_layers longest_memory torso_size workers envs_per_worker total_env_steps log_interval "
-        "checkpoint_interval eval_episodes interval_episodes eval_max_steps replay_capacity replay_batch "
+        "frame_stack hidden_size core_layers longest_memory torso_size workers envs_per_worker total_env_steps "
+        "log_interval checkpoint_interval eval_episodes interval_episodes eval_max_steps replay_capacity replay_batch "
         "sequence_length target_steps target_interval epochs minibatches",
         *(1, _MANY, "a whole number of at least 1"),
     ),

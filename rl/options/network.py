@@ -15,8 +15,8 @@ class NetworkOptions:
     double, duelling Q-learning from a replay buffer. Between a2c and it: a2c_replay, actor-critic from a buffer
     (V-trace); q_online, Q-learning from segments as they come."""
     core: str = "lstm"
-    """The memory between torso and heads: rnn, gru or lstm; rtu or mingru, whose recurrence acts on each unit by itself;
-    mlp has none; module:Class or path/file.py:Class names a core of yours."""
+    """The memory between torso and heads: rnn, gru or lstm; rtu or mingru, whose units recur each by itself; mlp has
+    none; module:Class or path/file.py:Class names a core of yours."""
     hidden_size: int = 64
     """Units of each core layer."""
     core_layers: int = 1

@@ -9,8 +9,8 @@ These are the sensitivities. A segment that begins with the state h_start and wi
 
     dL/dθ = what the segment says + ∂L/∂h_start · ∂h_start/∂θ,
 
-however long ago the steps were that made h_start (Zucchet et al. 2023; Elelimy et al. 2024, §3). Parameters change while
-sensitivities are carried: they are those of the parameters that acted. What lies below the core keeps the cut.
+however long ago the steps were that made h_start (Zucchet et al. 2023; Elelimy et al. 2024, §3). Parameters change
+while sensitivities are carried: they are those of the parameters that acted. What lies below the core keeps the cut.
 
 The mixing layer behind a recurrence is not recurrent, and needs none of this.
 """

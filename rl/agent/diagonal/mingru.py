@@ -4,7 +4,6 @@ z = σ(W_z x + b_z),   c = W_c x + b_c,   hₜ = (1 − z) · hₜ₋₁ + z · 
 """
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
 from rl.agent.cores import orthogonal_linear
@@ -54,7 +53,7 @@ class MinGRUCell(DiagonalCell):
 
     @torch.no_grad()
     def add_carried(self, d_h: Tensor, sensitivities: Tensor) -> None:
-        back = torch.einsum("bh, bhc -> hc", d_h.repeat(1, 2), sensitivities)
+        back = (d_h.repeat(1, 2).unsqueeze(-1) * sensitivities).sum(0)  # a third of the time of einsum
         self.weight.grad += back[:, :-1]
         self.bias.grad += back[:, -1]
 

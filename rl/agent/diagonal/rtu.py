@@ -1,10 +1,10 @@
 """The recurrent trace unit: a linear recurrence with a learnt complex number for each unit (Elelimy et al. 2024).
 
-    hₜ = λ · hₜ₋₁ + γ · (W xₜ + b),   λ = r e^{iθ},   r = exp(−e^ν),   γ = √(1 − r²);      yₜ = tanh(M [Re hₜ, Im hₜ] + c)
+    hₜ = λ · hₜ₋₁ + γ · (W xₜ + b),   λ = r e^{iθ},   r = exp(−e^ν),   γ = √(1 − r²),   yₜ = tanh(M [Re hₜ, Im hₜ] + c)
 
 r stays below 1 whatever ν is, and γ keeps the size of h near that of its inputs (LRU, Orvieto et al. 2023, §3.3, §3.4).
-W and b are complex. In states, weights and biases, real and imaginary part of a unit lie side by side. What acts is real
-arithmetic, which exports to ONNX; complex numbers are only in what learns.
+W and b are complex. In states, weights and biases, real and imaginary part of a unit lie side by side. What acts is
+real arithmetic, which exports to ONNX; complex numbers are only in what learns.
 """
 
 import math
@@ -80,7 +80,7 @@ class RTUCell(DiagonalCell):
 
     @torch.no_grad()
     def add_carried(self, d_h: Tensor, sensitivities: Tensor) -> None:
-        back = torch.einsum("bh, bhc -> hc", as_complex(d_h).conj(), sensitivities)
+        back = (as_complex(d_h).conj().unsqueeze(-1) * sensitivities).sum(0)  # a third of the time of einsum
         self.nu.grad += back[:, -2].real
         self.theta.grad += back[:, -1].real
         # i S is the sensitivity to imaginary parts:   Re (i z) = −Im z

@@ -1,4 +1,4 @@
-"""The fast path of diagonal cores; the notation is in rl/agent/recorded/recording.py, the equations in rl/agent/diagonal.
+"""The fast path of diagonal cores; rl/agent/recorded/recording.py has the notation, rl/agent/diagonal the equations.
 
 No product of h⁻: in acting one product of x and the mixing layer's; in learning each is one product over all rows, and
 a loop of two small operations a step is left. With dh by the mixing layer, and the decay a of the recurrence,
@@ -177,13 +177,15 @@ class RTURecording(DiagonalRecording):
         by_nu, gain_by_nu = self.cell.derivatives()
         turned = self.turn * as_complex(self.before[: self.steps])
         driven = as_complex(self.p[: self.steps]) / self.gain
-        of_nu = (reach * (by_nu * turned + gain_by_nu * driven)).sum(0)
-        of_theta = (reach * turned).sum(0) * 1j
+        new = start[..., None] * self.carried[0][0]
+        new[..., -2] += (reach * (by_nu * turned + gain_by_nu * driven)).sum(0)
+        new[..., -1] += (reach * turned).sum(0) * 1j
         pairs = self.over_time(
             torch.view_as_real(reach * self.gain).flatten(-2)
         )  # ... hidden part -> ... (hidden part)
-        of_weight = torch.complex(*rearrange(pairs, "batch (hidden part) column -> part batch hidden column", part=2))
-        return start[..., None] * self.carried[0][0] + torch.cat([of_weight, of_nu[..., None], of_theta[..., None]], -1)
+        of_weight = rearrange(pairs, "batch (hidden part) column -> batch hidden column part", part=2)
+        torch.view_as_real(new)[:, :, :-2] += of_weight  # in place: this is the largest buffer of all
+        return new
 
 
 class MinGRURecording(DiagonalRecording):
