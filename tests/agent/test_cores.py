@@ -94,7 +94,7 @@ def plain_loop(core: CellCore, inputs: Tensor, core_state: CoreState, is_first: 
                     after = core.advance(cell, signal, tuple(before))
                 for part, new in zip(final, after, strict=False):  # an MLP's output is no state
                     part[layer, row] = new[0]
-                signal = after[0]
+                signal = core.output(cell, after)
             outputs[t, row] = signal[0]
     return outputs, final
 
@@ -200,7 +200,7 @@ def test_without_a_reset_the_gradient_of_the_last_output_reaches_the_first_input
     outputs, _ = core.unroll(inputs, state, no_flags(3))
     of_inputs, *of_state = torch.autograd.grad(outputs[-1, 1].square().sum(), sources)
     assert of_inputs[0, 1].count_nonzero() == FEATURES
-    assert all(gradient[:, 1].count_nonzero() == layers * HIDDEN for gradient in of_state)
+    assert all(gradient[:, 1].count_nonzero() == gradient[:, 1].numel() >= layers * HIDDEN for gradient in of_state)
 
 
 @every_core
@@ -325,7 +325,7 @@ def test_a_fresh_state_is_zeros_and_equals_a_reset(core_name, layers):
     inputs, state = make_inputs(core, 2)
     fresh = core.initial_state(2)
     assert len(fresh) == core.parts
-    assert all(part.shape == (layers, 2, HIDDEN) and part.dtype == torch.float64 for part in fresh)
+    assert all(part.shape[:2] == (layers, 2) and part.dtype == torch.float64 for part in fresh)
     assert all(part.count_nonzero() == 0 for part in fresh)
     opens = torch.ones(2, dtype=torch.bool)
     assert_close(core.step(inputs[0], state, opens)[0], core.step(inputs[0], fresh, ~opens)[0], 0.0)

@@ -15,6 +15,7 @@ from rl.agent.agent import Agent, AgentOutput
 from rl.agent.cores import GRUCore, LSTMCore, RNNCore
 from rl.agent.flat import FlatAgent
 from rl.agent.recorded.which import can_record, is_written, make_unrolled
+from rl.names import CORES, load
 from tests.support.configs import cartpole_config
 from tests.support.rl_small import (
     assert_same_segment,
@@ -26,7 +27,7 @@ from tests.support.rl_small import (
 )
 
 STEPS, BATCH, FEATURES, ACTIONS = 6, 4, 3, 2
-every_core = pytest.mark.parametrize("core", ["rnn", "gru", "lstm"])
+every_core = pytest.mark.parametrize("core", ["rnn", "gru", "lstm", "rtu", "mingru"])
 
 
 class Lesson(NamedTuple):
@@ -76,7 +77,7 @@ def lesson(agent, pattern="random", seed=8, steps=STEPS, batch=BATCH):
 
     return Lesson(
         normal(steps + 1, batch, features),
-        tuple(normal(1, batch, agent.core.hidden_size) for _ in range(agent.core.parts)),
+        tuple(normal(*part.shape) for part in agent.core.initial_state(batch)),
         resets(pattern, steps, batch),
         normal(steps, batch, agent.policy_head.out_features),
         normal(steps, batch),
@@ -376,15 +377,15 @@ class OwnTorso(nn.Module):
 )
 def test_a_recording_stands_behind_any_torso_whose_gradient_autograd_finds(core, torso, first):
     """Stepped and unrolled, the outputs and all gradients are those of `Agent.unroll`; a frozen torso has none."""
-    cores = {"rnn": RNNCore, "gru": GRUCore, "lstm": LSTMCore}
-    agent = Agent(torso(), cores[core](4, 5), Categorical(ACTIONS)).double()
+    agent = Agent(torso(), load(core, CORES)(4, 5), Categorical(ACTIONS)).double()
     redraw(agent, seed=7)
     recording = make_unrolled(agent, STEPS + 1, BATCH, True, first)
     assert can_record(agent) and not is_written(agent.torso)
     generator = torch.Generator().manual_seed(8)
     shape = (2, 3) if isinstance(agent.torso, OwnTorso) else (3,)
     observations = torch.randn(STEPS + 1, BATCH, *shape, generator=generator, dtype=torch.float64)
-    state = tuple(torch.randn(1, BATCH, 5, generator=generator, dtype=torch.float64) for _ in range(agent.core.parts))
+    fresh = agent.initial_state(BATCH)
+    state = tuple(torch.randn(part.shape, generator=generator, dtype=torch.float64) for part in fresh)
     learning, is_first = [p for p in agent.parameters() if p.requires_grad], resets("random")
     with torch.no_grad():
         _, carried = agent.unroll(observations[:first], state, is_first[:first]) if first else (None, state)

@@ -51,6 +51,7 @@ class DiagonalCell(nn.Module):
 class DiagonalCore(CellCore):
     """Layers of a diagonal cell, each with its mixing layer behind it; state (h,), or (h, ∂h/∂θ)."""
 
+    parts = 1
     carries_gradient = False  # set where the core learns; whoever only acts carries the state alone
 
     def advance(self, cell: DiagonalCell, inputs: Tensor, state: CoreState) -> CoreState:

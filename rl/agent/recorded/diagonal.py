@@ -180,9 +180,7 @@ class RTURecording(DiagonalRecording):
         new = start[..., None] * self.carried[0][0]
         new[..., -2] += (reach * (by_nu * turned + gain_by_nu * driven)).sum(0)
         new[..., -1] += (reach * turned).sum(0) * 1j
-        pairs = self.over_time(
-            torch.view_as_real(reach * self.gain).flatten(-2)
-        )  # ... hidden part -> ... (hidden part)
+        pairs = self.over_time(torch.view_as_real(reach * self.gain).flatten(-2))  # hidden part -> (hidden part)
         of_weight = rearrange(pairs, "batch (hidden part) column -> batch hidden column part", part=2)
         torch.view_as_real(new)[:, :, :-2] += of_weight  # in place: this is the largest buffer of all
         return new
