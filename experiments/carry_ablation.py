@@ -22,7 +22,7 @@ from experiments.lab.arms import COLOURS
 from experiments.lab.digest import digest
 from experiments.lab.figures import STYLE, pdf_too, write_figure
 from experiments.lab.options import counts, refuse
-from experiments.lab.records import read_record
+from experiments.lab.records import final_score, read_record
 from experiments.lab.rows import Row
 from experiments.lab.study import Arm, Study, StudyCommand
 from experiments.lab.tables import publish
@@ -34,7 +34,6 @@ DEFAULT = Config(
     **MASKED_CARTPOLE
     | {"mode": "serial", "workers": 1, "envs_per_worker": 64, "log_interval": 5_000, "checkpoint_interval": 10_000_000}
 )
-LAST_SHARE = 0.2
 RECALL, CARTPOLE = "RecallCue-v0", "MaskedVelocityCartPole-v1"
 SET_HERE = (  # options of a run that the cells decide
     *("env", "env_arg", "segment_length", "total_env_steps", "carry_state", "run_dir"),
@@ -133,21 +132,6 @@ class Command:
         return Study(self.config.wandb_group, self.arms(), command, result, tables=())
 
 
-def final_score(run_dir: Path) -> float:
-    """Mean return of the episodes that ended in the last fifth of a run's env steps.
-
-    Raises:
-        ValueError: no episode did.
-    """
-    run = read_record(run_dir)
-    start = (1 - LAST_SHARE) * run.config["total_env_steps"]
-    late = [row for row in run.rows if row["global_step"] > start and row["charts/episodes"]]
-    episodes = sum(row["charts/episodes"] for row in late)
-    if not episodes:
-        raise ValueError(f"{run_dir}: no episode ended in the last fifth of the run")
-    return sum(row["charts/episodic_return"] * row["charts/episodes"] for row in late) / episodes
-
-
 def result(config: Config, overrides: Overrides) -> tuple[Row, dict[str, list[Row]]]:
     """A finished run's row."""
     delay = int(config.env_args.get("delay", 0))
@@ -159,7 +143,7 @@ def result(config: Config, overrides: Overrides) -> tuple[Row, dict[str, list[Ro
         "core": config.core_name,
         "carry_state": config.carry_state,
         "env_steps": config.total_env_steps,
-        "final_return": final_score(Path(config.run_dir)),
+        "final_return": final_score(read_record(config.run_dir)),
         "zeroed_expected": zeroed_score(delay, config.segment_length) if delay else "",
     }
     return row, {}

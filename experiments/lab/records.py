@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+LAST_SHARE = 0.2  # of a run's env steps, whose episodes make its final score
 _SPECIAL_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -212,3 +213,17 @@ def _plain(item: dict) -> dict:
 def mean_staleness(histogram: list[int]) -> float:
     """Mean age of gradients in updates; the histogram counts gradients that were 0, 1, 2, … versions old."""
     return sum(age * count for age, count in enumerate(histogram)) / max(1, sum(histogram))
+
+
+def final_score(run: Record) -> float:
+    """Mean return of the episodes that ended in the last fifth of a run's env steps.
+
+    Raises:
+        ValueError: no episode did.
+    """
+    start = (1 - LAST_SHARE) * run.config["total_env_steps"]
+    late = [row for row in run.rows if row["global_step"] > start and row["charts/episodes"]]
+    episodes = sum(row["charts/episodes"] for row in late)
+    if not episodes:
+        raise ValueError(f"{run.path}: no episode ended in the last fifth of the run")
+    return sum(row["charts/episodic_return"] * row["charts/episodes"] for row in late) / episodes

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from experiments import carry_ablation
+from experiments.lab.records import final_score, read_record
 from tests.support.runs import ROOT
 
 
@@ -50,4 +51,4 @@ def test_the_final_score_is_the_mean_over_episodes_of_the_last_fifth(tmp_path):
         for step, episodes, mean in rows
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert carry_ablation.final_score(tmp_path) == 7.0
+    assert final_score(read_record(tmp_path)) == 7.0

@@ -1,0 +1,1 @@
+"""What the gradient that is carried across segments buys, against the state alone."""
