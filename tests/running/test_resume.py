@@ -135,6 +135,8 @@ def test_a_serial_run_that_was_stopped_three_times_is_the_one_that_never_was(tmp
         pytest.param({"stop_at_episode_end": True, "envs_per_worker": 1}, marks=pytest.mark.slow),
         {"algorithm": "q_online"},
         {"algorithm": "ppo", "minibatches": 2, "normalise_observations": True, "normalise_returns": True},
+        {"core": "rtu", "carry_gradient": True},
+        {"core": "mingru", "carry_gradient": True, "algorithm": "ppo", "minibatches": 2},
         pytest.param({"dtype": "float64"}, marks=pytest.mark.slow),
     ],
     ids=str,
