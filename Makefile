@@ -38,6 +38,7 @@ clean:
 $(VENV)/installed: requirements.txt setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("carryover needs Python 3.11 or newer; make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(BIN)/python -c 'import torch, gymnasium, matplotlib.pyplot, tyro, wandb'  # compiles these alone, of thousands
 	touch $@

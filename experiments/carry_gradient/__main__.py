@@ -88,8 +88,7 @@ class Command:
 
 def parts_of(arm: str) -> tuple[str, str, str, int]:
     """Task, core, what is carried, and length of a segment."""
-    task, rest = arm.split(BETWEEN)
-    core, carried, length = rest.split(", ")
+    task, core, carried, length = arm.split(BETWEEN)
     return task, core, carried, int(length.rpartition(" ")[2])
 
 

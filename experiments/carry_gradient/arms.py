@@ -11,7 +11,7 @@ ZEROED, STATE, GRADIENT = "zeroed", "state", "state and gradient"
 CARRIED = {ZEROED: {"carry_state": False}, STATE: {}, GRADIENT: {"carry_gradient": True}}
 CORES = ("rtu", "mingru", "lstm", "gru")
 SHORT, LONG = 4, 64  # longest memory at first: shorter than every delay that is asked for, or longer than most
-BETWEEN = ": "  # an arm is "task: core, what is carried, N = length"
+BETWEEN = " / "  # an arm is "task / core / what is carried / N = length"
 
 
 class Task(NamedTuple):
@@ -62,7 +62,7 @@ def arms() -> dict[str, Arm]:
 
 def arm_name(task: str, core: str, carried: str, length: int) -> str:
     """The name of an arm."""
-    return f"{task}{BETWEEN}{core}, {carried}, N = {length}"
+    return BETWEEN.join([task, core, carried, f"N = {length}"])
 
 
 def config_of(task: str, core: str, carried: str, length: int) -> Config:

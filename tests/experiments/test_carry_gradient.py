@@ -44,7 +44,7 @@ def rows_and_points():
     """Two ways at N = 2, four seeds each: 0.9 in 4 CPU seconds, and 0.1 in 2; curves rise by as much a point."""
     rows, points = [], []
     for carried, score, seconds in ((GRADIENT, 0.9, 4.0), (STATE, 0.1, 2.0)):
-        arm = f"RecallCue 8: rtu, {carried}, N = 2"
+        arm = f"RecallCue 8 / rtu / {carried} / N = 2"
         for seed in range(4):
             rows.append({"arm": arm, "seed": str(seed), "final_return": str(score), "cpu_seconds": str(seconds)})
             for k in range(1, 11):

@@ -68,6 +68,8 @@ def changed(name):
     base, value = replace(BASE, mode="async") if of_async else BASE, getattr(BASE, name)
     if name == "keep_best":  # needs evaluations
         base = replace(base, eval_interval=10_000)
+    if name == "carry_gradient":
+        base = replace(base, core="rtu")
     if name not in OTHER:
         value = not value if isinstance(value, bool) else value + 1
     return base, replace(base, **{name: OTHER.get(name, value)})

@@ -306,7 +306,7 @@ def test_beside_a_peer_that_is_alike_runs_our_ppo_with_its_options(repository, m
         monkeypatch.setattr(sys, "argv", ["train", *commands[name][3:]])
         config = parse(train.Command, "", train.defaults()).config
         assert (config.algorithm, config.workers, config.max_seconds, config.stop_when_solved) == ("ppo", 2, 30, True)
-        assert (config.envs_per_worker, config.segment_length, config.epochs, config.minibatches) == (64, 32, 4, 4)
+        assert (config.envs_per_worker, config.segment_length, config.epochs, config.minibatches) == (16, 64, 4, 4)
         assert config.env_id == environment
 
 
