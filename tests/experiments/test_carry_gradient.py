@@ -73,11 +73,11 @@ def test_the_page_has_means_and_a_verdict_and_the_figure_is_drawn(tmp_path):
     assert (tmp_path / "carry_gradient.png").stat().st_size > 5_000
 
 
-@pytest.mark.parametrize("core", ["rtu", "mingru"])
+@pytest.mark.parametrize("core", ["rtu", pytest.param("mingru", marks=pytest.mark.slow)])
 def test_of_parameters_that_stand_still_the_carried_gradient_is_the_exact_one(tmp_path, core):
     """Segments of 2 steps, episodes of 6: the cut gradient points elsewhere, and watching changes nothing."""
     options = {"core": core, "carry_gradient": True, "env": "RecallCue-v0", "env_arg": ("delay=5",), "dtype": "float64"}
-    options |= {"segment_length": 2, "learning_rate": 1e-12, "total_env_steps": 4_000}
+    options |= {"segment_length": 2, "learning_rate": 1e-12, "total_env_steps": 1_200}
     watched = train(tmp_path / "watched", Overrides(watch=watch), **options)
     plain = train(tmp_path / "plain", **options)
     assert (watched.learnt["parameters"] == plain.learnt["parameters"]).all() and watched.rows == plain.rows

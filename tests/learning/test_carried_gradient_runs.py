@@ -25,6 +25,7 @@ def test_two_workers_of_2_environments_learn_what_one_of_4_learns(tmp_path, core
 
 
 @every_diagonal_core
+@pytest.mark.product
 @pytest.mark.parametrize("algorithm", ["a2c", "ppo", "q_online"])
 def test_the_fast_path_learns_what_unrolling_again_learns(tmp_path, core, algorithm):
     options = {**CARRIED, "core": core, "algorithm": algorithm, "dtype": "float64", "total_env_steps": 320}

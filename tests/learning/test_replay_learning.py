@@ -739,6 +739,7 @@ def test_two_workers_that_update_together_repeat_themselves(algorithm, way):
         assert one.generator.random() != other.generator.random()
 
 
+@pytest.mark.slow
 def test_two_workers_that_update_together_do_so_in_processes_too(tmp_path):
     """At a ratio of 3 a segment makes 1 or 2 updates, the second of them without new env steps."""
     options = {"algorithm": "q_replay", "replay_way": "episodes", "replay_ratio": 3.0}

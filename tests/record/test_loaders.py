@@ -98,7 +98,7 @@ def assert_previous_is_named(path, line):
 def test_a_checkpoint_cut_at_every_fifth_length_is_one_line_that_names_the_one_before_it(checkpoint):
     whole = checkpoint.read_bytes()
     assert refusal(load_checkpoint, checkpoint) is None
-    for length in range(0, len(whole), 5):
+    for length in range(0, len(whole), 7):
         checkpoint.write_bytes(whole[:length])
         line = refusal(load_checkpoint, checkpoint)
         assert line and "not a readable checkpoint (" in line, length
@@ -111,7 +111,7 @@ def test_a_wrong_byte_in_a_checkpoint_is_found_or_changes_nothing(checkpoint):
     whole = checkpoint.read_bytes()
     config, state = load_checkpoint(checkpoint)
     lines = []
-    for position in range(0, len(whole), 3):
+    for position in range(0, len(whole), 5):
         damaged = bytearray(whole)
         damaged[position] ^= 1 << position % 8
         checkpoint.write_bytes(damaged)

@@ -49,7 +49,11 @@ from tests.support.runs import ROOT, read_rows
             *("exits", "sync", "worker 1 failed: SystemExit: bye", ['sys.exit("bye")']), marks=pytest.mark.slow
         ),
         pytest.param(*("leaves", "sync", "worker 1 ended early: exit code 0", []), marks=pytest.mark.slow),
-        ("nan_reward", "sync", "worker 1 failed: Faulty-v0: step gave the reward nan; a finite number is needed", []),
+        pytest.param(
+            *("nan_reward", "sync", "worker 1 failed: Faulty-v0: step gave the reward nan; a finite number is needed"),
+            [],
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             *("nan_observation", "async", "worker 1 failed: Faulty-v0: step gave [nan nan], which is not in Box(", []),
             marks=pytest.mark.slow,

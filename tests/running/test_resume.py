@@ -130,8 +130,8 @@ def test_a_serial_run_that_was_stopped_three_times_is_the_one_that_never_was(tmp
         {"core": "rnn"},
         {"core": "gru", "unroll": "again"},
         pytest.param({"core": "lstm", "carry_state": False}, marks=pytest.mark.slow),
-        {"core": "lstm", "separate_critic": True},
-        {"segment_length": 0, "envs_per_worker": 1},
+        pytest.param({"core": "lstm", "separate_critic": True}, marks=pytest.mark.slow),
+        pytest.param({"segment_length": 0, "envs_per_worker": 1}, marks=pytest.mark.slow),
         pytest.param({"stop_at_episode_end": True, "envs_per_worker": 1}, marks=pytest.mark.slow),
         {"algorithm": "q_online"},
         {"algorithm": "ppo", "minibatches": 2, "normalise_observations": True, "normalise_returns": True},
@@ -329,6 +329,7 @@ def test_two_workers_with_buffers_go_on_between_the_updates_of_one_segment(tmp_p
     runs.assert_equal(runs.stopped(at(480)))
 
 
+@pytest.mark.slow
 def test_where_one_of_two_synchronous_workers_is_lost_both_begin_with_empty_buffers(tmp_path):
     """Worker 1 was stopped while the run was saved. A row is a push here, and buffers are warm with 160 env steps in
     both: there is no update before. Worker 0 with its old buffer would make some, of which worker 1 knows nothing."""
@@ -353,7 +354,10 @@ def test_where_one_of_two_synchronous_workers_is_lost_both_begin_with_empty_buff
 SINGLES = "tests.support.broken_envs:"
 
 
-@pytest.mark.parametrize(("mode", "env"), [("serial", "StatefulCountedAndTold-v0"), ("sync", "Stateful-v0")])
+@pytest.mark.parametrize(
+    ("mode", "env"),
+    [("serial", "StatefulCountedAndTold-v0"), pytest.param("sync", "Stateful-v0", marks=pytest.mark.slow)],
+)
 def test_single_environments_that_tell_their_state_go_on_bit_by_bit_through_all_that_is_around_them(
     tmp_path, mode, env
 ):
@@ -523,8 +527,8 @@ BUFFERS = {**REPLAY, **SYNC, "replay_ratio": 5.3, "priority_exponent": 0.9}
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param({}, id="serial", marks=pytest.mark.slow),
-        pytest.param(SYNC, id="sync"),
+        pytest.param({}, id="serial"),
+        pytest.param(SYNC, id="sync", marks=pytest.mark.slow),
         pytest.param(BUFFERS, id="sync with buffers", marks=pytest.mark.slow),
     ],
 )
