@@ -95,7 +95,7 @@ def assert_previous_is_named(path, line):
     assert load_checkpoint(older)[1]["env_steps"] == 16
 
 
-def test_a_checkpoint_cut_at_every_fifth_length_is_one_line_that_names_the_one_before_it(checkpoint):
+def test_a_checkpoint_cut_at_every_seventh_length_is_one_line_that_names_the_one_before_it(checkpoint):
     whole = checkpoint.read_bytes()
     assert refusal(load_checkpoint, checkpoint) is None
     for length in range(0, len(whole), 7):
