@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from experiments.lab.watching import Watching
 from rl.acting.segment import Segment
 from rl.agent.agent import Agent, AgentOutput
 from rl.config import Config
@@ -23,27 +24,22 @@ EACH = 8  # segments that follow each other are measured at a moment
 HISTORY = 256  # steps that are kept: a moment is passed over where an episode began before them
 
 
-class Watched:
-    """An Experience that appends what it measures to gradients.jsonl in the run folder.
-
-    Measuring does not count in the run's CPU seconds, and leaves the run as it would be without.
-    """
+class Watched(Watching):
+    """Appends what it measures to gradients.jsonl in the run folder."""
 
     def __init__(self, experience: Any, config: Config, rank: int) -> None:
         """Wrap an experience; only that of rank 0 is measured."""
-        self.experience, self.config, self.flat = experience, config, experience.flat
-        self.moments = [share * config.total_env_steps for share in MOMENTS if rank == 0]
-        self.env_steps, self.left = 0, 0
+        super().__init__(experience, config, MOMENTS if rank == 0 else ())
+        self.left = 0
         self.segments: deque[Segment] = deque(maxlen=-(-HISTORY // config.segment_length) + 1)
 
     def add(self, segment: Segment) -> int:
-        """Add a segment to the experience."""
+        """Add a segment to the experience, and see whether it is measured."""
         self.segments.append(segment)
-        self.env_steps += segment.env_steps * self.config.workers
-        if self.moments and self.env_steps >= self.moments[0]:
-            self.moments.pop(0)
+        updates = super().add(segment)
+        if self.moment_comes():
             self.left = EACH
-        return self.experience.add(segment)
+        return updates
 
     def differentiate(self) -> dict[str, float]:
         """Differentiate as the experience does, and measure if a moment has come."""
@@ -69,18 +65,6 @@ class Watched:
                 file.write(json.dumps({"env_steps": self.env_steps, **found}) + "\n")
         self.experience.learner.busy_since += time.thread_time() - began
         return losses
-
-    def still_due(self, left: int) -> int:
-        """Return what the experience says of the updates that are left."""
-        return self.experience.still_due(left)
-
-    def state(self) -> dict[str, Any]:
-        """Return the state of the experience; a resumed run measures from its new start on."""
-        return self.experience.state()
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Load what `state()` returned."""
-        self.experience.load_state(state)
 
 
 def compared_gradients(agent: Agent, segments: list[Segment], gradient: AgentOutput) -> dict[str, float]:

@@ -106,8 +106,8 @@ def test_a_checkpoint_cut_at_every_seventh_length_is_one_line_that_names_the_one
 
 
 def test_a_wrong_byte_in_a_checkpoint_is_found_or_changes_nothing(checkpoint):
-    """Every fourth byte: torch writes checksums and does not compare them, so that a parameter would silently be another
-    number."""
+    """Every fourth byte: torch writes checksums and does not compare them, so that a parameter would silently be
+    another number."""
     whole = checkpoint.read_bytes()
     config, state = load_checkpoint(checkpoint)
     lines = []

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from experiments.lab.watching import Watching
 from experiments.online_vs_replay.measures.probe import MASKED, r_squared_of_agent
 from experiments.online_vs_replay.measures.short_memory import LENGTHS, return_with_memory_of
 from experiments.online_vs_replay.measures.staleness import HISTORY, of_buffer, of_segments
@@ -20,50 +21,30 @@ from rl.learning.replay.experience import ReplayExperience
 MOMENTS = (0.3, 0.6, 0.9)  # shares of the env steps; the learning rate is not yet 0
 
 
-class Watched:
-    """An Experience that appends what it measures to measures.jsonl in the run folder.
+class Watched(Watching):
+    """Appends what it measures to measures.jsonl in the run folder.
 
-    Measuring does not count in the run's CPU seconds, and it draws its random numbers from its own generator.
+    It draws its random numbers from its own generator.
     """
 
     def __init__(self, experience: Any, config: Config, rank: int) -> None:
         """Wrap an experience; only that of rank 0 is measured."""
-        self.experience, self.config, self.flat = experience, config, experience.flat
-        self.moments = [share * config.total_env_steps for share in MOMENTS if rank == 0]
+        super().__init__(experience, config, MOMENTS if rank == 0 else ())
         self.generator = generator(config.seed, TRAINING, "measure", rank)
-        self.env_steps = 0
         self.segments: deque[Segment] = deque(maxlen=HISTORY // max(1, config.segment_length) + 1)
         self.versions: deque[int] = deque(maxlen=2)  # of the parameters that acted the last two segments
 
     def add(self, segment: Segment) -> int:
         """Add a segment to the experience, and measure if a moment has come."""
-        updates = self.experience.add(segment)
+        updates = super().add(segment)
         if not isinstance(self.experience, ReplayExperience):
             self.segments.append(segment)
             self.versions.append(self.experience.learner.pulled_version)
-        self.env_steps += segment.env_steps * self.config.workers
-        if self.moments and self.env_steps >= self.moments[0]:
+        if self.moment_comes():
             began = time.thread_time()
-            self.moments.pop(0)
             self.measure()
             self.experience.learner.busy_since += time.thread_time() - began
         return updates
-
-    def differentiate(self) -> dict[str, float]:
-        """Differentiate as the experience does."""
-        return self.experience.differentiate()
-
-    def still_due(self, left: int) -> int:
-        """Return what the experience says of the updates that are left."""
-        return self.experience.still_due(left)
-
-    def state(self) -> dict[str, Any]:
-        """Return the state of the experience; a resumed run measures from its new start on."""
-        return self.experience.state()
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Load what `state()` returned."""
-        self.experience.load_state(state)
 
     @torch.no_grad()
     def measure(self) -> None:

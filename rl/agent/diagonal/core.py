@@ -52,7 +52,17 @@ class DiagonalCore(CellCore):
     """Layers of a diagonal cell, each with its mixing layer behind it; state (h,), or (h, ∂h/∂θ)."""
 
     parts = 1
+    cell: type[DiagonalCell]
     carries_gradient = False  # set where the core learns; whoever only acts carries the state alone
+
+    def __init__(self, input_size: int, hidden_size: int, layers: int = 1, longest_memory: int = 64) -> None:
+        """Draw parameters: units forget within 1 to `longest_memory` steps at first."""
+        self.longest_memory = longest_memory
+        super().__init__(input_size, hidden_size, layers)
+
+    def make_cell(self, input_size: int, hidden_size: int) -> nn.Module:
+        """One layer."""
+        return self.cell(input_size, hidden_size, self.longest_memory)
 
     def advance(self, cell: DiagonalCell, inputs: Tensor, state: CoreState) -> CoreState:
         """(h,) -> (h',), and (h, ∂h/∂θ) -> (h', ∂h'/∂θ)."""

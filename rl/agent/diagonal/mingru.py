@@ -61,10 +61,4 @@ class MinGRUCell(DiagonalCell):
 class MinGRUCore(DiagonalCore):
     """Minimal gated recurrent units, state (h,)."""
 
-    def __init__(self, input_size: int, hidden_size: int, layers: int = 1, longest_memory: int = 64) -> None:
-        self.longest_memory = longest_memory
-        super().__init__(input_size, hidden_size, layers)
-
-    def make_cell(self, input_size: int, hidden_size: int) -> nn.Module:
-        """One layer."""
-        return MinGRUCell(input_size, hidden_size, self.longest_memory)
+    cell = MinGRUCell

@@ -92,13 +92,7 @@ class RTUCell(DiagonalCell):
 class RTUCore(DiagonalCore):
     """Recurrent trace units, state (h,): real and imaginary parts [layer, batch, 2 · hidden]."""
 
-    def __init__(self, input_size: int, hidden_size: int, layers: int = 1, longest_memory: int = 64) -> None:
-        self.longest_memory = longest_memory
-        super().__init__(input_size, hidden_size, layers)
-
-    def make_cell(self, input_size: int, hidden_size: int) -> nn.Module:
-        """One layer."""
-        return RTUCell(input_size, hidden_size, self.longest_memory)
+    cell = RTUCell
 
 
 def as_complex(pairs: Tensor) -> Tensor:
