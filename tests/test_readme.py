@@ -90,6 +90,8 @@ LESS = {  # options that make an experiment quick; one without an entry takes se
     "compare_cores": "--seeds 1 --total-env-steps 2000 --mlp-env-steps 2000 --eval-episodes 4",
     "carry_ablation": "--seeds 1 --delays 2 --segment-lengths 2 --cartpole-segment-lengths 2 --recall-env-steps 2000 "
     "--cartpole-env-steps 2000",
+    "carry_gradient": "--seeds 1 --cores rtu --lengths 32",
+    "carry_gradient.staleness": "--seeds 1 --arms 'rtu lr=0.002 N=16' --env-steps 50000",
     "online_vs_replay": "--seeds 1 --env-steps 25000",
     "online_vs_replay.tune": "--seeds 1 --arms 'a2c lstm' --env-steps 50000",
     "chapter5.policy_gradients": "--seeds 1 --env-steps 5000",
@@ -99,6 +101,7 @@ LESS = {  # options that make an experiment quick; one without an entry takes se
     "chapter5.ways_to_distribute": "--env-steps 5000 --seconds 0.5 --compute-ms 0 --no-learn-expensive",
     "chapter5.first_45_seconds": "--seeds 1 --seconds 1 --arms 'N-step repaired'",
     "sweep": "--trials 2 --seeds 1 --fresh-seeds 1 --total-env-steps 2000 --eval-episodes 4",
+    "speed.cores": "--rounds 1 --segments 6",
     "speed.group_scaling": "--workers 1,2 --parameters 30000 --repetitions 1",
 }
 

@@ -6,7 +6,7 @@ Time:     30 minutes on 2 cores (two serial runs at a time).
 Output:   staleness.md (table), runs.csv and gradients.csv (each measured segment) in --out; run folders.
 
 The exact gradient starts at each episode's first step, with the parameters of now, and has the same loss. The cut one
-ends at the segment's first step. Both cores learn official POPGym's RepeatPreviousEasy with their gradient carried.
+ends at the segment's first step. Both cores learn to recall a cue 24 steps later, with their gradient carried.
 """
 
 import json
@@ -27,7 +27,7 @@ from rl.config import Config
 from rl.loop import Overrides
 from rl.names import DIAGONAL
 
-TASK = "RepeatPreviousEasy"
+TASK = "RecallCue 24"
 RATES, LENGTHS = (5e-4, 2e-3, 8e-3), (1, 4, 16)
 NUMBERS = ("carried_cosine", "carried_ratio", "cut_cosine", "cut_ratio")
 
@@ -44,7 +44,7 @@ def arms() -> dict[str, Arm]:
     """Each core with each learning rate and length of a segment."""
     return {
         f"{core} lr={rate:g} N={length}": Arm(
-            replace(config_of(TASK, core, GRADIENT, length), learning_rate=rate, total_env_steps=500_000),
+            replace(config_of(TASK, core, GRADIENT, length), learning_rate=rate),
             Overrides(watch=watch),
         )
         for core in DIAGONAL
