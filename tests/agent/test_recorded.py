@@ -27,7 +27,10 @@ from tests.support.rl_small import (
 )
 
 STEPS, BATCH, FEATURES, ACTIONS = 6, 4, 3, 2
-every_core = pytest.mark.parametrize("core", ["rnn", "gru", "lstm", "rtu", "mingru"])
+SLOW = ("rnn", "mingru")  # each has a nearest kin among the others
+every_core = pytest.mark.parametrize(
+    "core", ["gru", "lstm", "rtu", *(pytest.param(core, marks=pytest.mark.slow) for core in SLOW)]
+)
 
 
 class Lesson(NamedTuple):
