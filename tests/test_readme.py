@@ -91,7 +91,7 @@ LESS = {  # options that make an experiment quick; one without an entry takes se
     "carry_ablation": "--seeds 1 --delays 2 --segment-lengths 2 --cartpole-segment-lengths 2 --recall-env-steps 2000 "
     "--cartpole-env-steps 2000",
     "carry_gradient": "--seeds 1 --cores rtu --lengths 32",
-    "carry_gradient.staleness": "--seeds 1 --arms 'rtu lr=0.002 N=16' --env-steps 50000",
+    "carry_gradient.staleness": "--seeds 1 --arms 'rtu lr=0.005 N=16' --env-steps 50000",
     "online_vs_replay": "--seeds 1 --env-steps 25000",
     "online_vs_replay.tune": "--seeds 1 --arms 'a2c lstm' --env-steps 50000",
     "chapter5.policy_gradients": "--seeds 1 --env-steps 5000",

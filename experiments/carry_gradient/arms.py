@@ -41,9 +41,9 @@ SHARED = {
     "algorithm": "a2c",
     "mode": "serial",
     "workers": 1,
-    "envs_per_worker": 64,
+    "envs_per_worker": 16,
     "entropy_coefficient": 0.01,
-    "learning_rate": 2e-3,
+    "learning_rate": 5e-3,
     "eval_episodes": 100,
 }
 

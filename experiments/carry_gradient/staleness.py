@@ -28,7 +28,7 @@ from rl.loop import Overrides
 from rl.names import DIAGONAL
 
 TASK = "RecallCue 24"
-RATES, LENGTHS = (5e-4, 2e-3, 8e-3), (1, 4, 16)
+RATES, LENGTHS = (1e-3, 5e-3, 2e-2), (1, 4, 16)
 NUMBERS = ("carried_cosine", "carried_ratio", "cut_cosine", "cut_ratio")
 
 
