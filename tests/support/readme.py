@@ -66,7 +66,7 @@ class Page:
 def lines(block: str) -> list[str]:
     """The commands of a bash block, without comments, each in one line; patterns of files stay patterns."""
     split = [shlex.split(line, comments=True) for line in block.replace("\\\n", " ").splitlines()]
-    return [" ".join(shlex.quote(word) if "(" in word else word for word in words) for words in split if words]
+    return [" ".join(shlex.quote(word) if re.search(r"[( ]", word) else word for word in words) for words in split if words]
 
 
 def pages() -> Iterator[Page]:
