@@ -44,8 +44,7 @@ def arms() -> dict[str, Arm]:
     """Each core with each learning rate and length of a segment."""
     return {
         f"{core} lr={rate:g} N={length}": Arm(
-            replace(config_of(TASK, core, GRADIENT, length), learning_rate=rate),
-            Overrides(watch=watch),
+            replace(config_of(TASK, core, GRADIENT, length), learning_rate=rate), Overrides(watch=watch)
         )
         for core in DIAGONAL
         for rate in RATES

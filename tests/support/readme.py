@@ -66,7 +66,12 @@ class Page:
 def lines(block: str) -> list[str]:
     """The commands of a bash block, without comments, each in one line; patterns of files stay patterns."""
     split = [shlex.split(line, comments=True) for line in block.replace("\\\n", " ").splitlines()]
-    return [" ".join(shlex.quote(word) if re.search(r"[( ]", word) else word for word in words) for words in split if words]
+    return [" ".join(quoted(word) for word in words) for words in split if words]
+
+
+def quoted(word: str) -> str:
+    """A word of a command that a shell reads as one; a pattern of files stays a pattern."""
+    return shlex.quote(word) if re.search(r"[( ]", word) else word
 
 
 def pages() -> Iterator[Page]:
