@@ -11,6 +11,7 @@ gradient by what the heads say, with n = time · batch (1 where the loss is a su
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -97,7 +98,9 @@ def actor_critic_gradient(
     return AgentOutput(d_logits, errors.mul_(2.0 * config.value_coefficient / n)), losses
 
 
-def checked(policy_loss: Tensor, value_loss: Tensor, entropy: Tensor, config: Config) -> dict[str, float]:
+def checked(
+    policy_loss: Tensor | np.floating, value_loss: Tensor | np.floating, entropy: Tensor, config: Config
+) -> dict[str, float]:
     """The three terms of the loss as numbers.
 
     Raises:
@@ -118,8 +121,8 @@ def explained_variance(returns: Tensor, errors: Tensor) -> float:
 
     It is undefined (nan) where returns do not vary by more than rounding, so for a single step too.
     """
-    unexplained, spread = errors.var(correction=0).item(), returns.var(correction=0).item()
-    rounding = 4.0 * torch.finfo(returns.dtype).eps * returns.abs().max().item()
+    unexplained, spread = float(errors.numpy().var()), float(returns.numpy().var())
+    rounding = 4.0 * torch.finfo(returns.dtype).eps * float(np.abs(returns.numpy()).max())
     return 1.0 - unexplained / spread if spread > rounding**2 else math.nan
 
 

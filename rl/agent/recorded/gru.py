@@ -1,5 +1,6 @@
 """The fast path of the GRU; the notation is in rl/agent/recorded/recording.py."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,8 @@ class GRURecording(GatedRecording):
         self.weight_buffer = self.p.new_zeros(4 * size, self.inputs + size + 1)
         self.update_gates, self.difference = self.rows(size), self.rows(size)  # z, and h⁻ − n
         a, r, z, q = self.p.split(size, dim=-1)
-        self.h_before = self.joined[..., self.inputs : -1]
-        parts = (self.p[..., size : 3 * size], a, r, z, q, self.h_before, self.outputs[..., :-1])
-        self.cell_rows = list(zip(*parts, strict=True))
+        parts = map(arrays, (a, r, z, q, self.difference, self.outputs[..., :-1]))
+        self.cell_rows = list(zip(self.p[..., size : 3 * size], *parts, strict=True))
         by_block = rearrange(self.dp, "t b (block h) -> t b block h", block=4)
         self.d_cell_rows = list(zip(arrays(self.update_gates), arrays(by_block), strict=True))
         self.dh_of_four = self.dh[:, None]
@@ -52,11 +52,15 @@ class GRURecording(GatedRecording):
         set_or_copy(cell.bias_ih, of_x[:, -1])
         set_or_copy(cell.bias_hh, of_h[:, -1])
 
-    def advance(self, t: int) -> None:
-        gates, n, r, z, q, before, h = self.cell_rows[t]
+    def advance(self, t: int, before: Sequence[np.ndarray]) -> None:
+        gates, n, r, z, q, difference, h = self.cell_rows[t]
         gates.sigmoid_()
-        n.addcmul_(r, q).tanh_()
-        torch.lerp(n, before, z, out=h)
+        np.multiply(r, q, out=self.scratch)
+        np.add(n, self.scratch, out=n)
+        np.tanh(n, out=n)
+        np.subtract(before[0], n, out=difference)
+        np.multiply(difference, z, out=self.scratch)
+        np.add(n, self.scratch, out=h)
 
     def prepare(self, n: slice) -> None:
         """With m = (1 − z)(1 − n²):   ∂n, ∂r, ∂z, ∂q of h by p are m, m q σ'(r), (h⁻ − n) σ'(z), m r."""
@@ -67,7 +71,6 @@ class GRURecording(GatedRecording):
         torch.mul(by_n, r, out=by_q)
         torch.mul(by_n, q, out=by_z)
         sigmoid_backward(by_z, r, grad_input=by_r)
-        torch.sub(self.h_before[n], candidate, out=self.difference[n])
         sigmoid_backward(self.difference[n], z, grad_input=by_z)
         self.update_gates[n] = z
 

@@ -1,9 +1,9 @@
 """The fast path of the LSTM; the notation is in rl/agent/recorded/recording.py."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from einops import rearrange
 from torch import Tensor
 
@@ -29,10 +29,10 @@ class LSTMRecording(GatedRecording):
         self.forgets, self.d_cells = self.rows(size), self.rows(size)  # f, and ∂c of h
         self.dc = self.rows(size)[0].numpy()
 
+        self.all_states.append((self.cells_before.numpy(), self.cells.numpy()))
         o, i, f, g = self.p.split(size, dim=-1)
-        sigmoids, h = self.p[..., : 3 * size], self.outputs[..., :-1]
-        parts = (sigmoids, o, i, f, g, self.cells_before, self.cells, self.tanh_cells, h)
-        self.cell_rows = list(zip(*parts, strict=True))
+        parts = map(arrays, (o, i, f, g, self.cells, self.tanh_cells, self.outputs[..., :-1]))
+        self.cell_rows = list(zip(self.p[..., : 3 * size], *parts, strict=True))
         by_o, by_ifg = self.dp[..., :size], rearrange(self.dp[..., size:], "t b (block h) -> t b block h", block=3)
         self.d_cell_rows = list(zip(*map(arrays, (by_o, by_ifg, self.forgets, self.d_cells)), strict=True))
         self.dc_of_three = self.dc[:, None]
@@ -46,14 +46,15 @@ class LSTMRecording(GatedRecording):
     def state_before(self, t: int) -> tuple[np.ndarray, ...]:
         return self.before[t], self.cell_rows_before[t]
 
-    def advance(self, t: int) -> None:
-        sigmoids, o, i, f, g, c_before, c, tanh_c, h = self.cell_rows[t]
+    def advance(self, t: int, before: Sequence[np.ndarray]) -> None:
+        sigmoids, o, i, f, g, c, tanh_c, h = self.cell_rows[t]
         sigmoids.sigmoid_()
-        g.tanh_()
-        torch.mul(f, c_before, out=c)
-        c.addcmul_(i, g)
-        torch.tanh(c, out=tanh_c)
-        torch.mul(o, tanh_c, out=h)
+        np.tanh(g, out=g)
+        np.multiply(f, before[1], out=c)
+        np.multiply(i, g, out=self.scratch)
+        np.add(c, self.scratch, out=c)
+        np.tanh(c, out=tanh_c)
+        np.multiply(o, tanh_c, out=h)
 
     def prepare(self, n: slice) -> None:
         """∂p_i, ∂p_f, ∂p_g of c are g σ', c⁻ σ', i (1 − g²);   ∂p_o of h is σ' tanh c;   ∂c of h is o (1 − tanh² c)."""

@@ -1,5 +1,6 @@
 """The fast path of the simple recurrent network; the notation is in rl/agent/recorded/recording.py."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,12 @@ class RNNRecording(GatedRecording):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.states = [(h[None, :, :-1],) for h in self.outputs]
-        self.cell_rows = list(zip(self.p, self.outputs[..., :-1], strict=True))
+        self.cell_rows = list(zip(*map(arrays, (self.p, self.outputs[..., :-1])), strict=True))
         self.dp_rows = arrays(self.dp)
 
-    def advance(self, t: int) -> None:
+    def advance(self, t: int, before: Sequence[np.ndarray]) -> None:
         p, h = self.cell_rows[t]
-        torch.tanh(p, out=h)
+        np.tanh(p, out=h)
 
     def prepare(self, n: slice) -> None:
         """∂p of h is 1 − h²."""
