@@ -18,11 +18,8 @@ def kind_of(cards: np.ndarray, kind: str) -> np.ndarray:
 
 
 def shuffled(generator: np.random.Generator, num_decks: int) -> np.ndarray:
-    """Return the cards [card] of some decks in the order in which they are dealt.
-
-    The package deals from the end of its shuffled array. `permutation` draws what its `shuffle` draws.
-    """
-    return generator.permutation(DECK * num_decks)[::-1]
+    """Return the cards [card] of some decks as the package lays them; `permutation` draws what its `shuffle` draws."""
+    return generator.permutation(DECK * num_decks)
 
 
 def require_whole(name: str, value: Any, least: int, most: int | None = None) -> None:
@@ -80,8 +77,8 @@ class AnswersVectorEnv(PopgymVectorEnv):
         raise TypeError(f"{type(self).__name__} must define _draw")
 
     def _decks(self, num_decks: int) -> np.ndarray:
-        """Return shuffled cards [card, batch], each column's from its own generator."""
-        return np.stack([shuffled(generator, num_decks) for generator in self._generators], axis=1)
+        """Return shuffled cards [card, batch] in the order in which they are dealt: from the end of the package's."""
+        return np.stack([shuffled(generator, num_decks)[::-1] for generator in self._generators], axis=1)
 
     def _start_episodes(self, columns: np.ndarray) -> None:
         self._shown[:], self._right[:] = self._draw()

@@ -20,7 +20,12 @@ from tests.support.popgym import assert_equals_official
 
 NAMES = [name for name, *_ in POPGYM]
 EASY = [name for name in NAMES if name.endswith("Easy")]
-SHORT = {"RepeatFirstEasy"}  # 200 episodes of the package take less than a second
+SHORT = {
+    "RepeatFirstEasy",
+    "RepeatPreviousEasy",
+    "CountRecallEasy",
+    "HigherLowerEasy",
+}  # 200 episodes take under a second
 
 each_easy = pytest.mark.parametrize("name", EASY)
 
