@@ -20,12 +20,7 @@ from tests.support.popgym import assert_equals_official
 
 NAMES = [name for name, *_ in POPGYM]
 EASY = [name for name in NAMES if name.endswith("Easy")]
-SHORT = {
-    "RepeatFirstEasy",
-    "RepeatPreviousEasy",
-    "CountRecallEasy",
-    "HigherLowerEasy",
-}  # 200 episodes take under a second
+SHORT = {"RepeatFirstEasy", "RepeatPreviousEasy", "CountRecallEasy", "HigherLowerEasy"}  # 200 take under a second
 
 each_easy = pytest.mark.parametrize("name", EASY)
 
