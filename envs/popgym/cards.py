@@ -70,6 +70,7 @@ class AnswersVectorEnv(PopgymVectorEnv):
         self._length, self._reward, self._rows = length, reward, rows
         self._shown = np.zeros((length + 1, num_envs), dtype=np.int64)  # at each step which of the rows
         self._right = np.zeros((length, num_envs), dtype=np.int64)  # -1 where nothing is asked
+        self._otherwise = np.zeros((length, num_envs))  # the rewards of all other answers
         self._elapsed = np.zeros((), dtype=np.int64)  # an array, since those are saved
 
     def _draw(self) -> tuple[np.ndarray, np.ndarray]:
@@ -82,15 +83,16 @@ class AnswersVectorEnv(PopgymVectorEnv):
 
     def _start_episodes(self, columns: np.ndarray) -> None:
         self._shown[:], self._right[:] = self._draw()
-        self._elapsed[...] = 0
+        self._otherwise = np.where(self._right < 0, 0.0, -self._reward)
+        self._elapsed.fill(0)
 
     def _observe(self) -> np.ndarray:
-        return self._rows.take(self._shown[self._elapsed], axis=0)
+        return self._rows.take(self._shown[int(self._elapsed)], axis=0)
 
     def _advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        right = self._right[self._elapsed]
-        rewards = np.where(actions == right, self._reward, -self._reward)
-        rewards[right < 0] = 0.0
+        step = int(self._elapsed)
+        rewards = np.where(actions == self._right[step], self._reward, self._otherwise[step])
+        terminated, truncated = np.zeros((2, self.num_envs), dtype=bool)
+        terminated[:] = step + 1 == self._length
         self._elapsed += 1
-        ended = np.full(self.num_envs, self._elapsed == self._length)
-        return rewards, ended, np.zeros(self.num_envs, dtype=bool)
+        return rewards, terminated, truncated

@@ -26,8 +26,8 @@ class ConcentrationVectorEnv(PopgymVectorEnv):
     Easy has 1 deck and colours, 52 cards and L = 104; Medium 2 decks and colours, 104 cards and L = 208; Hard 1 deck
     and ranks, 52 cards and L = 104.
 
-    Oddities of the package: an observation does not tell which face-up cards are of this turn only, so that the
-    previous action must be remembered (`--previous-action`). Of three equal cards in a row of turns any two are a pair.
+    An oddity of the package: an observation shows a pair and a miss alike, as two cards that are face up. Which it was
+    is seen in the reward or in the next observation, and which card was turned over in the previous action.
 
     S. Morad et al., *POPGym: Benchmarking Partially Observable Reinforcement Learning*, ICLR 2023, arXiv 2303.01859.
 
@@ -53,7 +53,7 @@ class ConcentrationVectorEnv(PopgymVectorEnv):
         self._up = np.zeros(self._none + 1, dtype=bool)  # [card], found as part of a pair
         self._seen = np.zeros((self._none + 1, down + 1), dtype=np.float32)  # [card, feature]
         self._first = np.full(num_envs, self._none)  # the first card of a turn
-        self._to_hide = np.full((2, num_envs), self._none)  # cards that the next observation shows face down
+        self._to_hide = np.zeros(0, dtype=np.int64)  # cards that the next step turns face down again
         self._pairs_left = np.zeros(num_envs, dtype=np.int64)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
 
@@ -63,7 +63,7 @@ class ConcentrationVectorEnv(PopgymVectorEnv):
         self._kinds[places] = kind_of(decks, self._deck_type)
         self._up[places] = False
         self._seen[places] = self._faces[-1]
-        self._first[columns] = self._to_hide[:, columns] = self._none
+        self._first[columns] = self._none
         self._pairs_left[columns] = self._cards // 2
         self._elapsed[columns] = 0
 
@@ -78,12 +78,12 @@ class ConcentrationVectorEnv(PopgymVectorEnv):
 
         pair = (self._kinds.take(first) == kinds) & (first != card) & ~up  # no card has a kind of its own
         over = up | second
-        hidden = over & ~pair
-        self._to_hide = np.array((np.where(hidden, first, self._none), np.where(hidden & ~up, card, self._none)))
+        missed = over & ~pair
+        self._to_hide = np.concatenate((first[missed], card[missed & ~up]))
         self._first = np.where(over, self._none, card)
-        found = pair.nonzero()[0]
-        self._up[first[found]] = self._up[card[found]] = True
-        self._pairs_left[found] -= 1
+        if np.count_nonzero(pair):
+            self._up[first[pair]] = self._up[card[pair]] = True
+            self._pairs_left -= pair
         self._elapsed += 1
         return self._rewards.take(up + 2 * second + 4 * pair), self._pairs_left == 0, self._elapsed == self._length
 

@@ -42,8 +42,9 @@ class CountRecallVectorEnv(AnswersVectorEnv):
     def _draw(self) -> tuple[np.ndarray, np.ndarray]:
         decks = [[shuffled(generator, self._num_decks) for _ in range(2)] for generator in self._generators]
         cards, queries = kind_of(np.array(decks)[..., ::-1], self._deck_type).transpose(1, 2, 0)  # [card, batch]
-        counts = np.cumsum(cards[..., None] == np.arange(self._count), axis=0)  # [card, batch, kind]
-        asked = np.take_along_axis(counts, queries[..., None], axis=2)[..., 0]
+        counts = np.eye(self._count, dtype=np.int16).take(cards, axis=0)  # [card, batch, kind]
+        counts.cumsum(axis=0, dtype=np.int16, out=counts)
+        asked = counts.ravel().take(queries + self._count * np.arange(queries.size).reshape(queries.shape))
         return cards * self._count + queries, asked[:-1]
 
 

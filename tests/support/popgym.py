@@ -1,6 +1,6 @@
 """Environments of the package popgym beside those that `envs.popgym` has in their place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import gymnasium
 import numpy as np
@@ -12,7 +12,7 @@ from envs.popgym.table import fast_id, official_id
 from tests.support.bits import assert_bit_equal
 
 Put = Callable[[gymnasium.Env, PopgymVectorEnv, int], None]
-Act = Callable[[np.ndarray], np.ndarray]
+Act = Callable[[list[gymnasium.Env]], Sequence[int] | np.ndarray]
 
 
 def assert_equals_official(
@@ -20,7 +20,7 @@ def assert_equals_official(
 ) -> np.ndarray:
     """Step both until so many episodes have ended; every bit must be equal, and the spaces. Return the returns.
 
-    Both have the same seeds, which makes their draws equal. Where it does not, `put` does.
+    Both have the same seeds, which makes their draws equal. With `put` the seeds differ, and it makes them equal.
 
     Args:
         name: a row of the table.
@@ -28,7 +28,7 @@ def assert_equals_official(
         batch: the number of columns.
         put: is called as put(official, ours, column) when an episode begins. It writes what the official single
             environment has drawn into that column of our bare vector form.
-        act: gives the actions [batch, ...] from the observations [batch, ...]; random actions if it is None.
+        act: gives the actions [batch, ...] from the official single environments; random actions if it is None.
     """
     pytest.importorskip("popgym")
     ours, official = (envs.make_vector(make_id(name), batch) for make_id in (fast_id, official_id))
@@ -38,14 +38,15 @@ def assert_equals_official(
     assert ours.single_action_space == official.single_action_space
     assert ours.own_spaces == official.own_spaces
     seeds = list(range(100, 100 + batch))
-    (found, _), (expected, _), began = ours.reset(seed=seeds), official.reset(seed=seeds), np.ones(batch, dtype=bool)
+    expected, began = official.reset(seed=seeds)[0], np.ones(batch, dtype=bool)
+    found = ours.reset(seed=[seed + 1000 for seed in seeds] if put else seeds)[0]
     official.action_space.seed(0)
     earned, returns = np.zeros(batch), []
     while len(returns) < episodes:
         for column in began.nonzero()[0] if put else ():
             put(singles[column], bare, column)
         assert_bit_equal(bare._observe() if put else found, expected)
-        actions = act(expected) if act else official.action_space.sample()
+        actions = np.asarray(act(singles)) if act else official.action_space.sample()
         (expected, *theirs, infos), (found, *mine, own_infos) = official.step(actions), ours.step(actions)
         assert_bit_equal(mine, theirs)
         rewards, terminated, truncated = theirs
