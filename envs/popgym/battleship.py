@@ -3,7 +3,7 @@
 import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete
 
-from envs.popgym.cards import require_whole
+from envs.popgym.arguments import require_whole
 from envs.popgym.forms import PopgymEnv, PopgymVectorEnv
 
 SHIPS = (2, 3, 3, 4)  # squares of each, in the order in which they are placed
@@ -64,7 +64,7 @@ class BattleshipVectorEnv(PopgymVectorEnv):
         The package calls `integers` twice for each attempt to place a ship: for the square where it begins and for its
         direction. That takes longer than all steps of the episode. Each of the four numbers is made of 32 random bits
         b, as ⌊b · count / 2³²⌋, and so they are here. (`integers(10)` draws again for 6 values of all 2³², and
-        `integers(12)` for 4. This does not, so that one board in 10⁷ differs.)
+        `integers(12)` for 4. This does not, so that one board in 10⁷ differs, and with it those that follow.)
         """
         raw, size, taken = generator.bit_generator.random_raw, self._size, set()
         for places in self._places:

@@ -1,7 +1,5 @@
 """Decks of cards, and games of which the cards alone decide what is shown and which answers are right."""
 
-from typing import Any
-
 import numpy as np
 from gymnasium import Space
 
@@ -20,27 +18,6 @@ def kind_of(cards: np.ndarray, kind: str) -> np.ndarray:
 def shuffled(generator: np.random.Generator, num_decks: int) -> np.ndarray:
     """Return the cards [card] of some decks as the package lays them; `permutation` draws what its `shuffle` draws."""
     return generator.permutation(DECK * num_decks)
-
-
-def require_whole(name: str, value: Any, least: int, most: int | None = None) -> None:
-    """Refuse an argument that is not an integer of at least `least`, and of at most `most` if that is given.
-
-    Raises:
-        ValueError: names the argument.
-    """
-    if not isinstance(value, int | np.integer) or value < least or (most is not None and value > most):
-        bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise ValueError(f"{name} must be an integer {bounds}, got {value!r}")
-
-
-def require_kind(name: str, value: Any, kinds: tuple[str, ...]) -> None:
-    """Refuse an argument that is none of `kinds`.
-
-    Raises:
-        ValueError: names the argument.
-    """
-    if value not in kinds:
-        raise ValueError(f"{name} must be one of {', '.join(kinds)}, got {value!r}")
 
 
 class AnswersVectorEnv(PopgymVectorEnv):

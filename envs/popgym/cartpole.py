@@ -1,14 +1,11 @@
 """POPGym's CartPoles: positions alone, velocities alone, and positions through noise."""
 
-import math
-from numbers import Real
-
 import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.vector.utils import batch_space
 
 from envs.cartpole.cartpole import CartPoleVectorEnv
-from envs.popgym.cards import require_whole
+from envs.popgym.arguments import require_noise, require_whole
 from envs.popgym.forms import PopgymEnv, PopgymVectorEnv
 
 
@@ -85,8 +82,8 @@ class NoisyPositionOnlyCartPoleVectorEnv(PositionOnlyCartPoleVectorEnv):
 
     Easy has a noise of 0.1, Medium 0.2, Hard 0.3, all with 200 steps.
 
-    An oddity of the package: the noise is the same for metres and for radians. A fall is at 2.4 m, but at 0.209 rad, so
-    that the noise hides the angle much more than the position. In Hard 16 of 100 angles that are 0 are shown at a bound.
+    An oddity of the package: the noise is the same for metres and for radians. A fall is at 2.4 m or 0.209 rad, so that
+    it hides the angle much more than the position. In Hard 16 of 100 upright poles are shown at a bound of the angle.
 
     S. Morad et al., *POPGym: Benchmarking Partially Observable Reinforcement Learning*, ICLR 2023, arXiv 2303.01859.
 
@@ -117,16 +114,6 @@ class NoisyPositionOnlyCartPoleVectorEnv(PositionOnlyCartPoleVectorEnv):
         for generator, normals in zip(self._generators, self._normals, strict=True):
             generator.standard_normal(out=normals)
         return moved
-
-
-def require_noise(noise_sigma: float) -> None:
-    """Refuse what is not a standard deviation.
-
-    Raises:
-        ValueError: it is not a finite number of at least 0.
-    """
-    if not isinstance(noise_sigma, Real) or not 0 <= noise_sigma < math.inf:
-        raise ValueError(f"noise_sigma must be a finite number of at least 0, got {noise_sigma!r}")
 
 
 class PositionOnlyCartPoleEnv(PopgymEnv):

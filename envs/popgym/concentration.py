@@ -5,7 +5,8 @@ import math
 import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete
 
-from envs.popgym.cards import DECK, KINDS, kind_of, require_kind, require_whole, shuffled
+from envs.popgym.arguments import require_kind, require_whole
+from envs.popgym.cards import DECK, KINDS, kind_of, shuffled
 from envs.popgym.forms import PopgymEnv, PopgymVectorEnv
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete
 
-from envs.popgym.cards import DECK, KINDS, AnswersVectorEnv, kind_of, require_kind, require_whole, shuffled
+from envs.popgym.arguments import require_kind, require_whole
+from envs.popgym.cards import DECK, KINDS, AnswersVectorEnv, kind_of, shuffled
 from envs.popgym.forms import PopgymEnv
 
 

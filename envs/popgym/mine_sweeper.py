@@ -3,7 +3,7 @@
 import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete
 
-from envs.popgym.cards import require_kind
+from envs.popgym.arguments import require_kind
 from envs.popgym.forms import PopgymEnv, PopgymVectorEnv
 
 LEVELS = {"easy": (4, 2), "medium": (6, 6), "hard": (8, 10)}  # the side of the board, and the number of mines

@@ -3,7 +3,7 @@
 import numpy as np
 from gymnasium.spaces import Discrete
 
-from envs.popgym.cards import require_whole
+from envs.popgym.arguments import require_whole
 from envs.popgym.forms import PopgymEnv, PopgymVectorEnv
 
 
@@ -15,7 +15,7 @@ class MultiarmedBanditVectorEnv(PopgymVectorEnv):
     Action: a bandit, 0 to num_bandits - 1.
     Reward: with L = `episode_length`, 1 / L if the bandit pays, -1 / L if it does not. Chance earns 0 in the mean. Who
     knew the best of b bandits would earn 2b / (b + 1) - 1.
-    Episode: truncated after L steps. All columns begin their episodes together.
+    Episode: truncated after L steps. All columns begin their episodes together, and draw then for all of their steps.
 
     Easy has 10 bandits and 200 steps, Medium 20 and 400, Hard 30 and 600. Their best bandits earn 9 / 11, 19 / 21 and
     29 / 31 in the mean.

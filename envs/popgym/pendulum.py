@@ -3,8 +3,7 @@
 import numpy as np
 from gymnasium.spaces import Box
 
-from envs.popgym.cards import require_whole
-from envs.popgym.cartpole import require_noise
+from envs.popgym.arguments import require_noise, require_whole
 from envs.popgym.forms import PopgymEnv, PopgymVectorEnv
 
 TIME_STEP = 0.05  # s
@@ -30,7 +29,8 @@ class PositionOnlyPendulumVectorEnv(PopgymVectorEnv):
     Easy has 200 steps, Medium 150, Hard 100: the swing is a larger part of a shorter episode.
 
     An oddity of the package: an action is float32, and so NumPy 2 rounds 3u and u² / 1000 to float32. They are rounded
-    here too. Squares are not rounded alike: rewards differ by up to 10⁻¹⁷, and nothing else does.
+    here too. Its squares are of single numbers, which NumPy rounds in another way than arrays: rewards differ by up to
+    10⁻¹², and nothing else does.
 
     S. Morad et al., *POPGym: Benchmarking Partially Observable Reinforcement Learning*, ICLR 2023, arXiv 2303.01859.
 
@@ -74,7 +74,7 @@ class NoisyPositionOnlyPendulumVectorEnv(PositionOnlyPendulumVectorEnv):
     """A pendulum seen through noise and without its velocity; all but observations is `PositionOnlyPendulumVectorEnv`.
 
     Observation: cos θ and sin θ, each with a normal number of standard deviation `noise_sigma` added to it, and then
-    clipped to -1 to 1, float32 [2].
+    clipped to -1 to 1, float32 [2]. All noise of an episode is drawn when it begins.
 
     Easy has a noise of 0.1, Medium 0.2, Hard 0.3, all with 200 steps.
 

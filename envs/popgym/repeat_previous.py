@@ -3,7 +3,8 @@
 import numpy as np
 from gymnasium.spaces import Discrete
 
-from envs.popgym.cards import DECK, SUITS, AnswersVectorEnv, kind_of, require_whole
+from envs.popgym.arguments import require_whole
+from envs.popgym.cards import DECK, SUITS, AnswersVectorEnv, kind_of
 from envs.popgym.forms import PopgymEnv
 
 

@@ -37,12 +37,14 @@ class Column:
 
 @pytest.mark.parametrize("name", LEVELS)
 def test_players_that_sink_all_ships_with_the_packages_boards_and_other_seeds_see_and_earn_the_same(name):
-    """Of 10 shots 7 are at a ship, hit before or not, so that hit squares are shot at again. Who hits all earns over 0."""
+    """Of 10 shots 7 are at a ship, hit before or not. Who hits all squares of ships earns more than 0."""
     generator = np.random.default_rng(0)
 
     def act(official):
         size = official.board_size
-        return generator.choice(of_ships(official.board)) if generator.random() < 0.7 else generator.integers(size, size=2)
+        return (
+            generator.choice(of_ships(official.board)) if generator.random() < 0.7 else generator.integers(size, size=2)
+        )
 
     returns = assert_equals_official(name, 30, put=put_board, act=lambda singles: [act(one) for one in singles])
     assert np.mean(returns > 0) > 0.8 and returns.min() < 0.5 < returns.max() < 1
@@ -86,7 +88,9 @@ def test_oddity_a_second_shot_at_a_square_that_was_hit_shows_and_costs_a_miss():
     ship, water = column.ships[0], column.water[0]
     assert column.shoot(ship) == (True, 1 / 12, False, False)
     assert column.shoot(ship) == column.shoot(water) == (False, -1 / 52, False, False)
-    returns = assert_equals_official("BattleshipEasy", 10, act=lambda singles: [of_ships(one.board)[0] for one in singles])
+    returns = assert_equals_official(
+        "BattleshipEasy", 10, act=lambda singles: [of_ships(one.board)[0] for one in singles]
+    )
     assert returns == pytest.approx(1 / 12 - 63 / 52, abs=1e-12)
 
 
