@@ -27,7 +27,7 @@ class BattleshipVectorEnv(PopgymVectorEnv):
     Easy has n = 8 and 64 steps, Medium n = 10 and 100 steps, Hard n = 12 and 144 steps.
 
     Oddities of the package: a second shot at a square that was hit shows 0 and costs as much as a miss. To miss n²
-    times earns -n² / (n² - 12), -16 / 13 in Easy, which is below the -1 that the paper names as the least return.
+    times earns -n² / (n² - 12), which is less than -1: -16 / 13 in Easy.
 
     S. Morad et al., *POPGym: Benchmarking Partially Observable Reinforcement Learning*, ICLR 2023, arXiv 2303.01859.
 

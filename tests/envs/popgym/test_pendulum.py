@@ -20,23 +20,24 @@ def put_state(official, ours, column):
 
 
 def swing(singles):
-    """Push along the velocity while the pendulum hangs, and to the upright position near it."""
+    """Give or take energy until it is that of standing upright, and near the top push against angle and velocity."""
     states = np.array([one.state for one in singles])
     angle, velocity = (states[:, 0] + np.pi) % (2 * np.pi) - np.pi, states[:, 1]
-    near = (np.cos(angle) > 0.85) & (abs(velocity) < 3)
-    return np.where(near, -10 * angle - 2 * velocity, 2 * np.sign(velocity))[:, None].astype(np.float32)
+    lacking = 15 * (1 - np.cos(angle)) - velocity**2 / 2
+    torques = np.where(abs(angle) < 0.4, -15 * angle - 4 * velocity, 2 * np.sign(velocity * lacking))
+    return torques[:, None].astype(np.float32)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "Noisy" not in name])
 def test_swinging_up_with_the_packages_states_and_other_seeds_shows_the_same_and_earns_the_same_to_1e_12(name):
-    """Torques up to 30 N m are clipped to 2. Random torques earn -0.5 and less."""
+    """Torques up to 30 N m are clipped to 2. Random ones earn 0.24 in the mean."""
     returns = assert_equals_official(name, 10, put=put_state, act=swing)
-    assert returns.max() > 0.5 and len(returns) >= 10
+    assert returns.mean() > 0.7 and len(returns) >= 10
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "Noisy" in name])
 def test_swinging_up_through_noise_shows_the_same_as_the_package(name):
-    assert assert_equals_official(name, 10, act=swing).max() > 0.5
+    assert assert_equals_official(name, 10, act=swing).mean() > 0.7
 
 
 def column_at(angle, velocity, form=PositionOnlyPendulumVectorEnv, **arguments):
