@@ -8,6 +8,7 @@ It needs NumPy and Gymnasium only, and imports the module of an environment when
 import gymnasium
 
 from envs.masked.make import MASKED
+from envs.popgym.table import POPGYM, fast_id
 from envs.vector.forms import OTHER_VECTOR_FORMS
 from envs.vector.make_vector import make_vector
 
@@ -43,6 +44,13 @@ def _register() -> None:
             kwargs={"of": of},
             max_episode_steps=spec.max_episode_steps,
             reward_threshold=spec.reward_threshold,
+        )
+    for name, family, arguments in POPGYM:  # popgym-fast/RepeatFirstEasy-v0 and others
+        gymnasium.register(
+            id=fast_id(name),
+            entry_point=f"envs.popgym.{family}Env",
+            vector_entry_point=f"envs.popgym.{family}VectorEnv",
+            kwargs=arguments,
         )
     # Gymnasium's own vector CartPole resets on the next step and has one generator for all columns.
     OTHER_VECTOR_FORMS["CartPole-v1"] = "envs.cartpole.cartpole:CartPoleVectorEnv"

@@ -36,4 +36,5 @@ def _spaces(vector: VectorEnv) -> tuple[Space, Space]:
         if isinstance(one, SingleAdapter):
             return one.env.observation_space, one.env.action_space
         one = one.env
-    return vector.unwrapped.single_observation_space, vector.unwrapped.single_action_space
+    bare = vector.unwrapped
+    return getattr(bare, "own_observation_space", bare.single_observation_space), bare.single_action_space

@@ -253,9 +253,9 @@ def test_a_spec_makes_the_environment_again_also_through_json(make):
 def test_a_new_process_finds_the_ids_through_envs_and_does_not_import_torch():
     program = f"""
 import sys, gymnasium
-for name in {[MASKED, FALL, NOISY, FLICKERING, RECALL, REPEAT]}:
+for name in {[MASKED, FALL, NOISY, FLICKERING, RECALL, REPEAT, "popgym-fast/AutoencodeEasy-v0"]}:
     gymnasium.make("envs:" + name).reset(seed=0)
     gymnasium.make_vec("envs:" + name, 2).reset(seed=0)
-assert not {{"torch", "wandb", "rl", "einops"}} & set(sys.modules)
+assert not {{"torch", "wandb", "rl", "einops", "popgym"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=300, cwd=Path(__file__).parents[2])

@@ -1,0 +1,1 @@
+"""The environments of POPGym, rewritten as array arithmetic on whole batches."""
