@@ -14,6 +14,7 @@ from gymnasium.vector import SyncVectorEnv
 import envs
 from envs.popgym.table import POPGYM, fast_id, official_id
 from envs.vector.forms import find_spec, make_singles
+from envs.vector.spaces import describe
 from tests.support.bits import assert_bit_equal
 from tests.support.envs_slow_loop import run_vector
 from tests.support.popgym import assert_equals_official
@@ -21,6 +22,7 @@ from tests.support.popgym import assert_equals_official
 NAMES = [name for name, *_ in POPGYM]
 EASY = [name for name in NAMES if name.endswith("Easy")]
 SHORT = {"RepeatFirstEasy", "RepeatPreviousEasy", "CountRecallEasy", "HigherLowerEasy"}  # 200 take under a second
+CARDS = ("RepeatFirst", "RepeatPrevious", "Autoencode", "CountRecall", "HigherLower", "Concentration")
 
 each_easy = pytest.mark.parametrize("name", EASY)
 
@@ -40,6 +42,29 @@ def test_it_equals_the_package_bit_for_bit_over_so_many_random_episodes(name, ep
     assert len(assert_equals_official(name, episodes)) >= episodes
 
 
+class Dealt:
+    """In the place of a generator: shuffles decks as the package has shuffled its own."""
+
+    def __init__(self, *decks):
+        self.decks = itertools.cycle(decks)
+
+    def permutation(self, number):
+        deck = next(self.decks)
+        assert len(deck) == number
+        return deck
+
+
+def put_decks(official, ours, column):
+    named = ("value_deck", "query_deck") if hasattr(official, "query_deck") else ("deck",)
+    ours._generators[column] = Dealt(*(getattr(official, name).idx.copy() for name in named))
+    ours._start_episodes(np.array([column]))
+
+
+@pytest.mark.parametrize("name", [name for name in EASY if name.startswith(CARDS)])
+def test_with_the_decks_of_the_package_and_other_seeds_the_rules_give_the_same_over_20_episodes(name):
+    assert len(assert_equals_official(name, 20, put=put_decks)) >= 20
+
+
 def test_a_row_is_an_id_of_the_package():
     pytest.importorskip("popgym")
     for name in NAMES:
@@ -55,6 +80,7 @@ def test_the_single_form_gives_the_packages_own_observations_and_equals_the_vect
     vector, singles = envs.make_vector(fast_id(name), 3), make_singles(find_spec(fast_id(name)), 3, {})
     assert isinstance(singles.unwrapped, SyncVectorEnv) and vector.metadata["exact"]
     assert vector.single_observation_space == singles.single_observation_space
+    assert vector.own_spaces["observation"] == describe(gymnasium.make(fast_id(name)).observation_space)
     actions = random_actions(vector, 300)
     expected = run_vector(singles, [3, 1, 4], actions)
     assert (expected.terminated | expected.truncated).sum() >= 3
