@@ -20,6 +20,8 @@ def assert_equals_official(
 ) -> np.ndarray:
     """Step both until so many episodes have ended; every bit must be equal, and the spaces. Return the returns.
 
+    Rewards of Pendulums alone may differ, by 10⁻¹²; they are about 10⁻².
+
     Both have the same seeds, which makes their draws equal. With `put` the seeds differ, and it makes them equal.
 
     Args:
@@ -48,6 +50,10 @@ def assert_equals_official(
         assert_bit_equal(bare._observe() if put else found, expected)
         actions = np.asarray(act(singles)) if act else official.action_space.sample()
         (expected, *theirs, infos), (found, *mine, own_infos) = official.step(actions), ours.step(actions)
+        if "Pendulum" in name:  # rewards hold squares, which NumPy rounds in another way for numbers than for arrays
+            assert mine[0].dtype == theirs[0].dtype
+            assert mine[0] == pytest.approx(theirs[0], rel=0, abs=1e-12)
+            mine[0] = theirs[0]
         assert_bit_equal(mine, theirs)
         rewards, terminated, truncated = theirs
         earned, began = earned + rewards, terminated | truncated
