@@ -13,6 +13,8 @@ product of the decays behind step t, 0 where an episode opens behind it,
 which is one product of [unit, time] and [time, feature] for each environment.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from einops import rearrange, repeat
@@ -31,10 +33,11 @@ class DiagonalRecording(Recording):
         state = self.cell.state_size
         self.joined = with_ones(self.rows(self.inputs + 1))  # x, 1
         self.p = self.rows(2 * self.hidden)
-        self.h, self.before, self.dh = self.rows(state), self.rows(state), self.rows(state)
+        self.h, self.state_before, self.dh = self.rows(state), self.rows(state), self.rows(state)
         self.d_mixed = self.rows(self.hidden)
         self.products = list(zip(self.joined, self.p, self.h, self.outputs[..., :-1], strict=True))
-        self.h_rows, self.before_rows = arrays(self.h), arrays(self.before)
+        self.outputs_said = arrays(self.outputs[..., :-1])
+        self.before, self.after = [self.as_numbers(self.state_before)], [self.as_numbers(self.h)]
         self.states = [(h[None],) for h in self.h]
         self.carried: CoreState = ()  # ∂h/∂θ of the state before row 0, where it is carried
         return self.joined[..., : self.inputs]
@@ -47,11 +50,12 @@ class DiagonalRecording(Recording):
     def act(self, t: int, core_state: CoreState) -> CoreState:
         if t == 0:
             self.carried = core_state[1:]
-        self.take_before(t, core_state[0].numpy()[0])
+        before = self.keep_before(t, [self.as_numbers(core_state[0][0])])
         joined, p, h, output = self.products[t]
         torch.mm(joined, self.weight_t, out=p)
-        self.advance(t)
-        torch.addmm(self.mix_bias, h, self.mix_weight_t, out=output).tanh_()
+        self.advance(t, before)
+        torch.addmm(self.mix_bias, h, self.mix_weight_t, out=output)
+        np.tanh(self.outputs_said[t], out=self.outputs_said[t])
         if self.carried and t == self.steps - 1:
             return (*self.states[t], self.sensitivities()[None])
         return self.states[t]
@@ -59,19 +63,11 @@ class DiagonalRecording(Recording):
     def run(self, core_state: CoreState) -> None:
         self.carried = core_state[1:]
         torch.mm(self.joined.flatten(0, 1), self.weight_t, out=self.p.flatten(0, 1))
-        before = core_state[0].numpy()[0]
-        for t, h in enumerate(self.h_rows):
-            self.take_before(t, before)
-            self.advance(t)
-            before = h
+        for t, before in enumerate(self.rows_from([self.as_numbers(core_state[0][0])])):
+            self.advance(t, before)
+        self.keep_all_before()
         output = self.outputs.flatten(0, 1)[:, :-1]
         torch.addmm(self.mix_bias, self.h.flatten(0, 1), self.mix_weight_t, out=output).tanh_()
-
-    def take_before(self, t: int, h: np.ndarray) -> None:
-        """Put a state into row t, with zeros where an episode opens."""
-        self.before_rows[t][:] = h
-        if len(self.opened[t]):
-            self.before_rows[t][self.opened[t]] = 0.0
 
     def backward_core(self, n: slice) -> None:
         tanh_backward(self.d_outputs[n], self.outputs[n][..., :-1], grad_input=self.d_mixed[n])
@@ -108,8 +104,12 @@ class DiagonalRecording(Recording):
         """The cell's weights and biases as one matrix [2 · hidden, x 1]."""
         raise TypeError(f"{type(self).__name__} must define laid_out")
 
-    def advance(self, t: int) -> None:
-        """From p and the state before row t to h in row t."""
+    def as_numbers(self, states: Tensor) -> np.ndarray:
+        """States [..., state] as an array of what the recurrence multiplies, which the same memory holds."""
+        return states.numpy()
+
+    def advance(self, t: int, before: Sequence[np.ndarray]) -> None:
+        """From p and the state before row t, after resets, to h in row t."""
         raise TypeError(f"{type(self).__name__} must define advance")
 
     def backward_rows(self, start: int, stop: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -135,11 +135,13 @@ class RTURecording(DiagonalRecording):
 
     def allocated(self) -> Tensor:
         features = super().allocated()
-        number = np.result_type(self.h.numpy(), np.complex64)
-        complex_rows = (list(buffer.numpy().view(number)) for buffer in (self.before, self.p, self.h))
-        self.cell_rows = list(zip(*complex_rows, strict=True))
-        self.dh_rows = list(self.dh.numpy().view(number))
+        self.cell_rows = list(zip(*map(self.as_numbers, (self.p, self.h)), strict=True))
+        self.dh_rows = list(self.as_numbers(self.dh))
         return features
+
+    def as_numbers(self, states: Tensor) -> np.ndarray:
+        real = states.numpy()
+        return real.view(np.result_type(real, np.complex64))
 
     def laid_out(self) -> Tensor:
         r, theta, self.gain = self.cell.recurrence()
@@ -149,9 +151,9 @@ class RTURecording(DiagonalRecording):
         self.unscaled = torch.cat([self.cell.weight, self.cell.bias[:, None]], dim=1)
         return self.unscaled * self.gains
 
-    def advance(self, t: int) -> None:
-        before, p, h = self.cell_rows[t]
-        np.multiply(before, self.turn_array, out=h)
+    def advance(self, t: int, before: Sequence[np.ndarray]) -> None:
+        p, h = self.cell_rows[t]
+        np.multiply(before[0], self.turn_array, out=h)
         np.add(h, p, out=h)
 
     def backward_rows(self, start: int, stop: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -163,7 +165,7 @@ class RTURecording(DiagonalRecording):
         d_weight = dp.T @ self.joined[n].flatten(0, 1)
         torch.mm(dp, self.weight[:, : self.inputs], out=self.d_features[n].flatten(0, 1))
         d_gain = rearrange(d_weight * self.unscaled, "(hidden part) column -> hidden (part column)", part=2).sum(1)
-        d_turn = (as_complex(self.dh[n]) * as_complex(self.before[n]).conj()).sum((0, 1))
+        d_turn = (as_complex(self.dh[n]) * as_complex(self.state_before[n]).conj()).sum((0, 1))
         along = d_turn.conj() * self.turn
         by_nu, gain_by_nu = cell.derivatives()
         set_gradient(cell, d_weight * self.gains)
@@ -175,7 +177,7 @@ class RTURecording(DiagonalRecording):
         reach = rearrange(powers, "time hidden -> time 1 hidden") * self.survives()[..., None]
         start, reach = reach[0], reach[1:]
         by_nu, gain_by_nu = self.cell.derivatives()
-        turned = self.turn * as_complex(self.before[: self.steps])
+        turned = self.turn * as_complex(self.state_before[: self.steps])
         driven = as_complex(self.p[: self.steps]) / self.gain
         new = start[..., None] * self.carried[0][0]
         new[..., -2] += (reach * (by_nu * turned + gain_by_nu * driven)).sum(0)
@@ -192,16 +194,21 @@ class MinGRURecording(DiagonalRecording):
     def allocated(self) -> Tensor:
         features = super().allocated()
         self.keep, self.dp = self.rows(self.hidden), self.rows(2 * self.hidden)
-        self.cell_rows = list(zip(*self.p.split(self.hidden, dim=-1), self.before, self.h, strict=True))
+        gates, candidates = self.p.split(self.hidden, dim=-1)
+        self.cell_rows = list(zip(gates, *map(arrays, (gates, candidates, self.h)), strict=True))
         self.dh_rows, self.keep_rows = arrays(self.dh), arrays(self.keep)
         return features
 
     def laid_out(self) -> Tensor:
         return torch.cat([self.cell.weight, self.cell.bias[:, None]], dim=1)
 
-    def advance(self, t: int) -> None:
-        z, candidate, before, h = self.cell_rows[t]
-        torch.lerp(before, candidate, z.sigmoid_(), out=h)
+    def advance(self, t: int, before: Sequence[np.ndarray]) -> None:
+        """h⁻ + z (c − h⁻)."""
+        gate, z, candidate, h = self.cell_rows[t]
+        gate.sigmoid_()
+        np.subtract(candidate, before[0], out=h)
+        np.multiply(h, z, out=h)
+        np.add(h, before[0], out=h)
 
     def backward_rows(self, start: int, stop: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
         torch.sub(1.0, self.p[start:stop, :, : self.hidden], out=self.keep[start:stop])
@@ -210,7 +217,7 @@ class MinGRURecording(DiagonalRecording):
     def by_input(self, n: slice) -> tuple[Tensor, Tensor]:
         """∂h/∂p of a step alone: (c − h⁻) z (1 − z) of the gate, and z of the candidate."""
         z, candidate = self.p[n].split(self.hidden, dim=-1)
-        return (candidate - self.before[n]) * z * (1.0 - z), z
+        return (candidate - self.state_before[n]) * z * (1.0 - z), z
 
     def set_core_gradients(self, n: slice) -> None:
         """dp = dh · ∂h/∂p."""

@@ -25,17 +25,15 @@ class GatedRecording(Recording):
         state = slice(self.inputs, self.inputs + self.hidden)
         self.joined = with_ones(self.rows(self.inputs + self.hidden + 1))  # x, h⁻, 1
         self.p, self.dp = self.rows(self.blocks * self.hidden), self.rows(self.blocks * self.hidden)
-        self.before = arrays(self.joined[..., state])
         self.of_x = slice(0, (self.blocks - self.without_x) * self.hidden)  # columns of p
         self.of_h = slice(self.without_h * self.hidden, self.blocks * self.hidden)
         self.products = list(zip(self.joined, self.p, strict=True))
-        self.p_of_h, self.kept_h = list(self.p[..., self.of_h]), list(self.joined[..., state])
-        self.h_rows = list(self.outputs[..., :-1])
+        self.p_of_h = list(self.p[..., self.of_h])
         self.scratch = self.rows(self.hidden)[0].numpy()
         self.dp_of_h, self.d_h_before = list(self.dp[..., self.of_h]), self.rows(self.hidden)[0]
         self.d_before, self.d_by_heads = self.d_h_before.numpy(), arrays(self.d_outputs)
         self.dh, self.d_state = self.rows(self.hidden)[:2].numpy()  # d_state: what comes back beside the product
-        self.all_states = [(self.joined[..., state].numpy(), self.outputs[..., :-1].numpy())]  # before, and after
+        self.before, self.after = [self.joined[..., state].numpy()], [self.outputs[..., :-1].numpy()]  # of h
         return self.joined[..., : self.inputs]
 
     def lay_out(self) -> None:
@@ -44,10 +42,10 @@ class GatedRecording(Recording):
         self.weight_x, self.weight_h = weight[self.of_x, : self.inputs], weight[self.of_h, self.inputs : -1]
 
     def act(self, t: int, core_state: CoreState) -> CoreState:
-        self.keep_before(t, [part.numpy()[0] for part in core_state])
+        before = self.keep_before(t, [part.numpy()[0] for part in core_state])
         joined, p = self.products[t]
         torch.mm(joined, self.weight_t, out=p)
-        self.advance(t, self.state_before(t))
+        self.advance(t, before)
         return self.states[t]
 
     def run(self, core_state: CoreState) -> None:
@@ -56,33 +54,11 @@ class GatedRecording(Recording):
         torch.addmm(bias[self.of_x], x, self.weight_x.T, out=p[:, self.of_x])
         p[:, self.of_x.stop :] = bias[self.of_x.stop :]
         weight_h_t = self.weight_h.T
-        self.keep_before(0, [part.numpy()[0] for part in core_state])
-        h_before, before = self.kept_h[0], self.state_before(0)
-        for t, p_of_h in enumerate(self.p_of_h):
-            if t and len(self.opened[t]):  # elsewhere it is read where it stands
-                self.keep_before(t, before)
-                h_before, before = self.kept_h[t], self.state_before(t)
-            torch.addmm(p_of_h, h_before, weight_h_t, out=p_of_h)
+        states_before = self.rows_from([part.numpy()[0] for part in core_state])
+        for t, (p_of_h, before) in enumerate(zip(self.p_of_h, states_before, strict=True)):
+            torch.addmm(p_of_h, torch.from_numpy(before[0]), weight_h_t, out=p_of_h)
             self.advance(t, before)
-            h_before, before = self.h_rows[t], self.state_arrays[t]
         self.keep_all_before()
-
-    def keep_before(self, t: int, parts: Sequence[np.ndarray]) -> None:
-        """Put a state into row t, with zeros where an episode opens."""
-        opened = self.opened[t]
-        for before, part in zip(self.state_before(t), parts, strict=True):
-            before[:] = part
-            if len(opened):
-                before[opened] = 0.0
-
-    def keep_all_before(self) -> None:
-        """Put the state after each row into the next one, with zeros where an episode opens."""
-        for before, after in self.all_states:
-            before[1:] = after[:-1]
-        for t in range(1, self.steps + 1):
-            if len(self.opened[t]):
-                for part in self.state_before(t):
-                    part[self.opened[t]] = 0.0
 
     def backward_core(self, n: slice) -> None:
         self.prepare(n)
@@ -121,10 +97,6 @@ class GatedRecording(Recording):
         set_or_copy(cell.weight_hh, d_weight[:, self.inputs : -1])
         set_or_copy(cell.bias_ih, d_weight[:, -1])
         set_or_copy(cell.bias_hh, d_weight[:, -1])
-
-    def state_before(self, t: int) -> tuple[np.ndarray, ...]:
-        """Where row t keeps each part of the state after resets [batch, hidden]; `before[t]` is that of h⁻."""
-        return (self.before[t],)
 
     def advance(self, t: int, before: Sequence[np.ndarray]) -> None:
         """From p and the state before row t, after resets, to the state after it, whose h is in row t of `outputs`."""

@@ -25,11 +25,11 @@ class LSTMRecording(GatedRecording):
         size = self.hidden
         self.cells, self.tanh_cells, self.cells_before = self.rows(size), self.rows(size), self.rows(size)  # of c, c⁻
         self.states = [(h[None, :, :-1], c[None]) for h, c in zip(self.outputs, self.cells, strict=True)]
-        self.cell_rows_before = arrays(self.cells_before)
         self.forgets, self.d_cells = self.rows(size), self.rows(size)  # f, and ∂c of h
         self.dc = self.rows(size)[0].numpy()
 
-        self.all_states.append((self.cells_before.numpy(), self.cells.numpy()))
+        self.before.append(self.cells_before.numpy())
+        self.after.append(self.cells.numpy())
         o, i, f, g = self.p.split(size, dim=-1)
         parts = map(arrays, (o, i, f, g, self.cells, self.tanh_cells, self.outputs[..., :-1]))
         self.cell_rows = list(zip(self.p[..., : 3 * size], *parts, strict=True))
@@ -42,9 +42,6 @@ class LSTMRecording(GatedRecording):
 
     def set_core_gradients(self, d_weight: Tensor) -> None:
         super().set_core_gradients(d_weight.roll(-self.hidden, dims=0))
-
-    def state_before(self, t: int) -> tuple[np.ndarray, ...]:
-        return self.before[t], self.cell_rows_before[t]
 
     def advance(self, t: int, before: Sequence[np.ndarray]) -> None:
         sigmoids, o, i, f, g, c, tanh_c, h = self.cell_rows[t]

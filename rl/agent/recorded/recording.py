@@ -21,7 +21,7 @@ calls on so few numbers takes half the time of torch's; torch does the rest, whe
 stands for the pattern "time batch feature -> (time batch) feature", which einops takes ten times as long to read.
 """
 
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ class Recording:
     """
 
     states: list[CoreState]  # the state after each row, in the buffers
+    before: list[np.ndarray]  # each part of the state before each row, after resets [time + 1, batch, ...]
+    after: list[np.ndarray]  # and after each row
 
     def __init__(self, agent: Agent, steps: int, batch: int, first: int = 0, written_torso: bool = True) -> None:
         """Allocate.
@@ -126,11 +128,6 @@ class Recording:
         self.t = self.steps + 1
         return self.output
 
-    @cached_property
-    def state_arrays(self) -> list[list[np.ndarray]]:
-        """`states` as arrays [batch, ...]."""
-        return [[part.numpy()[0] for part in state] for state in self.states]
-
     @property
     def output(self) -> AgentOutput:
         """What was said at each step and at the bootstrap: logits [time + 1, batch, head], values [time + 1, batch].
@@ -173,6 +170,34 @@ class Recording:
         torch.mm(d_heads[:, :through], self.head_weight[:through, :-1], out=self.d_outputs[n].flatten(0, 1))
         self.backward_core(n)
         self.torso.backward(n, self.d_features[n])
+
+    def keep_before(self, t: int, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Put a state into row t of `before`, with zeros where an episode opens; returns that row."""
+        opened, rows = self.opened[t], [before[t] for before in self.before]
+        for row, part in zip(rows, parts, strict=True):
+            row[:] = part
+            if len(opened):
+                row[opened] = 0.0
+        return rows
+
+    def rows_from(self, parts: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        """The state before each row, given that before row 0, as rows are computed one after another.
+
+        It is copied where an episode opens. Elsewhere it is the state after the row before, where that stands; once all
+        rows are computed, `keep_all_before` puts it into `before`.
+        """
+        yield self.keep_before(0, parts)
+        for t in range(1, self.steps + 1):
+            parts = [after[t - 1] for after in self.after]
+            yield self.keep_before(t, parts) if len(self.opened[t]) else parts
+
+    def keep_all_before(self) -> None:
+        """Put the state after each row into the next row of `before`, with zeros where an episode opens."""
+        for before, after in zip(self.before, self.after, strict=True):
+            before[1:] = after[:-1]
+            for t in range(1, self.steps + 1):
+                if len(self.opened[t]):
+                    before[t, self.opened[t]] = 0.0
 
     # --- what a kind of core defines
 
