@@ -78,8 +78,9 @@ def test_a_run_is_judged_on_the_package_with_sampled_and_greedy_actions(tmp_path
     pytest.importorskip("popgym")
     monkeypatch.setattr("experiments.popgym.__main__.EPISODES", 20)
     small = {"envs_per_worker": 4, "segment_length": 8, "hidden_size": 8, "log_interval": 200, "wandb": "disabled"}
-    trained = train(tmp_path, **vars(config_of("RepeatFirstEasy", "rtu", 1_000, **small)) | {"run_dir": ""})
-    row, tables = result(trained.run.config, NO_OVERRIDES)
+    config = config_of("RepeatFirstEasy", "rtu", 1_000, **small)
+    run = train(tmp_path, **{name: value for name, value in vars(config).items() if name != "run_dir"}).run
+    row, tables = result(run.setup.config, NO_OVERRIDES)
     assert -1.0 <= row["sampled"] < 0.9 and -1.0 <= row["greedy"] <= 1.0 and row["env_steps"] >= 1_000
     assert row["sampled"] != row["greedy"] and row["mmer"] >= tables["curves"][-1]["charts/episodic_return"]
 
