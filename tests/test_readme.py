@@ -102,6 +102,7 @@ LESS = {  # options that make an experiment quick; one without an entry takes se
     "chapter5.first_45_seconds": "--seeds 1 --seconds 1 --arms 'N-step repaired'",
     "sweep": "--trials 2 --seeds 1 --fresh-seeds 1 --total-env-steps 2000 --eval-episodes 4",
     "speed.cores": "--rounds 1 --segments 6",
+    "popgym": "--ids RepeatFirstEasy --cores rtu --seeds 1 --env-steps 330000",
     "speed.popgym": "--names RepeatFirstEasy --rounds 1 --seconds 0.1",
     "speed.group_scaling": "--workers 1,2 --parameters 30000 --repetitions 1",
 }

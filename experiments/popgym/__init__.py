@@ -1,0 +1,1 @@
+"""What agents here reach on POPGym, beside what its paper reached."""
