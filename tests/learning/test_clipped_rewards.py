@@ -42,3 +42,15 @@ def test_the_record_and_the_evaluation_have_the_games_score_which_a_fall_of_minu
         assert mine["charts/episodic_return"] == other["charts/episodic_return"]
         assert mine["charts/episodic_return"] == pytest.approx(mine["charts/episodic_length"] - 31)
     assert runs[0].summary["eval_greedy"] == runs[1].summary["eval_greedy"] < 0
+
+
+def test_the_running_deviation_of_the_returns_counts_a_fall_of_minus_30_as_minus_1(tmp_path):
+    """Each fall ends its return R, so that Σ R of 400 env steps is larger by 29 for each."""
+    task = {"env": "FallPenaltyCartPole-v1", "env_arg": ("penalty=30",), "learning_rate": 1e-12}
+    runs = [
+        train(tmp_path / str(clip), small=SHORT, clip_rewards=clip, normalise_returns=True, **task)
+        for clip in (True, False)
+    ]
+    falls = sum(row["charts/episodes"] for row in runs[0].rows if "charts/episodes" in row)
+    clipped, plain = (run.learnt["sums"][2].item() for run in runs)
+    assert clipped - plain == pytest.approx(29 * falls) and falls > 5
