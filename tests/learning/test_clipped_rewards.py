@@ -1,4 +1,7 @@
-"""--clip-rewards: the loss sees rewards within ±1, every record has the game's score; test_replay_learning has replay."""
+"""--clip-rewards: the loss sees rewards within ±1, and every record has the game's score.
+
+tests/learning/test_replay_learning.py has the losses of replay.
+"""
 
 import pytest
 import torch
