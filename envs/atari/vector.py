@@ -76,6 +76,7 @@ class AtariVectorEnv(VectorEnv):
             reward_clipping=False,
             use_fire_reset=False,
         )
+        self.metadata = {**self.metadata, "max_episode_steps": self.options.step_limit}
         self.num_envs = num_envs
         self.single_observation_space = Box(0, 255, (size, size, 1), np.uint8)
         self.single_action_space = self._games.single_action_space

@@ -14,6 +14,7 @@ from rl.agent.build import agent_for
 from rl.agent.torsos.images import ConvTorso
 from rl.config import Config
 from rl.presets import PRESETS
+from rl.running.probe import time_limit, try_out
 from tests.support.bits import assert_bit_equal
 from tests.support.envs_slow_loop import Trajectory, random_actions, run_singles, run_vector
 from tests.support.runs import TINY, train
@@ -128,6 +129,13 @@ def test_gymnasiums_preprocessing_shows_the_same_within_1_of_255():
 
 
 # --- ends
+
+
+def test_a_run_knows_that_half_an_hour_of_108000_frames_is_27000_steps_and_says_nothing_of_a_missing_limit():
+    for arguments, limit in (({}, 27_000), ({"frameskip": 5}, 21_600), ({"max_episode_steps": 100}, 100)):
+        config = Config(env=PONG, env_arg=tuple(f"{name}={value}" for name, value in arguments.items()))
+        vector = games(PONG, 1, **arguments)
+        assert time_limit(config, vector) == limit and try_out(config, vector) == ()
 
 
 def test_the_final_observation_of_an_episode_cut_at_7_steps_is_what_the_7th_step_shows_without_a_limit():
