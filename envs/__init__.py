@@ -9,7 +9,7 @@ import gymnasium
 
 from envs.masked.make import MASKED
 from envs.popgym.table import POPGYM, fast_id
-from envs.vector.forms import OTHER_VECTOR_FORMS
+from envs.vector.forms import OTHER_SINGLE_FORMS, OTHER_VECTOR_FORMS
 from envs.vector.make_vector import make_vector
 
 __all__ = ["make_vector"]
@@ -54,6 +54,9 @@ def _register() -> None:
         )
     # Gymnasium's own vector CartPole resets on the next step and has one generator for all columns.
     OTHER_VECTOR_FORMS["CartPole-v1"] = "envs.cartpole.cartpole:CartPoleVectorEnv"
+    # ALE's own show colours, and their vector form resets a step after an end.
+    OTHER_VECTOR_FORMS["ALE/"] = "envs.atari.vector:AtariVectorEnv"
+    OTHER_SINGLE_FORMS["ALE/"] = "envs.atari.single:make_atari"
 
 
 _register()

@@ -38,6 +38,7 @@ class Command:
     """Defaults for a purpose. Options that are given override them, and --help with a preset shows them.
     masked-cartpole: a2c tuned on CartPole without velocities, and on top of it: fast: soonest to solved, in seconds;
     throughput: most env steps a second; frugal: fewest env steps to solved.
+    pong: ppo for Atari's Pong, one small picture at a time, by an LSTM.
     Systems of the book chapter, on its network, CartPole and settings: reinforce: one update an episode;
     reinforce-baseline: the same with a learnt baseline; online: one-step actor-critic; monte-carlo: 7 workers, whole
     episodes; chapter5: 7 asynchronous workers, N = 10, bootstrapped; chapter5-sync: their gradients added up;

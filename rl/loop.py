@@ -75,7 +75,8 @@ def build_worker(
         for_replay=config.replays,
         progress=memory.signs.progress[rank : rank + 1],
         logged_infos=len(config.logged_infos),
-        tally=flat.agent.scales and Tally(flat.agent.scales, config.envs_per_worker, config.discount),
+        tally=flat.agent.scales
+        and Tally(flat.agent.scales, config.envs_per_worker, config.discount, config.clip_rewards),
     )
     learner = (overrides.make_learner or make_learner)(config, memory, rank)
     make_experience, space = load(config.algorithm_record.experience), environments.single_observation_space

@@ -90,4 +90,36 @@ CHAPTER: dict[str, dict[str, Any]] = {
     "chapter5-two-networks": {**_CHAPTER, "detach_critic": False, "separate_critic": True},
     "chapter5-lstm": {**_CHAPTER, "core": "lstm"},
 }
-PRESETS = {"masked-cartpole": MASKED_CARTPOLE, **SPEED, **CHAPTER}
+# One picture at a time, so that only the core can tell where the ball goes. The torso is conv, by the size of 42.
+ATARI: dict[str, dict[str, Any]] = {
+    "pong": {
+        "algorithm": "ppo",
+        "env": "ALE/Pong-v5",
+        "env_arg": ("size=42", "repeat_action_probability=0.0", "noops=30"),
+        "core": "lstm",
+        "hidden_size": 128,
+        "torso_size": 256,
+        "activation": "relu",
+        "mode": "sync",
+        "workers": 2,
+        "envs_per_worker": 8,
+        "segment_length": 128,
+        "total_env_steps": 2_500_000,
+        "discount": 0.99,
+        "gae_lambda": 0.95,
+        "clip_rewards": True,
+        "normalise_returns": False,
+        "normalise_observations": False,
+        "normalise_advantages": True,
+        "epochs": 3,
+        "minibatches": 4,
+        "clip_range": 0.1,
+        "value_coefficient": 0.5,
+        "entropy_coefficient": 0.01,
+        "learning_rate": 1e-3,
+        "anneal_learning_rate": True,
+        "max_gradient_norm": 0.5,
+        "eval_episodes": 20,
+    }
+}
+PRESETS = {"masked-cartpole": MASKED_CARTPOLE, **SPEED, **CHAPTER, **ATARI}

@@ -5,7 +5,9 @@ MODULES = {  # the module that is missing: the extra of setup.cfg
     "popgym": "popgym",
     "mujoco": "mujoco",
     "Box2D": "box2d",
+    "ale_py": "atari",
 }
+NAMESPACES = {"ALE": "ale_py"}  # of ids: the module that registers them, which no user has to name
 
 
 def installed_by(module: str | None) -> str:

@@ -15,19 +15,22 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from envs.vector.adapter import FirstStepsChecked, SingleAdapter, VectorAdapter
 from envs.vector.columns import ColumnsVectorEnv
-from envs.vector.extras import installed_by
+from envs.vector.extras import NAMESPACES, installed_by
 from envs.vector.files import import_file, is_file
 from envs.vector.masks import asked_for_mask, choices
 from envs.vector.observations import array_box
 from envs.vector.rows import RowsAdapter
 
-# Vector forms, as entry points, that take the place of those in Gymnasium's registry.
+# Forms, as entry points, that take the place of those in Gymnasium's registry; "ALE/" stands for all ids in it.
 OTHER_VECTOR_FORMS: dict[str, str] = {}
+OTHER_SINGLE_FORMS: dict[str, str] = {}
 OURS = ("envs", "experiments")  # packages of this repository, whose vector forms are exact
 
 
 def find_spec(env: str) -> EnvSpec:
     """Return the spec of an id, of `module:Id-v0` or of `path/file.py:Id-v0`, after importing the module or the file.
+
+    It names the forms that take the place of the registered ones.
 
     Raises:
         ValueError: the id has no version, the file is missing, or the module cannot be found. Other errors are those of
@@ -40,10 +43,22 @@ def find_spec(env: str) -> EnvSpec:
         _require_id(env_id, import_file(module))
     elif module:
         _import(module, env_id)
+    elif namespace := NAMESPACES.get(env_id.partition("/")[0]):
+        _import(namespace, env_id)
     versions = [known for known in gymnasium.registry if known.rpartition("-v")[0] == env_id]
     if versions and env_id not in gymnasium.registry:  # gymnasium.make would take the newest, which changes with time
         raise ValueError(f"the id needs its version: {', '.join(versions)}")
-    return gymnasium.spec(env_id)
+    spec = gymnasium.spec(env_id)
+    forms = {
+        "entry_point": _other(OTHER_SINGLE_FORMS, spec) or spec.entry_point,
+        "vector_entry_point": _other(OTHER_VECTOR_FORMS, spec) or spec.vector_entry_point,
+    }
+    return dataclasses.replace(spec, **forms)
+
+
+def _other(forms: dict[str, str], spec: EnvSpec) -> str | None:
+    """Return the form that takes the place of the registered one, if there is one."""
+    return forms.get(spec.id) or forms.get(f"{spec.namespace}/")
 
 
 def _require_id(env_id: str, module: ModuleType) -> None:
@@ -142,7 +157,7 @@ def gives_mask(
 
 def _vector_form(spec: EnvSpec, env_args: dict[str, Any]) -> str | VectorEnvCreator | None:
     """Return the entry point of the vector form if that resets in the same step and takes these arguments."""
-    entry_point = OTHER_VECTOR_FORMS.get(spec.id, spec.vector_entry_point)
+    entry_point = spec.vector_entry_point
     creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     metadata = getattr(creator, "metadata", {})  # a function has none, so that nobody knows what it will make
     if metadata.get("autoreset_mode") is not AutoresetMode.SAME_STEP or spec.additional_wrappers:

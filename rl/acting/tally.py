@@ -4,22 +4,23 @@ from typing import Any
 
 import numpy as np
 
-from rl.agent.scales import COUNTS, Scales, sums_size
+from rl.agent.scales import CLIPPED, COUNTS, Scales, sums_size
 
 
 class Tally:
     """What a worker's environments add to the sums, until it is taken; rl/agent/scales.py says what the sums are."""
 
-    def __init__(self, scales: Scales, batch: int, discount: float) -> None:
+    def __init__(self, scales: Scales, batch: int, discount: float, clip_rewards: bool = False) -> None:
         """Begin with nothing.
 
         Args:
             scales: which sums are needed.
             batch: environments.
             discount: γ of the discounted returns.
+            clip_rewards: whether learning sees rewards within ±1 only.
         """
         self.scales, self.scaled, self.numbers, self.returns = scales, scales.scaled, scales.numbers, scales.returns
-        self.discount, self.sums = discount, np.zeros(sums_size(scales))
+        self.clip_rewards, self.discount, self.sums = clip_rewards, discount, np.zeros(sums_size(scales))
         self.discounted = np.zeros(batch)  # R of each environment
 
     def add(self, observations: np.ndarray, rewards: np.ndarray, ended: np.ndarray) -> None:
@@ -37,6 +38,7 @@ class Tally:
             totals += np.where(self.scaled, seen.sum(axis=0), 0.0)  # the others: mean 0 and deviation 1
             squares += np.where(self.scaled, np.square(seen).sum(axis=0), len(seen))
         if self.returns:
+            rewards = rewards.clip(-CLIPPED, CLIPPED) if self.clip_rewards else rewards
             returns = np.empty(rewards.shape)
             for row, earned, end in zip(returns, rewards, ended, strict=True):
                 self.discounted *= self.discount

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 MOST = 10.0  # deviations from the mean that an observation keeps
 FEWEST, ROUNDING = 1e-8, 1e-12  # a variance below this, or this share of the mean square, is none: a constant so far
+CLIPPED = 1.0  # the largest reward of a run with --clip-rewards
 FLOAT = 4  # bytes
 COUNTS = 4  # env steps of observations and of returns, Σ and Σ² of the returns; then Σ and Σ² of each number observed
 

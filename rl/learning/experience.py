@@ -10,7 +10,7 @@ from rl.acting.segment import Segment
 from rl.agent.flat import FlatAgent
 from rl.agent.unrolled import Unrolled
 from rl.config import Config
-from rl.learning.returns import targets
+from rl.learning.returns import clipped, targets
 
 Targets = Callable[[Segment, Tensor, Config], Tensor]  # as `rl.learning.returns.targets`
 
@@ -76,11 +76,11 @@ class OnlineExperience:
         self.config, self.flat, self.unrolled, self.learner, self.targets = config, flat, unrolled, learner, targets
 
     def returns(self, segment: Segment, values: Tensor) -> Tensor:
-        """The targets [time, batch] of a segment, whose rewards are in the scale that the agent has for them."""
-        scales = self.flat.agent.scales
+        """The targets [time, batch] of a segment, whose rewards are clipped and in the agent's scale of them."""
+        scales, rewards = self.flat.agent.scales, clipped(segment.rewards, self.config)
         if scales:
-            segment = segment._replace(rewards=scales.rewards(segment.rewards))
-        return self.targets(segment, values, self.config)
+            rewards = scales.rewards(rewards)
+        return self.targets(segment._replace(rewards=rewards), values, self.config)
 
     def add(self, segment: Segment) -> int:
         """One update is due."""

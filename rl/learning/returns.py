@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rl.acting.segment import Segment
+from rl.agent.scales import CLIPPED
 from rl.config import Config
 
 
@@ -32,6 +33,11 @@ def targets(segment: Segment, values: Tensor, config: Config) -> Tensor:
     if config.returns == "n_step":
         return n_step_returns(rewards, discounts, values[-1])
     return gae_returns(rewards, discounts, values, config.gae_lambda)
+
+
+def clipped(rewards: Tensor, config: Config) -> Tensor:
+    """Rewards [...] before any scale: within ±1 where the run clips them (Mnih et al. 2015, Methods)."""
+    return rewards.clamp(-CLIPPED, CLIPPED) if config.clip_rewards else rewards
 
 
 def discounts_of(rewards: Tensor, ended: Tensor, config: Config) -> Tensor:

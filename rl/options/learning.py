@@ -22,6 +22,9 @@ class LearningOptions:
     normalised: their own mean)."""
     reward_scale: float = 1.0
     """Multiplies rewards inside the loss only; every record keeps the environment's own."""
+    clip_rewards: bool = False
+    """Clip rewards to -1 and 1 inside the loss only, before any scale; every record keeps the game's score. Of whole
+    numbers, as Atari's points are, only the sign is left."""
     normalise_returns: bool = True
     """Divide rewards, inside the loss only, by the running deviation of the discounted return."""
     normalise_observations: bool = True

@@ -14,8 +14,8 @@ from rl.config_rules import option
 _LENGTH = "total_env_steps max_seconds max_cpu_seconds stop_when_solved reward_threshold"
 _OPTIMISER = "learning_rate anneal_learning_rate anneal_from adam_beta1 adam_beta2 adam_epsilon max_gradient_norm"
 _LOSS = (
-    "discount returns gae_lambda reward_scale normalise_advantages loss_reduction value_coefficient "
-    "entropy_coefficient epsilon_first epsilon_last epochs clip_range target_kl unroll"
+    "discount returns gae_lambda reward_scale clip_rewards normalise_advantages loss_reduction "
+    "value_coefficient entropy_coefficient epsilon_first epsilon_last epochs clip_range target_kl unroll"
 )
 _REPLAY = "replay_warm_up replay_ratio target_steps target_interval double_q importance_exponent"
 _RECORD = (

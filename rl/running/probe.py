@@ -56,10 +56,10 @@ def try_out(config: Config, environments: gymnasium.vector.VectorEnv) -> tuple[s
 
 
 def time_limit(config: Config, environments: gymnasium.vector.VectorEnv) -> int | None:
-    """Steps after which an episode is truncated, as far as Gymnasium's registry or the config says so."""
+    """Steps after which an episode is truncated, as far as config, registry or environment say so."""
     registered = environments.spec.max_episode_steps if environments.spec else None
     limit = config.env_args.get("max_episode_steps", registered)
-    return None if limit == -1 else limit
+    return environments.metadata.get("max_episode_steps") if limit in (None, -1) else limit
 
 
 def play(config: Config, environments: gymnasium.vector.VectorEnv, most: int) -> tuple[int, bool]:

@@ -24,6 +24,7 @@ from tests.support.replay_small import (
     Replay,
     differentiated,
     flat_gradient,
+    learnt_reward,
     looks,
     own_copy,
     plain_q,
@@ -144,6 +145,7 @@ def assert_equals_the_slow_loop(replay):
         {"unroll": "again"},
         {"unroll": "recorded"},
         {"unroll": "recorded", "loss_reduction": "sum", "double_q": False},
+        {"unroll": "recorded", "clip_rewards": True},
         {"unroll": "recorded", "torso_layers": 0},
         {"torso_layers": 2, "core_layers": 2},
         {"unroll": "recorded", "priority_exponent": 0.9, "importance_exponent": 0.6},
@@ -292,7 +294,7 @@ def slow_vtrace(replay, window, agent):
             discount[t] = 0.0 if ended else config.discount
             cut = step.truncated and not step.terminated
             following = seen[t].final.values[0].item() if cut else 0.0 if ended else values[t + 1]
-            delta[t] = config.reward_scale * step.reward + config.discount * following - values[t]
+            delta[t] = learnt_reward(step, config) + config.discount * following - values[t]
         corrected = {first + steps: values[first + steps]}
         for s in range(first, first + steps):
             total, weight = values[s], 1.0
@@ -337,7 +339,9 @@ def test_n_step_returns_from_a_buffer_are_v_trace_with_lambda_1_whatever_gae_lam
 )
 @again_or_recorded
 @pytest.mark.parametrize(
-    "options", [{}, {"normalise_advantages": True, "gae_lambda": 0.8, "entropy_coefficient": 0.1}], ids=["plain", "all"]
+    "options",
+    [{}, {"normalise_advantages": True, "gae_lambda": 0.8, "entropy_coefficient": 0.1, "clip_rewards": True}],
+    ids=["plain", "all"],
 )
 def test_actor_critic_from_a_buffer_equals_a_slow_loop_over_the_equations_of_v_trace(core, unroll, way, options):
     """The policy has moved since it acted, so that ratios lie on both sides of 1."""

@@ -95,6 +95,13 @@ def test_rewards_are_divided_by_the_deviation_of_the_return_so_far_and_an_end_be
     assert scales.rewards(torch.tensor([1.0, -3.0, 7.0])).tolist() == [2.0, -6.0, 10.0]
 
 
+def test_the_deviation_of_the_return_is_that_of_clipped_rewards_where_learning_sees_those():
+    """γ = 1/2. Rewards 9 and -4 are learnt as 1 and -1: R = 1, -1/2, so R² has the mean 5/8 and R the mean 1/4."""
+    tally = Tally(Scales(WIDE, False, True), batch=1, discount=0.5, clip_rewards=True)
+    tally.add(np.zeros((2, 1, 2)), np.array([[9.0], [-4.0]]), np.zeros((2, 1), dtype=bool))
+    assert scales_from(tally.scales, tally)[0] == pytest.approx((5 / 8 - 1 / 16) ** -0.5)
+
+
 def test_sums_are_taken_once_and_go_on_from_a_state():
     scales = Scales(WIDE, True, True)
     one, other = Tally(scales, 1, 0.5), Tally(scales, 1, 0.5)

@@ -177,6 +177,11 @@ def windows_of(replay: Replay, window: Window) -> list[tuple[list[Step], tuple[T
     return found
 
 
+def learnt_reward(step: Step, config: Config) -> float:
+    """A step's reward as the loss has it."""
+    return config.reward_scale * (max(-1.0, min(step.reward, 1.0)) if config.clip_rewards else step.reward)
+
+
 def slow_q_learning(replay: Replay, window: Window, agent: Agent, target: Agent) -> Slow:
     """½ mean w (Q(oₜ, aₜ) − Gₜ)² of drawn windows, each target added up reward by reward as the textbook has it."""
     config, losses, errors = replay.config, [], []
@@ -193,7 +198,7 @@ def slow_q_learning(replay: Replay, window: Window, agent: Agent, target: Agent)
             earned, discount = 0.0, 1.0
             for k in range(config.target_steps):
                 step = rows[t + k]
-                earned += discount * config.reward_scale * step.reward
+                earned += discount * learnt_reward(step, config)
                 discount *= config.discount
                 if step.terminated:
                     break

@@ -17,7 +17,7 @@ from rl.config import Config
 from rl.learning.experience import LearnerView
 from rl.learning.replay.buffer import SequenceBuffer, Window
 from rl.learning.replay.episodes import EpisodeReader
-from rl.learning.returns import discounts_of
+from rl.learning.returns import clipped, discounts_of
 from rl.shared.not_finite import not_finite
 
 ETA = 0.9  # of a sequence's priority: η max |δ| + (1 − η) mean |δ| (Kapturowski et al. 2019, §2.3)
@@ -162,7 +162,7 @@ class ReplayExperience:
             Both [rows − 1 − burn-in, batch], as `rl.learning.returns.targets` has them.
         """
         config, first = self.config, self.config.burn_in_rows
-        rewards = config.reward_scale * window.rewards
+        rewards = config.reward_scale * clipped(window.rewards, config)
         if self.agent.scales:
             rewards = self.agent.scales.rewards(rewards)
         cut = window.truncated & ~window.terminated

@@ -21,7 +21,7 @@ from rl.agent.build import agent_for
 from rl.config import Config
 from rl.learning.actor_critic import explained_variance
 from rl.learning.returns import n_step_returns, targets
-from rl.presets import CHAPTER, PRESETS, SPEED
+from rl.presets import ATARI, CHAPTER, PRESETS, SPEED
 from rl.running.run import new_run
 from tests.support.configs import cartpole_config
 from tests.support.rl_small import differentiate, is_recorded, segment_loss, small_collector, small_config
@@ -353,7 +353,7 @@ TABLE = {
 
 def test_every_system_of_the_chapter_is_in_the_table():
     assert set(TABLE) == set(CHAPTER) and not set(CHAPTER) & set(SPEED)
-    assert set(PRESETS) == {"masked-cartpole"} | set(CHAPTER) | set(SPEED)
+    assert set(PRESETS) == {"masked-cartpole"} | set(CHAPTER) | set(SPEED) | set(ATARI)
 
 
 @pytest.mark.parametrize("name", CHAPTER)
