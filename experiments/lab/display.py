@@ -70,6 +70,7 @@ class StudyDisplay:
 
     def __init__(self, progress: Progress, runs: int, complete: int) -> None:
         self.progress, self.runs, self.complete = progress, runs, complete
+        self.found, self.began = complete, time.monotonic()
         self.running: TrainingDisplay | None = None
         self.task = progress.add_task("all runs", total=runs, completed=complete, numbers="")
         self._show(f", {complete} found complete" if complete else "")
@@ -91,15 +92,29 @@ class StudyDisplay:
     def line(self) -> str:
         """How far the study is, in a line."""
         running = self.running.line() if self.running else ""
-        return f"{self.complete} of {self.runs} runs" + (f"; {running}" if running else "")
+        return f"{self.complete} of {self.runs} runs{self.left()}" + (f"; {running}" if running else "")
+
+    def left(self) -> str:
+        """How long the other runs take if they are like those that have ended here; empty before the first one."""
+        ended, others = self.complete - self.found, self.runs - self.complete
+        if not ended or not others:
+            return ""
+        return f", about {in_words((time.monotonic() - self.began) / ended * others)} left"
 
     def end(self) -> None:
         """Count one more complete run."""
         self.complete += 1
-        self._show("")
+        self._show(self.left())
 
     def _show(self, more: str) -> None:
         self.progress.update(self.task, completed=self.complete, numbers=f"{self.complete} of {self.runs} runs{more}")
+
+
+def in_words(seconds: float) -> str:
+    """A duration: 40 s, 12 min, 3.5 h."""
+    if seconds < 5400:
+        return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def show_line(progress: Progress, line: str) -> None:

@@ -33,6 +33,21 @@ def test_a_study_shows_how_many_of_its_runs_are_complete(shown):
     assert first.rstrip() == "Training 9 of 12 runs in [runs]" and "4 of 12 runs" in last
 
 
+def test_a_study_says_how_long_the_other_runs_take_if_they_are_like_those_that_have_ended_here(shown, monkeypatch):
+    """Two were found complete and count for nothing; one more has ended after 600 s, so the other 7 take 70 minutes."""
+    clock = [0.0]
+    monkeypatch.setattr(display.time, "monotonic", lambda: clock[0])
+    with display.training_progress() as progress:
+        study = display.StudyDisplay(progress, 10, 2)
+        assert study.line() == "2 of 10 runs"
+        clock[0] = 600.0
+        study.end()
+        assert study.line() == "3 of 10 runs, about 70 min left"
+        clock[0] = 3600.0
+        assert study.line() == "3 of 10 runs, about 7.0 h left"
+    assert [display.in_words(seconds) for seconds in (40, 89.9, 90, 5399)] == ["40 s", "90 s", "2 min", "90 min"]
+
+
 def test_an_evaluation_shows_how_far_it_is_on_the_bar_of_its_run_and_in_lines(shown, monkeypatch, capsys):
     """takuseno/d3rlpy#209: minutes of silence. A clock that moves by 6 s at each look."""
     clock = iter(range(0, 600, 6))
