@@ -105,6 +105,7 @@ LESS = {  # options that make an experiment quick; one without an entry takes se
     "popgym": "--ids RepeatFirstEasy --cores rtu --seeds 1 --env-steps 330000",
     "pong": "--env-steps 125000",
     "speed.popgym": "--names RepeatFirstEasy --rounds 1 --seconds 0.1",
+    "speed.profile": "--seconds 0.5",
     "speed.group_scaling": "--workers 1,2 --parameters 30000 --repetitions 1",
 }
 NEEDS = {"popgym": "popgym", "speed.popgym": "popgym", "carry_gradient.staleness": "popgym", "pong": "ale_py"}

@@ -83,20 +83,12 @@ def run(command: Command) -> None:
 
 def measured(config: Config, segments: int) -> dict[str, float]:
     """Measure env steps a second over all of a worker's work, and over acting alone, in this process."""
-    from envs.vector.make_vector import make_vector
+    from experiments.speed.in_process import built_worker
     from rl.acting.denormals import denormals_as_zeros
     from rl.acting.threads import one_thread
-    from rl.agent.build import agent_for
-    from rl.loop import build_worker
-    from rl.shared.learner_memory import LearnerMemory
 
-    environments = make_vector(config.env, 1)
-    memory = LearnerMemory(config, sum(part.numel() for part in agent_for(config, environments).parameters()))
-    environments.close()
     with one_thread(), denormals_as_zeros():
-        learner, collector, experience = build_worker(0, config, make_vector, memory, 0)
-        experience.flat.gradient.zero_()
-        learner.parameters.copy_(experience.flat.parameters)
+        learner, collector, experience = built_worker(config)
         acting = 0.0
         for k in range(-(segments // 6), segments):
             if k == 0:
