@@ -2,7 +2,7 @@
 
 Question: does an agent with memory control a body whose velocities it cannot see, as well as one that sees all?
 Command:  python -m experiments.masked_control
-Time:     hours on 2 cores for 3 environments x 5 arms x 3 seeds of 2 M env steps; a study that stopped goes on.
+Time:     hours on 2 cores for 3 environments x 5 arms x 3 seeds of 1 M env steps; a study that stopped goes on.
 Output:   masked_control.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
 
 Needs Gymnasium's MuJoCo: pip install "carryover-rl[mujoco]". All arms learn by PPO with the defaults of
@@ -27,7 +27,7 @@ from rl.config import Config
 from rl.loop import Overrides
 
 ENVIRONMENTS = {"Pendulum": "Pendulum-v1", "HalfCheetah": "HalfCheetah-v5", "Hopper": "Hopper-v5"}
-ENV_STEPS = {"Pendulum": 1_000_000, "HalfCheetah": 2_000_000, "Hopper": 2_000_000}
+ENV_STEPS = 1_000_000
 SEES_ALL = "mlp sees all"
 SYSTEMS = {
     "mlp": {"core": "mlp"},
@@ -58,13 +58,12 @@ def arms() -> dict[str, Arm]:
 def config_of(name: str, system: str) -> Config:
     """The config of a system on an environment."""
     env = ENVIRONMENTS[name] if system == SEES_ALL else f"MaskedVelocity{ENVIRONMENTS[name]}"
-    steps = ENV_STEPS[name]
     return Config(
         env=env,
         algorithm="ppo",
-        total_env_steps=steps,
-        log_interval=steps // 100,
-        checkpoint_interval=steps,
+        total_env_steps=ENV_STEPS,
+        log_interval=ENV_STEPS // 100,
+        checkpoint_interval=ENV_STEPS,
         eval_episodes=100,
         **SYSTEMS[system],
     )
