@@ -40,8 +40,7 @@ class Command(StudyCommand):
     arms: str = "all"
     """Which arms to train, separated by commas: all, or out of a2c mlp, a2c mlp 2 frames, a2c mlp oracle, a2c gru,
     a2c lstm, q mlp, q lstm transitions, q lstm zero, q lstm zero burn in, q lstm stored, q lstm stored burn in, q lstm
-    episodes, a2c lstm replay, q lstm online, a2c rtu, a2c rtu gradient, q rtu stored burn in, q rtu episodes. The
-    report shows all arms that have rows in --out."""
+    episodes, a2c lstm replay, q lstm online. The report shows all arms that have rows in --out."""
     seeds: int = 3
     """Runs of each arm on each task, from --first-seed on."""
     runs_dir: Path = Path("runs/online_vs_replay")

@@ -15,7 +15,7 @@ SHARED: Options = {
     "eval_episodes": 100,
     "max_cpu_seconds": 60.0,
 }
-# Segments and sequences have 32 steps, so the gradient reaches as far back in every arm but `a2c rtu gradient`.
+# The gradient reaches 32 steps back in every arm: segments and sequences have 32 steps.
 A2C: Options = {"algorithm": "a2c", "segment_length": 32}
 Q_ONLINE: Options = {"algorithm": "q_online", "segment_length": 32}
 Q_REPLAY: Options = {"algorithm": "q_replay", "segment_length": 8, "max_gradient_norm": 10.0}
@@ -79,7 +79,6 @@ Q_REPLAY_TRIALS: tuple[Options, ...] = (
 # Whole episodes are drawn without priorities, so their last trial has a smaller batch instead.
 EPISODE_TRIALS: tuple[Options, ...] = (*Q_REPLAY_TRIALS[:-1], {"learning_rate": 5e-4, "replay_batch": 8})
 LSTM: Options = {"core": "lstm"}
-RTU: Options = {"core": "rtu"}  # its units remember up to 64 steps at first, in all arms
 ARMS = {
     "a2c mlp": Arm(A2C | {"core": "mlp"}, ACTOR_CRITIC_TRIALS, memory=False),
     "a2c mlp 2 frames": Arm(A2C | {"core": "mlp", "frame_stack": 2}, ACTOR_CRITIC_TRIALS, memory=False),
@@ -95,10 +94,6 @@ ARMS = {
     },
     "a2c lstm replay": Arm(A2C_REPLAY | LSTM, REPLAYED_ACTOR_CRITIC_TRIALS),
     "q lstm online": Arm(Q_ONLINE | LSTM, Q_ONLINE_TRIALS),
-    "a2c rtu": Arm(A2C | RTU, ACTOR_CRITIC_TRIALS),
-    "a2c rtu gradient": Arm(A2C | RTU | {"carry_gradient": True}, ACTOR_CRITIC_TRIALS),
-    "q rtu stored burn in": Arm(Q_REPLAY | RTU | {"replay_way": "stored_burn_in"}, Q_REPLAY_TRIALS),
-    "q rtu episodes": Arm(Q_REPLAY | RTU | {"replay_way": "episodes"}, EPISODE_TRIALS),
 }
 
 

@@ -90,8 +90,7 @@ def sequence_lengths() -> Plan:
         for rows in (8, 16, 32, 64, 128, 256):
             task = f"recall {delay}"
             segments = {"segment_length": rows, "envs_per_worker": 1024 // rows}
-            for name in ("a2c lstm", "a2c rtu", "a2c rtu gradient"):
-                yield f"{task} / {name} / {rows}", plain(task, name, segments)
+            yield f"{task} / a2c lstm / {rows}", plain(task, "a2c lstm", segments)
             for name in ("q lstm zero burn in", "q lstm stored burn in"):
                 burn_in = min(8, rows // 2)
                 lengths = {

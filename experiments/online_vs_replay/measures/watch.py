@@ -3,8 +3,6 @@
 import json
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,34 +51,18 @@ class Watched(Watching):
         """Append a line to the run's measures."""
         agent, found = self.flat.agent, {}
         replays = isinstance(self.experience, ReplayExperience)
-        with state_alone(agent):
-            if agent.initial_state(1):
-                found |= of_buffer(self.experience, self.generator) if replays else self.of_segments()
-            found |= memory_measures(agent, self.config, last=not self.moments)
+        if agent.initial_state(1):
+            found |= of_buffer(self.experience, self.generator) if replays else self.of_segments()
         if replays:
             found["bytes"] = self.experience.buffer.nbytes
+        found |= memory_measures(agent, self.config, last=not self.moments)
         with open(Path(self.config.run_dir) / "measures.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps({"env_steps": self.env_steps, **found}) + "\n")
 
     def of_segments(self) -> dict[str, float]:
         """Measure the state that was carried into the newest segment."""
         age = float(self.versions[-1] - self.versions[-2])
-        agent, parts = self.flat.agent, len(self.flat.agent.initial_state(1))  # no sensitivities
-        segments = [segment._replace(core_state=segment.core_state[:parts]) for segment in self.segments]
-        return of_segments(agent, segments, age, self.config)
-
-
-@contextmanager
-def state_alone(agent: Agent) -> Iterator[None]:
-    """Let a core that carries its gradient carry its state alone, as whoever only plays does."""
-    carries = getattr(agent.core, "carries_gradient", False)
-    if carries:
-        agent.core.carries_gradient = False
-    try:
-        yield
-    finally:
-        if carries:
-            agent.core.carries_gradient = True
+        return of_segments(self.flat.agent, list(self.segments), age, self.config)
 
 
 def memory_measures(agent: Agent, config: Config, last: bool) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Claims that runs of one kind end higher than runs of another."""
 
-from experiments.online_vs_replay.report.duels import ONLINE_AGENTS, REPLAY_AGENTS, Duel, duels, other_metrics
+from experiments.online_vs_replay.report.duels import Duel, duels, other_metrics
 from experiments.online_vs_replay.report.rows import Part
 from experiments.online_vs_replay.report.verdicts import VERDICTS, Finding, against
 from experiments.online_vs_replay.tasks import TASKS
@@ -16,18 +16,6 @@ CLAIMS = {  # metric: claim
 def online_against_replay(grid: Part) -> list[Finding]:
     """Judge the claim itself, by each metric over the tasks."""
     return [over_tasks(of_metric, CLAIMS[name]) for name, of_metric in by_metric(duels(grid)).items()]
-
-
-BEST_CLAIMS = {  # metric: claim
-    "at the end": "The best online agent ends higher than the best agent from replay, at equal env steps",
-    "at equal CPU seconds": "The best online agent is higher than the best from replay at equal CPU seconds",
-}
-
-
-def best_against_best(grid: Part) -> list[Finding]:
-    """Judge the same of the best agent of each side, with whatever core and algorithm, both chosen in one way."""
-    found = by_metric(duels(grid, online=ONLINE_AGENTS, replay=REPLAY_AGENTS))
-    return [over_tasks(found[name], claim) for name, claim in BEST_CLAIMS.items() if name in found]
 
 
 def otherwise_measured(grid: Part) -> list[Finding]:

@@ -10,11 +10,8 @@ from experiments.online_vs_replay.report.rows import FinishedRun, Part
 from experiments.online_vs_replay.tasks import ALL_TASKS, normalised
 
 ONLINE, Q_ONLINE, REPLAYED, R2D2 = "a2c lstm", "q lstm online", "a2c lstm replay", "q lstm stored burn in"
-EPISODES, EPISODES_RTU = "q lstm episodes", "q rtu episodes"
+EPISODES = "q lstm episodes"
 REPLAY_WAYS = tuple(f"q lstm {way.replace('_', ' ')}" for way in WAYS)
-# Whoever learns as the steps come, and whoever learns from a buffer, with whatever core and algorithm.
-ONLINE_AGENTS = (ONLINE, Q_ONLINE, "a2c gru", "a2c rtu", "a2c rtu gradient")
-REPLAY_AGENTS = (*REPLAY_WAYS, REPLAYED, "q rtu stored burn in", EPISODES_RTU)
 Score = Callable[[FinishedRun], float]
 
 
@@ -57,46 +54,37 @@ class Duel(NamedTuple):
     metric: str
     online: list[float]
     replay: list[float]
-    agent: str  # the best online agent; those of both halves of the seeds where they differ
-    way: str  # the best way of replay, in the same way
+    way: str  # the best way of replay; those of both halves of the seeds where they differ
     budget: float  # CPU seconds that the fastest arm took
 
 
-def duels(
-    grid: Part,
-    metrics: Callable[[Part, float], list[Metric]] = metrics,
-    online: tuple[str, ...] = (ONLINE,),
-    replay: tuple[str, ...] = REPLAY_WAYS,
-) -> list[Duel]:
-    """Compare the best online agent with the best of replay, by each metric on each task that has runs of both."""
+def duels(grid: Part, metrics: Callable[[Part, float], list[Metric]] = metrics) -> list[Duel]:
+    """Compare online with the best way of replay, by each metric on each task that has runs of both."""
     found = []
     for task in grid.tasks():
-        mine = Part(run for run in grid if run.task == task and run.arm in (*online, *replay) and run.points)
-        agents, ways = mine.arms(online), mine.arms(replay)
-        if not ways or not agents:
+        mine = Part(run for run in grid if run.task == task and run.arm in (ONLINE, *REPLAY_WAYS) and run.points)
+        ways = mine.arms(REPLAY_WAYS)
+        if not ways or not mine.of(task, ONLINE):
             continue
         budget = cpu_second_budget(mine)
         for metric in metrics(mine, budget):
             scores = {
                 arm: {run.seed: normalised(ALL_TASKS[task], metric.score(run)) for run in mine.of(task, arm)}
-                for arm in (*agents, *ways)
+                for arm in (ONLINE, *ways)
             }
-            (best, agent), (rival, way) = (best_way({arm: scores[arm] for arm in side}) for side in (agents, ways))
-            found.append(Duel(task, metric.name, best, rival, agent, way, budget))
+            replay, way = best_way({way: scores[way] for way in ways})
+            found.append(Duel(task, metric.name, list(scores[ONLINE].values()), replay, way, budget))
     return found
 
 
 def best_way(scores: dict[str, dict[int, float]]) -> tuple[list[float], str]:
-    """Return the scores of the best way of several, and its name, from the scores of each way by seed.
+    """Return the scores of the best way of replay, and its name, from the scores of each way by seed.
 
     The way that is best on even seeds is judged by odd ones, and the other way round: the best of six ways would look
     better than it is on the runs that chose it. If there are too few seeds, all of them choose.
 
     Source: cross-fitting (Stone 1974, "Cross-validatory choice and assessment of statistical predictions").
     """
-    if len(scores) == 1:  # nothing is chosen
-        [(way, of)] = scores.items()
-        return list(of.values()), way
     halves = [{way: {s: v for s, v in of.items() if s % 2 == odd} for way, of in scores.items()} for odd in (0, 1)]
     if min(len(of) for half in halves for of in half.values()) < FEWEST // 2:
         best = max(scores, key=lambda way: iqm(list(scores[way].values())))

@@ -24,10 +24,6 @@ LOOKS = {  # arm: colour, dashes. Okabe and Ito's palette; two arms share a colo
     "q lstm episodes": (COLOURS["mlp 2 frames"], DASHED),
     "a2c mlp oracle": ("#000000", "-"),
     "q lstm zero burn in": ("#8C6D46", DASHED),
-    "a2c rtu gradient": ("#6A3D9A", "-"),
-    "a2c rtu": ("#B79AD1", "-"),
-    "q rtu episodes": ("#6A3D9A", DASHED),
-    "q rtu stored burn in": ("#B79AD1", DASHED),
 }
 COLUMNS = 3  # panels side by side
 MIDDLE_LINE = {"color": "#444444", "linewidth": 1, "linestyle": ":", "zorder": 1}

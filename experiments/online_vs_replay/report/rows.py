@@ -22,8 +22,6 @@ KEY_ARMS = (  # drawn in the figures with many panels
     "q lstm stored burn in",
     "q lstm episodes",
     "a2c lstm replay",
-    "a2c rtu gradient",
-    "q rtu episodes",
 )
 Numbers = dict[str, float]
 

@@ -4,14 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.online_vs_replay.report.cells import Blocks, Table, in_words, markdown, seeds_in_words, words
-from experiments.online_vs_replay.report.claims import (
-    best_against_best,
-    online_against_replay,
-    otherwise_measured,
-    ways,
-)
+from experiments.online_vs_replay.report.claims import online_against_replay, otherwise_measured, ways
 from experiments.online_vs_replay.report.differences import SIDES, interactions, recurrence, source_and_algorithm
-from experiments.online_vs_replay.report.duels import ONLINE, ONLINE_AGENTS, REPLAY_AGENTS, Duel, duels
+from experiments.online_vs_replay.report.duels import Duel, duels
 from experiments.online_vs_replay.report.rows import Part
 from experiments.online_vs_replay.report.verdicts import Finding, against
 
@@ -33,14 +28,6 @@ def claims_section(grid: Part, _out: Path) -> Blocks:
             f"took ({budgets}). A tie, as where all are at the best return, is not decided.",
             "The same, measured otherwise.",
             words(findings_table(otherwise_measured(grid))),
-        ]
-    best = duels(grid, online=ONLINE_AGENTS, replay=REPLAY_AGENTS)
-    if best:
-        blocks += [
-            f"The best agent of each side: online {in_a_row(grid.arms(ONLINE_AGENTS))}; from replay "
-            f"{in_a_row(grid.arms(REPLAY_AGENTS))}. Both sides choose as the ways of replay do above.",
-            words(findings_table(best_against_best(grid))),
-            markdown(duel_table([duel for duel in best if duel.metric == "at the end"])),
         ]
     effects = [*source_and_algorithm(grid), *filter(None, [recurrence(grid)])]
     if effects:
@@ -66,11 +53,6 @@ def claims_section(grid: Part, _out: Path) -> Blocks:
     return blocks
 
 
-def in_a_row(names: Sequence[str]) -> str:
-    """Write names one behind the other."""
-    return ", ".join(names)
-
-
 def findings_table(findings: list[Finding]) -> Table:
     """Tabulate claims, their numbers and their verdicts."""
     return [["claim", "numbers", "verdict"], *([one.claim, one.numbers, one.verdict] for one in findings)]
@@ -79,14 +61,9 @@ def findings_table(findings: list[Finding]) -> Table:
 def duel_table(found: Sequence[Duel]) -> Table:
     """Tabulate online against the best way of replay, a row for each task and metric."""
     table = [["task", "compared", "online", "replay", "its way", "seeds", "P(online > replay)", "online is better"]]
-    several = any(duel.agent != ONLINE for duel in found)
-    if several:
-        table[0].insert(3, "its agent")
     for duel in found:
         finding = against("", [duel.online], [duel.replay], ("online", "replay"))
         seeds = seeds_in_words([len(duel.online), len(duel.replay)])
-        way = duel.way if several else duel.way.replace("q lstm ", "")
-        agent = [duel.agent] if several else []
-        values = in_words(duel.online, 2), *agent, in_words(duel.replay, 2), way
+        values = in_words(duel.online, 2), in_words(duel.replay, 2), duel.way.replace("q lstm ", "")
         table.append([duel.task, duel.metric, *values, seeds, finding.chance, finding.verdict])
     return table

@@ -11,7 +11,7 @@ from experiments.online_vs_replay.report.cells import (
     picture,
     seeds_in_words,
 )
-from experiments.online_vs_replay.report.claims import best_against_best, online_against_replay, ways
+from experiments.online_vs_replay.report.claims import online_against_replay, ways
 from experiments.online_vs_replay.report.curves import curves_figure
 from experiments.online_vs_replay.report.differences import SIDES, interactions, recurrence, source_and_algorithm
 from experiments.online_vs_replay.report.duels import R2D2
@@ -19,10 +19,7 @@ from experiments.online_vs_replay.report.rows import KEY_ARMS, Part
 from experiments.online_vs_replay.report.verdicts import Finding
 from experiments.online_vs_replay.tasks import TASKS
 
-COMPACT_ARMS = (
-    *("a2c lstm", "q lstm online", "q lstm episodes", "q lstm stored burn in", "a2c lstm replay"),
-    *("a2c rtu gradient", "q rtu episodes"),
-)
+COMPACT_ARMS = ("a2c lstm", "q lstm online", "q lstm episodes", "q lstm stored burn in", "a2c lstm replay")
 
 
 def headline_section(grid: Part, out: Path) -> Blocks:
@@ -69,7 +66,6 @@ def what(grid: Part) -> str:
 def headline(grid: Part) -> list[Finding]:
     """List the main claims that have their runs."""
     found = online_against_replay(grid)[::2]  # without the one over all of training
-    found += best_against_best(grid)
     found += source_and_algorithm(grid)[:1]
     contrasts = list(interactions(grid).values())
     found += [contrasts[-1][side] for side in list(SIDES)[:2] if contrasts and side in contrasts[-1]]
