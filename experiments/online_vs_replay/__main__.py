@@ -3,14 +3,14 @@
 Question: does online distributed training suit recurrent networks better than replay?
 Command:  python -m experiments.online_vs_replay --quick
 Time:     2 CPUs finish 8 runs a minute: --quick has 48 (2 tasks, 8 arms, 3 seeds) and takes 6 minutes, all tasks and
-          arms with --seeds 10 have 800 and take 2 hours. After an interruption the same command keeps the runs that
-          have ended.
+          arms with --seeds 10 have 1,070 and take 2 to 3 hours. After an interruption the same command keeps the runs
+          that have ended.
 Output:   a folder of rows for each part, report.md and figures in --out; run folders in --runs-dir.
 
 Tasks: CartPole, masked (no velocities), flickering (half the frames blank), recall 4, 24 and 48 (steps from cue to
 question); noisy and repeat 4, 24 and 48 only when named. experiments/online_vs_replay/arms.py describes the arms, and
-experiments.online_vs_replay.tune chose their settings. Every run of a task has the same env steps and 60 CPU seconds at
-most. 20 greedy episodes of the frozen policy judge it, 25 times.
+experiments.online_vs_replay.tune chose their settings; an arm that is not tuned yet is refused. Every run of a task has
+the same env steps and 60 CPU seconds at most. 20 greedy episodes of the frozen policy judge it, 25 times.
 """
 
 from dataclasses import dataclass, replace
@@ -39,8 +39,10 @@ class Command(StudyCommand):
     """Two tasks, eight arms, three seeds."""
     arms: str = "all"
     """Which arms to train, separated by commas: all, or out of a2c mlp, a2c mlp 2 frames, a2c mlp oracle, a2c gru,
-    a2c lstm, q mlp, q lstm transitions, q lstm zero, q lstm zero burn in, q lstm stored, q lstm stored burn in, q lstm
-    episodes, a2c lstm replay, q lstm online. The report shows all arms that have rows in --out."""
+    a2c lstm, q mlp, q lstm transitions, q lstm zero, q lstm zero burn in, q lstm stored, q lstm stored burn in, q
+    lstm episodes, a2c lstm replay, q lstm online, a2c rtu, a2c rtu gradient, q rtu stored burn in, q rtu episodes;
+    on recall 48 alone, with segments of 8 steps, a2c lstm 8, a2c rtu 8, a2c rtu gradient 8. The report shows all
+    arms that have rows in --out."""
     seeds: int = 3
     """Runs of each arm on each task, from --first-seed on."""
     runs_dir: Path = Path("runs/online_vs_replay")
@@ -66,7 +68,7 @@ def run(command: Command) -> None:
     """
     from experiments.lab.figures import pdf_too
     from experiments.lab.study import folder_of
-    from experiments.online_vs_replay.plan import chosen, shortened
+    from experiments.online_vs_replay.plan import chosen, refuse_untuned, shortened
     from experiments.online_vs_replay.report.report import write_report
     from experiments.online_vs_replay.run_rows import TABLES, run_result
 
@@ -83,6 +85,7 @@ def run(command: Command) -> None:
         command = quick(command)
     if command.part != "report":
         planned = shortened(chosen(command.part, command.tasks, command.arms), command.env_steps)
+        refuse_untuned(planned)
         folders = {"out": out / command.part, "runs_dir": command.runs_dir / command.part}
         study = replace(command, arms="all", env_steps=0, **folders)
         Study("online-vs-replay", planned, study, run_result, TABLES).complete()

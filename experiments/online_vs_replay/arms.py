@@ -1,4 +1,8 @@
-"""The arms: which learners are compared, and the eight trials that tune each."""
+"""The arms: which learners are compared, and the eight trials that tune each.
+
+The name of an arm says its algorithm, its core and what else sets it apart. `gradient` carries the gradient over
+segments beside the state. `8` has segments of 8 steps in the place of 32, in four times as many environments.
+"""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -15,11 +19,12 @@ SHARED: Options = {
     "eval_episodes": 100,
     "max_cpu_seconds": 60.0,
 }
-# The gradient reaches 32 steps back in every arm: segments and sequences have 32 steps.
+# Segments and sequences have 32 steps, and the gradient of most arms reaches no further back.
 A2C: Options = {"algorithm": "a2c", "segment_length": 32}
 Q_ONLINE: Options = {"algorithm": "q_online", "segment_length": 32}
 Q_REPLAY: Options = {"algorithm": "q_replay", "segment_length": 8, "max_gradient_norm": 10.0}
 A2C_REPLAY: Options = {"algorithm": "a2c_replay", "segment_length": 8}
+SHORT: Options = {"segment_length": 8, "envs_per_worker": 128}  # an update of as many steps
 WAYS = ("transitions", "zero", "zero_burn_in", "stored", "stored_burn_in", "episodes")
 
 
@@ -31,6 +36,11 @@ class Arm(NamedTuple):
     memory: bool = True
     sees_all: bool = False  # whether it learns on the task's full environment, as the oracle does
     only: tuple[str, ...] = ()  # tasks that it is trained on; () means all
+
+    @property
+    def replays(self) -> bool:
+        """Whether it learns from a buffer."""
+        return self.options["algorithm"].endswith("_replay")
 
 
 # Each arm has eight trials, and all arms of a family have the same. Fewer environments and smaller batches make more
@@ -44,6 +54,10 @@ ACTOR_CRITIC_TRIALS: tuple[Options, ...] = (
     {"learning_rate": 1e-3, "envs_per_worker": 16, "entropy_coefficient": 0.01},
     {"learning_rate": 2e-3, "envs_per_worker": 8},
     {"learning_rate": 1e-3, "envs_per_worker": 8, "entropy_coefficient": 0.003},
+)
+SHORT_TRIALS = tuple(
+    trial | ({"envs_per_worker": 4 * trial["envs_per_worker"]} if "envs_per_worker" in trial else {})
+    for trial in ACTOR_CRITIC_TRIALS
 )
 REPLAYED_ACTOR_CRITIC_TRIALS: tuple[Options, ...] = (
     {"learning_rate": 1e-3, "replay_capacity": 10_000, "replay_ratio": 1.0},
@@ -79,6 +93,9 @@ Q_REPLAY_TRIALS: tuple[Options, ...] = (
 # Whole episodes are drawn without priorities, so their last trial has a smaller batch instead.
 EPISODE_TRIALS: tuple[Options, ...] = (*Q_REPLAY_TRIALS[:-1], {"learning_rate": 5e-4, "replay_batch": 8})
 LSTM: Options = {"core": "lstm"}
+RTU: Options = {"core": "rtu"}
+GRADIENT: Options = {"carry_gradient": True}
+PAST_THE_HORIZON = ("recall 48",)  # its cue lies beyond the segments of all arms
 ARMS = {
     "a2c mlp": Arm(A2C | {"core": "mlp"}, ACTOR_CRITIC_TRIALS, memory=False),
     "a2c mlp 2 frames": Arm(A2C | {"core": "mlp", "frame_stack": 2}, ACTOR_CRITIC_TRIALS, memory=False),
@@ -94,6 +111,14 @@ ARMS = {
     },
     "a2c lstm replay": Arm(A2C_REPLAY | LSTM, REPLAYED_ACTOR_CRITIC_TRIALS),
     "q lstm online": Arm(Q_ONLINE | LSTM, Q_ONLINE_TRIALS),
+    "a2c rtu": Arm(A2C | RTU, ACTOR_CRITIC_TRIALS),
+    "a2c rtu gradient": Arm(A2C | RTU | GRADIENT, ACTOR_CRITIC_TRIALS),
+    "q rtu stored burn in": Arm(Q_REPLAY | RTU | {"replay_way": "stored_burn_in"}, Q_REPLAY_TRIALS),
+    "q rtu episodes": Arm(Q_REPLAY | RTU | {"replay_way": "episodes"}, EPISODE_TRIALS),
+    **{
+        f"a2c {name} 8": Arm(A2C | core | SHORT, SHORT_TRIALS, only=PAST_THE_HORIZON)
+        for name, core in (("lstm", LSTM), ("rtu", RTU), ("rtu gradient", RTU | GRADIENT))
+    },
 }
 
 

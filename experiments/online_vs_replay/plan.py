@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from experiments.lab.study import Arm
 from experiments.online_vs_replay.arms import ARMS, chosen_arms, config_of, evaluated
-from experiments.online_vs_replay.settings import settings_of
+from experiments.online_vs_replay.settings import is_tuned, settings_of
 from experiments.online_vs_replay.tasks import ALL_TASKS, TASKS, Options
 
 PartName = Literal["grid", "learning-rates", "sequence-lengths", "buffer-age", "carry", "workers"]
@@ -35,6 +35,20 @@ def chosen(part: PartName = "grid", tasks: str = "all", arms: str = "all") -> di
     if not planned:
         raise ValueError(f"--arms {arms}: --part {part} has none of them on these tasks")
     return planned
+
+
+def refuse_untuned(planned: dict[str, Arm]) -> None:
+    """Refuse arms that would be trained with settings that tuning may still replace.
+
+    Raises:
+        ValueError: an arm has no rows of tuning.
+    """
+    names = ",".join(dict.fromkeys(name for cell in planned if not is_tuned(name := cell.split(" / ")[1])))
+    if names:
+        raise ValueError(
+            f"--arms {names!r}: not tuned yet; python -m experiments.online_vs_replay.tune --arms {names!r} --out "
+            "experiments/results/online_vs_replay/tuning does so, or name arms that are"
+        )
 
 
 def shortened(planned: dict[str, Arm], env_steps: int) -> dict[str, Arm]:
@@ -76,8 +90,8 @@ def grid(tasks: list[str]) -> Plan:
 def learning_rates() -> Plan:
     """Multiply each arm's tuned learning rate; the grid has the runs of factor 1."""
     for name, arm in ARMS.items():
-        if arm.sees_all:
-            continue  # the oracle on CartPole is the arm without it
+        if arm.only:
+            continue  # the oracle on CartPole is the arm without it; segments of 8 are compared on recall 48 alone
         task = "masked" if arm.memory or "frames" in name else "CartPole"
         for factor in (0.25, 0.5, 2.0, 4.0):
             rate = factor * settings_of(name)["learning_rate"]

@@ -34,6 +34,15 @@ def tuned(name: str, rows: Iterable[dict[str, Any]]) -> int:
     return max(means, key=lambda trial: (means[trial], -trial)) if means else 0
 
 
+def is_tuned(name: str, results: Path = RESULTS) -> bool:
+    """Whether an arm has rows of all its trials on all the tasks that tune it."""
+    from experiments.lab.rows import read_csv
+
+    there = {row["arm"] for row in read_csv(results / "tuning" / "runs.csv")}
+    arm = ARMS[name]
+    return there >= {f"{task} / {name} / {n}" for task in tuning_tasks(name, arm) for n in range(len(arm.trials))}
+
+
 def settings_of(name: str, results: Path = RESULTS) -> Options:
     """Read which settings tuning chose for an arm."""
     from experiments.lab.rows import read_csv

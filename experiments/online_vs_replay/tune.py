@@ -2,7 +2,7 @@
 
 Question: with which of eight settings does each learner do best, so that none is compared at its worst?
 Command:  python -m experiments.online_vs_replay.tune
-Time:     50 minutes on 2 busy CPUs for 14 arms x 8 trials with seed 901, on one or two tasks each.
+Time:     80 minutes on 2 busy CPUs for 21 arms x 8 trials with seed 901, on one or two tasks each.
 Output:   runs.csv and curves.csv in --out, a row a run. `experiments.online_vs_replay` takes each arm's best trial from
           experiments/results/online_vs_replay/tuning, which this command writes with that --out.
 

@@ -3,6 +3,8 @@
 import json
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +53,12 @@ class Watched(Watching):
         """Append a line to the run's measures."""
         agent, found = self.flat.agent, {}
         replays = isinstance(self.experience, ReplayExperience)
-        if agent.initial_state(1):
-            found |= of_buffer(self.experience, self.generator) if replays else self.of_segments()
+        with playing(agent):
+            if agent.initial_state(1):
+                found |= of_buffer(self.experience, self.generator) if replays else self.of_segments()
+            found |= memory_measures(agent, self.config, last=not self.moments)
         if replays:
             found["bytes"] = self.experience.buffer.nbytes
-        found |= memory_measures(agent, self.config, last=not self.moments)
         with open(Path(self.config.run_dir) / "measures.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps({"env_steps": self.env_steps, **found}) + "\n")
 
@@ -63,6 +66,19 @@ class Watched(Watching):
         """Measure the state that was carried into the newest segment."""
         age = float(self.versions[-1] - self.versions[-2])
         return of_segments(self.flat.agent, list(self.segments), age, self.config)
+
+
+@contextmanager
+def playing(agent: Agent) -> Iterator[None]:
+    """Let an agent carry its state alone for the length of a block, as one that only plays does."""
+    carries = getattr(agent.core, "carries_gradient", False)
+    if carries:
+        agent.core.carries_gradient = False
+    try:
+        yield
+    finally:
+        if carries:
+            agent.core.carries_gradient = True
 
 
 def memory_measures(agent: Agent, config: Config, last: bool) -> dict[str, float]:

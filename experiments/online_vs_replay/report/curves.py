@@ -22,25 +22,30 @@ def curves_figure(
     """Draw greedy returns of the frozen policy, a panel a task: interquartile means over seeds, with intervals."""
     with panels(file, tasks, columns) as axes:
         for place, (panel, task) in enumerate(zip(axes, tasks, strict=True)):
-            for arm in arms:
-                runs = [run for run in grid.of(task, arm) if run.points]
-                if runs:
-                    x, mean, (low, high) = curve(runs, x_key)
-                    panel.fill_between(x, low, high, color=LOOKS[arm][0], alpha=0.12, linewidth=0)
-                    panel.plot(x, mean, **look(arm))
-            threshold = threshold_of(task)
-            if threshold is not None:
-                panel.axhline(threshold, **MIDDLE_LINE)
-            whole_axis(panel, task)
-            if x_key == "env_steps":
-                panel.set_xlim(left=0)
-            else:
-                panel.set_xscale("log")
-            panel.xaxis.set_major_formatter(thousands)
+            draw_curves(panel, grid, task, arms, x_key)
             if place >= len(tasks) - columns:
                 panel.set_xlabel(X_LABELS[x_key])
             if place % columns == 0:
                 panel.set_ylabel("greedy return")
+
+
+def draw_curves(panel, grid: Part, task: str, arms: Sequence[str], x_key: str = "env_steps") -> None:
+    """Draw the curves of one task and its threshold into a panel."""
+    for arm in arms:
+        runs = [run for run in grid.of(task, arm) if run.points]
+        if runs:
+            x, mean, (low, high) = curve(runs, x_key)
+            panel.fill_between(x, low, high, color=LOOKS[arm][0], alpha=0.12, linewidth=0)
+            panel.plot(x, mean, **look(arm))
+    threshold = threshold_of(task)
+    if threshold is not None:
+        panel.axhline(threshold, **MIDDLE_LINE)
+    whole_axis(panel, task)
+    if x_key == "env_steps":
+        panel.set_xlim(left=0)
+    else:
+        panel.set_xscale("log")
+    panel.xaxis.set_major_formatter(thousands)
 
 
 def curve(runs: Sequence[FinishedRun], x_key: str) -> tuple[np.ndarray, np.ndarray, Interval]:

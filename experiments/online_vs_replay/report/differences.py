@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from experiments.lab.statistics import FEWEST, Interval, contrast
-from experiments.online_vs_replay.report.duels import EPISODES, ONLINE, Q_ONLINE, R2D2, REPLAYED
+from experiments.online_vs_replay.report.duels import EPISODES, ONLINE, Q_ONLINE, R2D2, REPLAYED, RTU_GRADIENT, RTU_WAYS
 from experiments.online_vs_replay.report.rows import Part
 from experiments.online_vs_replay.report.verdicts import Finding, over, verdict
 from experiments.online_vs_replay.tasks import TASKS
@@ -73,6 +73,7 @@ SIDES = {  # the arms that are compared: online, replay
     "a2c lstm against q lstm episodes": (ONLINE, EPISODES),
     "a2c lstm against a2c lstm replay": (ONLINE, REPLAYED),
     "q lstm online against q lstm stored burn in": (Q_ONLINE, R2D2),
+    **{f"{RTU_GRADIENT} against {way}": (RTU_GRADIENT, way) for way in RTU_WAYS},
 }
 
 

@@ -1,18 +1,35 @@
-"""Online against the best way of replay, by each metric on each task."""
+"""Online against replay, the best agent of each side, by each metric on each task."""
 
 from collections.abc import Callable
 from statistics import median
 from typing import NamedTuple
 
 from experiments.lab.statistics import FEWEST, iqm
-from experiments.online_vs_replay.arms import WAYS
+from experiments.online_vs_replay.arms import ARMS, WAYS
 from experiments.online_vs_replay.report.rows import FinishedRun, Part
 from experiments.online_vs_replay.tasks import ALL_TASKS, normalised
 
 ONLINE, Q_ONLINE, REPLAYED, R2D2 = "a2c lstm", "q lstm online", "a2c lstm replay", "q lstm stored burn in"
 EPISODES = "q lstm episodes"
+RTU, RTU_GRADIENT, RTU_WAYS = "a2c rtu", "a2c rtu gradient", ("q rtu stored burn in", "q rtu episodes")
 REPLAY_WAYS = tuple(f"q lstm {way.replace('_', ' ')}" for way in WAYS)
+ONLINE_AGENTS = tuple(name for name, arm in ARMS.items() if arm.memory and not arm.replays and not arm.only)
+REPLAY_AGENTS = tuple(name for name, arm in ARMS.items() if arm.memory and arm.replays)
 Score = Callable[[FinishedRun], float]
+
+
+class Sides(NamedTuple):
+    """Whose best agent meets whose, and what claims call them."""
+
+    online: str
+    replay: str
+    online_agents: tuple[str, ...]
+    replay_agents: tuple[str, ...]
+
+
+BEST = Sides("The best online agent", "the best from replay", ONLINE_AGENTS, REPLAY_AGENTS)
+WITH_LSTM = Sides("Online (a2c lstm)", "the best way of replay (q lstm)", (ONLINE,), REPLAY_WAYS)
+WITH_RTU = Sides("Online (a2c rtu gradient)", "the best way of replay (q rtu)", (RTU_GRADIENT,), RTU_WAYS)
 
 
 class Metric(NamedTuple):
@@ -54,41 +71,53 @@ class Duel(NamedTuple):
     metric: str
     online: list[float]
     replay: list[float]
-    way: str  # the best way of replay; those of both halves of the seeds where they differ
+    agent: str  # the best online agent; those of both halves of the seeds where they differ
+    way: str  # the best from replay, likewise
     budget: float  # CPU seconds that the fastest arm took
 
 
-def duels(grid: Part, metrics: Callable[[Part, float], list[Metric]] = metrics) -> list[Duel]:
-    """Compare online with the best way of replay, by each metric on each task that has runs of both."""
+def duels(grid: Part, metrics: Callable[[Part, float], list[Metric]] = metrics, sides: Sides = WITH_LSTM) -> list[Duel]:
+    """Compare the best agents of both sides, by each metric on each task that has runs of both."""
     found = []
     for task in grid.tasks():
-        mine = Part(run for run in grid if run.task == task and run.arm in (ONLINE, *REPLAY_WAYS) and run.points)
-        ways = mine.arms(REPLAY_WAYS)
-        if not ways or not mine.of(task, ONLINE):
+        there = Part(run for run in grid if run.task == task and run.points)
+        online, replay = (with_most_seeds(there, agents) for agents in (sides.online_agents, sides.replay_agents))
+        if not online or not replay:
             continue
+        mine = Part(run for run in there if run.arm in (*online, *replay))
         budget = cpu_second_budget(mine)
         for metric in metrics(mine, budget):
-            scores = {
-                arm: {run.seed: normalised(ALL_TASKS[task], metric.score(run)) for run in mine.of(task, arm)}
-                for arm in (ONLINE, *ways)
-            }
-            replay, way = best_way({way: scores[way] for way in ways})
-            found.append(Duel(task, metric.name, list(scores[ONLINE].values()), replay, way, budget))
+            (x, agent), (y, way) = (
+                best_agent(
+                    {
+                        arm: {run.seed: normalised(ALL_TASKS[task], metric.score(run)) for run in mine.of(task, arm)}
+                        for arm in agents
+                    }
+                )
+                for agents in (online, replay)
+            )
+            found.append(Duel(task, metric.name, x, y, agent, way, budget))
     return found
 
 
-def best_way(scores: dict[str, dict[int, float]]) -> tuple[list[float], str]:
-    """Return the scores of the best way of replay, and its name, from the scores of each way by seed.
+def with_most_seeds(runs: Part, agents: tuple[str, ...]) -> list[str]:
+    """Select the agents with seeds enough for a verdict; if none has them, all that have runs."""
+    counts = {arm: sum(run.arm == arm for run in runs) for arm in runs.arms(agents)}
+    return [arm for arm, count in counts.items() if count >= FEWEST] or list(counts)
 
-    The way that is best on even seeds is judged by odd ones, and the other way round: the best of six ways would look
+
+def best_agent(scores: dict[str, dict[int, float]]) -> tuple[list[float], str]:
+    """Return the scores of the best agent, and its name, from the scores of each agent by seed.
+
+    The agent that is best on even seeds is judged by odd ones, and the other way round: the best of several would look
     better than it is on the runs that chose it. If there are too few seeds, all of them choose.
 
     Source: cross-fitting (Stone 1974, "Cross-validatory choice and assessment of statistical predictions").
     """
-    halves = [{way: {s: v for s, v in of.items() if s % 2 == odd} for way, of in scores.items()} for odd in (0, 1)]
-    if min(len(of) for half in halves for of in half.values()) < FEWEST // 2:
-        best = max(scores, key=lambda way: iqm(list(scores[way].values())))
+    halves = [{arm: {s: v for s, v in of.items() if s % 2 == odd} for arm, of in scores.items()} for odd in (0, 1)]
+    if len(scores) == 1 or min(len(of) for half in halves for of in half.values()) < FEWEST // 2:
+        best = max(scores, key=lambda arm: iqm(list(scores[arm].values())))
         return list(scores[best].values()), best
-    chosen = [max(half, key=lambda way, half=half: iqm(list(half[way].values()))) for half in halves]
-    judged = [value for half, way in zip(halves, reversed(chosen), strict=True) for value in half[way].values()]
+    chosen = [max(half, key=lambda arm, half=half: iqm(list(half[arm].values()))) for half in halves]
+    judged = [value for half, arm in zip(halves, reversed(chosen), strict=True) for value in half[arm].values()]
     return judged, " / ".join(dict.fromkeys(chosen))

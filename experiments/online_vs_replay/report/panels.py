@@ -1,4 +1,7 @@
-"""Figures of titled panels. An arm looks the same in all of them: solid lines learn online, dashed ones from replay."""
+"""Figures of titled panels. An arm looks the same in all of them.
+
+Solid lines learn online, dash-dotted ones online with segments of 8 steps, and dashed ones from replay.
+"""
 
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -9,7 +12,8 @@ from experiments.lab.figures import STYLE, write_figure
 from experiments.online_vs_replay.tasks import ALL_TASKS
 
 DASHED = (0, (4, 1.6))
-LOOKS = {  # arm: colour, dashes. Okabe and Ito's palette; two arms share a colour if solid and dashed tell them apart
+DASH_DOTTED = (0, (5, 1.2, 1, 1.2))
+LOOKS = {  # arm: colour, dashes. Okabe and Ito's palette; arms share a colour if dashes tell them apart
     "a2c mlp": (COLOURS["mlp"], "-"),
     "q mlp": (COLOURS["mlp"], DASHED),
     "a2c lstm": (COLOURS["lstm"], "-"),
@@ -24,6 +28,13 @@ LOOKS = {  # arm: colour, dashes. Okabe and Ito's palette; two arms share a colo
     "q lstm episodes": (COLOURS["mlp 2 frames"], DASHED),
     "a2c mlp oracle": ("#000000", "-"),
     "q lstm zero burn in": ("#8C6D46", DASHED),
+    "a2c rtu": (COLOURS["lstm zeroed"], "-"),
+    "a2c rtu gradient": ("#6A3D9A", "-"),
+    "q rtu stored burn in": ("#6A3D9A", DASHED),
+    "q rtu episodes": ("#56B4E9", DASHED),
+    "a2c lstm 8": (COLOURS["lstm"], DASH_DOTTED),
+    "a2c rtu 8": (COLOURS["lstm zeroed"], DASH_DOTTED),
+    "a2c rtu gradient 8": ("#6A3D9A", DASH_DOTTED),
 }
 COLUMNS = 3  # panels side by side
 MIDDLE_LINE = {"color": "#444444", "linewidth": 1, "linestyle": ":", "zorder": 1}

@@ -23,6 +23,8 @@ KEY_ARMS = (  # drawn in the figures with many panels
     "q lstm episodes",
     "a2c lstm replay",
 )
+REFERENCES = ("a2c lstm", "q lstm stored burn in", "q lstm episodes")
+RTU_ARMS = tuple(name for name in ARMS if name in REFERENCES or " rtu" in name or name.endswith(" 8"))
 Numbers = dict[str, float]
 
 
@@ -89,6 +91,20 @@ class Part(list[FinishedRun]):
     def variants(self) -> list[str]:
         """List the variants that have runs, in the order of their numbers."""
         return sorted({run.variant for run in self}, key=float)
+
+
+def figures(arms: Iterable[str]) -> dict[str, list[str]]:
+    """Share arms out to figures that stay readable: by the end of a figure's name, without those that have no arm.
+
+    The first figure has what is neither an RTU nor has segments of 8. The second has these beside a few LSTMs.
+    """
+    arms = list(arms)
+    more = [arm for arm in arms if arm in RTU_ARMS]
+    found = {
+        "": [arm for arm in arms if arm not in more or arm in REFERENCES],
+        "_rtu": more if set(more) - set(REFERENCES) else [],
+    }
+    return {name: of for name, of in found.items() if of}
 
 
 def read_part(folder: Path) -> Part:

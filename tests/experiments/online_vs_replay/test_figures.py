@@ -6,7 +6,7 @@ import pytest
 from experiments.online_vs_replay.arms import ARMS
 from experiments.online_vs_replay.measures import probe
 from experiments.online_vs_replay.report import curves, panels
-from experiments.online_vs_replay.report.rows import KEY_ARMS, Part
+from experiments.online_vs_replay.report.rows import KEY_ARMS, Part, figures
 from experiments.online_vs_replay.report.sections.buffer_age import buffer_section
 from experiments.online_vs_replay.report.sections.headline import headline_section
 from experiments.online_vs_replay.report.sections.learning_rates import with_tuned
@@ -17,11 +17,22 @@ from experiments.online_vs_replay.tasks import TASKS
 from tests.support.finished_runs import REPLAY, a_run, cell
 
 
-def test_every_arm_has_its_own_look_which_is_dashed_if_it_learns_from_replay():
+def test_every_arm_has_its_own_look_which_is_dashed_from_replay_and_dash_dotted_with_segments_of_8():
     assert set(panels.LOOKS) == set(ARMS) and len(set(panels.LOOKS.values())) == len(ARMS)
     for arm, (_, dashes) in panels.LOOKS.items():
         assert (dashes == panels.DASHED) == ARMS[arm].options["algorithm"].endswith("replay")
+        assert (dashes == panels.DASH_DOTTED) == arm.endswith(" 8")
     assert set(KEY_ARMS) < set(ARMS)
+
+
+def test_figures_share_the_arms_out_and_none_has_more_than_14():
+    """14 arms without RTUs as before; 7 with an RTU or segments of 8, beside three LSTMs that are in both."""
+    shared = figures(ARMS)
+    assert [len(arms) for arms in shared.values()] == [14, 10] and list(shared) == ["", "_rtu"]
+    assert set(shared[""]) | set(shared["_rtu"]) == set(ARMS)
+    assert set(shared[""]) & set(shared["_rtu"]) == {"a2c lstm", "q lstm stored burn in", "q lstm episodes"}
+    assert figures(["a2c lstm", "a2c gru"]) == {"": ["a2c lstm", "a2c gru"]}
+    assert figures(["a2c rtu"]) == {"_rtu": ["a2c rtu"]}
 
 
 def test_a_curve_is_the_middle_of_the_runs_on_a_common_grid_and_holds_what_ended():
@@ -71,6 +82,18 @@ def test_what_was_measured_is_drawn_at_its_moments(drawn, monkeypatch, tmp_path)
     staleness_section(grid, tmp_path)
     assert drawn["staleness.png"]["masked: first position"][REPLAY].tolist() == [[0.3, 0.9], [0.5, 0.25]]
     assert not drawn["staleness.png"]["masked: last position"]
+
+
+def test_what_was_measured_of_rtus_is_drawn_in_figures_of_their_own(drawn, monkeypatch, tmp_path):
+    monkeypatch.setattr(probe, "controls", lambda: {})
+    moments = [{"true_first": 0.5, "r2_cart": 0.1, "r2_pole": 0.2, **{f"memory_{k}": 50.0 for k in (1, 2, 4, 8, 16)}}]
+    arms = ("a2c gru", "a2c lstm", "a2c rtu gradient")
+    grid = Part([a_run(arm, 300.0, "masked", moments=moments) for arm in arms])
+    said = "".join([*memory_section(grid, tmp_path), *staleness_section(grid, tmp_path)])
+    for name in ("probe", "short_memory", "staleness"):
+        assert drawn[f"{name}.png", "legend"] == ["a2c lstm", "a2c gru"]
+        assert drawn[f"{name}_rtu.png", "legend"] == ["a2c lstm", "a2c rtu gradient"]
+        assert f"![{name}.png]" in said and f"![{name}_rtu.png]" in said
 
 
 def test_the_tuned_learning_rate_is_that_of_the_grid_with_the_same_seeds():

@@ -60,6 +60,22 @@ def small_config(core):
     return cartpole_config(core=core, hidden_size=32, torso_size=16)
 
 
+def test_an_agent_that_carries_its_gradient_is_measured_with_its_state_alone_and_carries_it_again(monkeypatch):
+    agent = make_agent(small_config("rtu"), 2, 2)
+    alone = r_squared_of_agent(agent)
+    agent.core.carries_gradient = True
+    with watching.playing(agent):
+        assert len(agent.initial_state(1)) == 1 and r_squared_of_agent(agent) == alone
+    assert len(agent.initial_state(1)) == 2
+    with pytest.raises(KeyError), watching.playing(agent):
+        raise KeyError
+    assert agent.core.carries_gradient
+    lstm = make_agent(small_config("lstm"), 2, 2)
+    with watching.playing(lstm):
+        assert len(lstm.initial_state(1)) == 2
+    assert not hasattr(lstm.core, "carries_gradient")
+
+
 def test_the_probe_reads_all_of_the_last_layers_state_from_the_opening_of_an_episode_on(monkeypatch):
     monkeypatch.setattr(probe, "r_squared", lambda features, _velocities: features)
     agent = make_agent(replace(small_config("lstm"), core_layers=2), 2, 2)

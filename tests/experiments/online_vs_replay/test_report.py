@@ -14,7 +14,7 @@ from experiments.online_vs_replay.report import curves, panels
 from experiments.online_vs_replay.report.cells import markdown, words
 from experiments.online_vs_replay.report.claims import ways
 from experiments.online_vs_replay.report.differences import source_and_algorithm
-from experiments.online_vs_replay.report.duels import duels
+from experiments.online_vs_replay.report.duels import BEST, duels
 from experiments.online_vs_replay.report.html import html
 from experiments.online_vs_replay.report.report import write_report
 from experiments.online_vs_replay.report.rows import Part, read_part
@@ -35,7 +35,7 @@ from tests.support.finished_runs import REPLAY, cell, write
 SIX = ("q lstm zero", "q lstm stored burn in", "q lstm online", "a2c lstm replay", "a2c mlp", "a2c lstm")
 
 
-def a_study(seeds=4, tasks=("CartPole", "masked", "recall 4", "recall 24")):
+def a_study(seeds=4, tasks=("CartPole", "masked", "recall 4", "recall 24"), arms=SIX):
     """Rows of all parts."""
     moments = [
         {
@@ -50,7 +50,7 @@ def a_study(seeds=4, tasks=("CartPole", "masked", "recall 4", "recall 24")):
     some = {"solved": (100, 2, 0.5), "after": 0.5, "moments": moments}
     values = np.linspace(0.2, 0.4, seeds)
     return {
-        "grid": [run for task in tasks for arm in SIX for run in cell(arm, values, task, **some)],
+        "grid": [run for task in tasks for arm in arms for run in cell(arm, values, task, **some)],
         "learning-rates": cell("a2c lstm", values, "masked", "0.25", **some),
         "sequence-lengths": cell("a2c lstm", values, "recall 24", "8", **some),
         "buffer-age": cell(REPLAY, values, "masked", "4000", **some),
@@ -126,7 +126,8 @@ def test_the_tables_of_the_report_are_those_of_the_rows(written):
         assert len(table) > 1 and markdown(table) in text
     for finding in (*headline(grid), *source_and_algorithm(grid), *ways(grid)):
         assert finding.sentence() in text or f"| {finding.claim} | {finding.numbers} | {finding.verdict} |" in text
-    assert "\n1. Online (a2c lstm) ends higher" in text
+    assert "\n1. The best online agent ends higher" in text and "\n3. Online (a2c lstm) ends higher" in text
+    assert markdown(duel_table(duels(grid, sides=BEST), with_agents=True)) in text
     assert "| two observations | 0.60 | 0.40 |" in text and "| observation | 0.01 | -0.50 |" in text
     assert f"| {REPLAY} | 0.25 | 0.75 |" in text
 
@@ -166,6 +167,8 @@ def test_arms_are_described_by_network_and_source_of_data():
             "q lstm stored burn in",
             "q lstm episodes",
             "a2c lstm replay",
+            "a2c rtu gradient",
+            "a2c lstm 8",
         ]
     )
     assert [row[1:4] for row in table[1:]] == [
@@ -177,10 +180,13 @@ def test_arms_are_described_by_network_and_source_of_data():
         ["lstm", "values of actions", "a buffer, 32 steps from the state that the actor stored 8 steps before them"],
         ["lstm", "values of actions", "a buffer, whole episodes 32 steps at a time, the state carried"],
         ["lstm", "actor and critic", "a buffer, 32 steps from the state that the actor stored 8 steps before them"],
+        ["rtu, its gradient carried", "actor and critic", "segments of 32 steps as they come"],
+        ["lstm", "actor and critic", "segments of 8 steps as they come"],
     ]
     assert [row[4] for row in table[1:3]] == ["learning rate 0.003"] * 2
     shared = shared_settings()
     assert shared.startswith("Runs have 500k env steps, on recall 300k. All have one layer of 64 and a core of 64")
+    assert "32 environments in one process (128 with segments of 8), 25 evaluations" in shared
     assert "Actor-critics see 0.05 of CartPole's rewards and clip gradients at 1, Q-learning sees 0.1 and" in shared
 
 
@@ -207,6 +213,20 @@ def test_a_part_alone_makes_a_report_and_one_without_it_does_too(part, monkeypat
         said = (tmp_path / folder / "report.md").read_text().splitlines()[-1]
         assert said.startswith("Not trained yet: tuning, ")
         assert (part in re.split("[:,.] ?", said.replace(": ", ", ").replace(", ", ","))) == (folder == "without")
+
+
+def test_a_report_with_rtus_has_their_section_and_all_pictures_that_it_shows(monkeypatch, tmp_path):
+    monkeypatch.setattr(probe, "controls", lambda: {})
+    monkeypatch.setattr(panels, "write_figure", lambda _figure, file: file.write_bytes(b"picture"))
+    arms = ("a2c lstm", REPLAY, "a2c rtu", "a2c rtu gradient", "a2c rtu gradient 8")
+    write_study(tmp_path, {"grid": a_study(seeds=1, tasks=("recall 48",), arms=arms)["grid"]})
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "\n## Carrying the gradient\n" in text and "| a2c rtu gradient | 0.20, 1 of 1 | 0.20, 1 of 1 |" in text
+    shown = set(re.findall(r"!\[\S+\]\((\S+)\)", text))
+    assert shown | {"headline.png"} == {file.name for file in tmp_path.glob("*.png")} and "horizon.png" in shown
+    missing = text.splitlines()[-1]
+    assert "q rtu episodes (grid)" in missing and "a2c rtu gradient (grid)" not in missing
 
 
 def test_no_rows_at_all_are_refused_in_one_line_and_nothing_is_written(tmp_path):

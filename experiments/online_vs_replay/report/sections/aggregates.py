@@ -7,8 +7,8 @@ import numpy as np
 from experiments.lab.statistics import iqm, optimality_gap, performance_profile, stratified_bootstrap
 from experiments.online_vs_replay.report.cells import Blocks, Table, markdown, picture, seeds_in_words
 from experiments.online_vs_replay.report.curves import RESAMPLES
-from experiments.online_vs_replay.report.panels import LOOKS, look, panels
-from experiments.online_vs_replay.report.rows import KEY_ARMS, Part
+from experiments.online_vs_replay.report.panels import DASHED, LOOKS, look, panels
+from experiments.online_vs_replay.report.rows import KEY_ARMS, RTU_ARMS, Part, figures
 from experiments.online_vs_replay.report.verdicts import Scores
 from experiments.online_vs_replay.tasks import TASKS
 
@@ -19,14 +19,14 @@ def aggregate_section(grid: Part, out: Path) -> Blocks:
     if len(table) == 1:
         return []
     scores = {arm: scores_by_task(grid, arm) for arm in whole_arms(grid)}
-    key = {arm: of for arm, of in scores.items() if arm in KEY_ARMS}
-    aggregate_figure(key, scores, out / "aggregates.png")
+    profiles = figures(arm for arm in scores if arm in KEY_ARMS or arm in RTU_ARMS)
+    aggregate_figure(list(profiles.values()), scores, out / "aggregates.png")
     others = [arm for arm in grid.arms() if arm not in scores]
     left_out = f" Not on all tasks, and not here: {', '.join(others)}." if others else ""
     return [
         picture(
             "aggregates.png",
-            "Left: performance profiles, with 95 % bootstrap bands. Right: interquartile "
+            "Performance profiles, with 95 % bootstrap bands, and, on the right, the interquartile "
             "mean of the normalised final returns of all runs on all tasks.",
         ),
         markdown(table),
@@ -69,29 +69,32 @@ def aggregate_table(grid: Part) -> Table:
     return [header, *(cells for _, cells in sorted(rows, key=lambda row: -row[0]))]
 
 
-def aggregate_figure(key: dict[str, Scores], everything: dict[str, Scores], file: Path) -> None:
-    """Draw performance profiles of key arms, and the IQM over tasks of all arms with its interval.
+def aggregate_figure(profiles: list[list[str]], scores: dict[str, Scores], file: Path) -> None:
+    """Draw performance profiles, and the IQM over tasks of all arms with its interval.
 
-    Both take normalised final returns by arm, a list for each task.
+    Args:
+        profiles: the arms of each panel of profiles.
+        scores: normalised final returns by arm, a list for each task.
+        file: the PNG file.
     """
     thresholds = np.linspace(0, 1, 51)[:-1]
-    with panels(file, ("Share of runs and tasks above τ", "IQM over all tasks"), 2, (4.8, 3.6)) as (left, right):
-        for arm, scores in key.items():
-            share, (low, high) = performance_profile(scores, thresholds, RESAMPLES)
-            left.fill_between(thresholds, low, high, color=LOOKS[arm][0], alpha=0.12, linewidth=0)
-            left.plot(thresholds, share, **look(arm))
-        left.set_xlabel("normalised final return τ")
-        left.set_ylabel("share of runs above τ")
-        left.set_ylim(0, 1.02)
-        ranked = sorted(everything, key=lambda arm: float(iqm(np.concatenate(everything[arm]))))
+    titles = [*["Share of runs and tasks above τ"] * len(profiles), "IQM over all tasks"]
+    with panels(file, titles, len(titles), (4.8, max(3.6, 0.25 * len(scores)))) as (*lefts, right):
+        for left, arms in zip(lefts, profiles, strict=True):
+            for arm in arms:
+                share, (low, high) = performance_profile(scores[arm], thresholds, RESAMPLES)
+                left.fill_between(thresholds, low, high, color=LOOKS[arm][0], alpha=0.12, linewidth=0)
+                left.plot(thresholds, share, **look(arm))
+            left.set_xlabel("normalised final return τ")
+            left.set_ylabel("share of runs above τ")
+            left.set_ylim(0, 1.02)
+        ranked = sorted(scores, key=lambda arm: float(iqm(np.concatenate(scores[arm]))))
         for place, arm in enumerate(ranked):
-            low, high = stratified_bootstrap(everything[arm], iqm)
+            low, high = stratified_bootstrap(scores[arm], iqm)
             colour, dashes = LOOKS[arm]
-            inside = colour if dashes == "-" else "white"  # open if it learns from replay
+            inside = "white" if dashes == DASHED else colour  # open if it learns from replay
             right.plot([low, high], [place, place], color=colour, linewidth=2.5)
-            right.plot(
-                float(iqm(np.concatenate(everything[arm]))), place, "D", color=inside, markersize=6.5, mec=colour
-            )
+            right.plot(float(iqm(np.concatenate(scores[arm]))), place, "D", color=inside, markersize=6.5, mec=colour)
         right.set_yticks(range(len(ranked)), ranked, fontsize=9)
         right.grid(axis="y", visible=False)
         right.grid(axis="x", color="#E5E5E5", linewidth=0.8)

@@ -24,6 +24,7 @@ def arms_table(arms: list[str]) -> Table:
     for name in arms:
         config = config_of(TASKS["masked"], ARMS[name], settings_of(name))
         sight = ", nothing hidden" if ARMS[name].sees_all else ", two frames" if config.frame_stack > 1 else ""
+        sight += ", its gradient carried" if config.carry_gradient else ""
         learns = "values of actions" if config.has_q_values else "actor and critic"
         table.append([name, f"{config.core}{sight}", learns, source_of(config), settings(settings_of(name))])
     return table
@@ -45,13 +46,14 @@ def source_of(config: Config) -> str:
 def shared_settings() -> str:
     """Write what all runs have in common, and what those of a family have."""
     replay, online = (config_of(TASKS["masked"], ARMS[arm], {}) for arm in ("q lstm stored burn in", "a2c lstm"))
-    recall = config_of(TASKS["recall 4"], ARMS["a2c lstm"], {})
+    recall, short = (config_of(TASKS["recall 48"], ARMS[arm], {}) for arm in ("a2c lstm", "a2c lstm 8"))
     return (
         f"Runs have {count(online.total_env_steps)} env steps, on recall {count(recall.total_env_steps)}. All have "
-        f"one layer of {replay.torso_size} and a core of {replay.hidden_size} units, γ = {replay.discount:g}, Adam "
-        f"(β₂ = {replay.adam_beta2:g}) with a learning rate that falls to 0, {replay.envs_per_worker} environments "
-        f"in one process, 25 evaluations of {replay.interval_episodes} episodes and {replay.eval_episodes} fresh "
-        f"ones at the end, and at most {replay.max_cpu_seconds:g} CPU seconds. From a buffer: "
+        f"one layer of {replay.torso_size} and a core of {replay.hidden_size} units (complex ones in an rtu), "
+        f"γ = {replay.discount:g}, Adam (β₂ = {replay.adam_beta2:g}) with a learning rate that falls to 0, "
+        f"{replay.envs_per_worker} environments in one process ({short.envs_per_worker} with segments of "
+        f"{short.segment_length}), 25 evaluations of {replay.interval_episodes} episodes and {replay.eval_episodes} "
+        f"fresh ones at the end, and at most {replay.max_cpu_seconds:g} CPU seconds. From a buffer: "
         f"{count(replay.replay_capacity)} steps, {replay.segment_length} steps of every environment at a time, "
         f"each learnt from {replay.replay_ratio:g} times, {replay.replay_batch} sequences an update (8 times as "
         f"many single steps), {replay.target_steps}-step targets, ε from {replay.epsilon_first:g} to "

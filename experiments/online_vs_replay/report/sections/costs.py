@@ -4,7 +4,7 @@ from pathlib import Path
 
 from experiments.online_vs_replay.report.cells import Blocks, picture
 from experiments.online_vs_replay.report.curves import curves_figure
-from experiments.online_vs_replay.report.rows import KEY_ARMS, Part
+from experiments.online_vs_replay.report.rows import KEY_ARMS, RTU_ARMS, Part, figures
 
 
 def cost_section(grid: Part, out: Path) -> Blocks:
@@ -13,12 +13,13 @@ def cost_section(grid: Part, out: Path) -> Blocks:
         return []
     blocks = []
     for key, axis in (("cpu_seconds", "CPU seconds"), ("updates", "gradient steps")):
-        curves_figure(grid, grid.tasks(), grid.arms(KEY_ARMS), out / f"{key}.png", key)
-        blocks.append(
-            picture(
-                f"{key}.png",
-                f"The same returns against {axis}; a run that ended keeps its last value "
-                "until the arm's last run has ended.",
+        for name, arms in figures(grid.arms(dict.fromkeys((*KEY_ARMS, *RTU_ARMS)))).items():
+            curves_figure(grid, grid.tasks(), arms, out / f"{key}{name}.png", key)
+            blocks.append(
+                picture(
+                    f"{key}{name}.png",
+                    f"The same returns against {axis}; a run that ended keeps its last value "
+                    "until the arm's last run has ended.",
+                )
             )
-        )
     return blocks

@@ -11,15 +11,24 @@ from experiments.online_vs_replay.report.cells import (
     picture,
     seeds_in_words,
 )
-from experiments.online_vs_replay.report.claims import online_against_replay, ways
+from experiments.online_vs_replay.report.claims import networks, online_against_replay, ways
 from experiments.online_vs_replay.report.curves import curves_figure
 from experiments.online_vs_replay.report.differences import SIDES, interactions, recurrence, source_and_algorithm
-from experiments.online_vs_replay.report.duels import R2D2
+from experiments.online_vs_replay.report.duels import BEST, R2D2
 from experiments.online_vs_replay.report.rows import KEY_ARMS, Part
+from experiments.online_vs_replay.report.sections.horizon import gradient_against_replay
 from experiments.online_vs_replay.report.verdicts import Finding
 from experiments.online_vs_replay.tasks import TASKS
 
-COMPACT_ARMS = ("a2c lstm", "q lstm online", "q lstm episodes", "q lstm stored burn in", "a2c lstm replay")
+COMPACT_ARMS = (
+    "a2c lstm",
+    "q lstm online",
+    "q lstm episodes",
+    "q lstm stored burn in",
+    "a2c lstm replay",
+    "a2c rtu gradient",
+    "q rtu episodes",
+)
 
 
 def headline_section(grid: Part, out: Path) -> Blocks:
@@ -65,7 +74,10 @@ def what(grid: Part) -> str:
 
 def headline(grid: Part) -> list[Finding]:
     """List the main claims that have their runs."""
-    found = online_against_replay(grid)[::2]  # without the one over all of training
+    found = online_against_replay(grid, BEST)[::2]  # without the one over all of training
+    found += online_against_replay(grid)[::2]
+    found += networks(grid)[:1]
+    found += gradient_against_replay(grid)
     found += source_and_algorithm(grid)[:1]
     contrasts = list(interactions(grid).values())
     found += [contrasts[-1][side] for side in list(SIDES)[:2] if contrasts and side in contrasts[-1]]

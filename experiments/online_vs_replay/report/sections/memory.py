@@ -8,7 +8,7 @@ from experiments.online_vs_replay.measures.short_memory import LENGTHS
 from experiments.online_vs_replay.measures.watch import MOMENTS
 from experiments.online_vs_replay.report.cells import Blocks, digits_of, markdown, picture
 from experiments.online_vs_replay.report.lines import known, lines_figure
-from experiments.online_vs_replay.report.rows import Part, at_moments
+from experiments.online_vs_replay.report.rows import Part, at_moments, figures
 
 
 def memory_section(grid: Part, out: Path) -> Blocks:
@@ -19,16 +19,18 @@ def memory_section(grid: Part, out: Path) -> Blocks:
     if probed:
         found = probe.controls()
         levels = [{name: max(0.0, sides[place]) for name, sides in found.items()} for place in range(2)]
-        lines_figure(
-            out / "probe.png",
-            ("cart velocity", "pole velocity"),
-            lambda place: {arm: known(of[place]) for arm, of in probed.items()},
-            ["share of training"] * 2,
-            ["R²"] * 2,
-            levels,
-            {moment: f"{moment:g}" for moment in MOMENTS},
-            "linear",
-        )
+        shared = figures(probed)
+        for name, arms in shared.items():
+            lines_figure(
+                out / f"probe{name}.png",
+                ("cart velocity", "pole velocity"),
+                lambda place, arms=arms: {arm: known(probed[arm][place]) for arm in arms},
+                ["share of training"] * 2,
+                ["R²"] * 2,
+                levels,
+                {moment: f"{moment:g}" for moment in MOMENTS},
+                "linear",
+            )
         table = [["arm", "cart velocity", "pole velocity"]]
         table += [
             [arm, *(" / ".join("–" if value is None else f"{value:.2f}" for value in side) for side in sides)]
@@ -38,32 +40,36 @@ def memory_section(grid: Part, out: Path) -> Blocks:
         blocks += [
             "How well a linear probe reads the hidden velocities out of what the network carries on masked, at "
             "0.3 / 0.6 / 0.9 of training: R² on held-out episodes of a fixed controller, medians over seeds.",
-            picture(
-                "probe.png",
-                "R² of the hidden velocities; dotted: from one and from two observations, without a network.",
+            *(
+                picture(
+                    f"probe{name}.png",
+                    "R² of the hidden velocities; dotted: from one and from two observations, without a network.",
+                )
+                for name in shared
             ),
             markdown(table),
         ]
     short = {task: of for task in grid.tasks() if (of := short_memories(grid, task))}
     if short:
         ticks = {float(k): str(k) for k in LENGTHS} | {2.0 * LENGTHS[-1]: "all"}
-        lines = [{arm: (list(ticks), y) for arm, y in of.items()} for of in short.values()]
-        lines_figure(
-            out / "short_memory.png",
-            list(short),
-            lines.__getitem__,
-            ["observations remembered"] * len(short),
-            ["greedy return"] * len(short),
-            ticks=ticks,
-            tasks=list(short),
-        )
-        blocks.append(
-            picture(
-                "short_memory.png",
-                "Greedy return at 0.9 of training when the state is made of the last "
-                "k observations only; all: the final return. Medians over seeds.",
+        for name, arms in figures(arm for arm in grid.arms() if any(arm in of for of in short.values())).items():
+            lines = [{arm: (list(ticks), of[arm]) for arm in arms if arm in of} for of in short.values()]
+            lines_figure(
+                out / f"short_memory{name}.png",
+                list(short),
+                lines.__getitem__,
+                ["observations remembered"] * len(short),
+                ["greedy return"] * len(short),
+                ticks=ticks,
+                tasks=list(short),
             )
-        )
+            blocks.append(
+                picture(
+                    f"short_memory{name}.png",
+                    "Greedy return at 0.9 of training when the state is made of the last "
+                    "k observations only; all: the final return. Medians over seeds.",
+                )
+            )
         for task, of in short.items():
             rows = [[arm, *(f"{y:.{digits_of(task)}f}" for y in line)] for arm, line in of.items()]
             blocks.append(f"**{task}**\n\n" + markdown([["arm", *(f"k = {k}" for k in LENGTHS), "all"], *rows]))

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 
 from experiments.online_vs_replay.report.cells import Blocks, Table, markdown, seconds, spread
-from experiments.online_vs_replay.report.duels import ONLINE, Q_ONLINE, REPLAYED
+from experiments.online_vs_replay.report.duels import ONLINE, REPLAY_AGENTS
 from experiments.online_vs_replay.report.rows import Part
 
 PRICES = (0.0, 0.1, 1.0, 10.0)  # milliseconds a step
@@ -48,11 +48,8 @@ def overtaking_table(grid: Part) -> Table:
     """Tabulate at which prices of a step each learner from replay solves a task sooner than a2c lstm."""
     tasks = [task for task in grid.tasks() if grid.of(task, ONLINE)]
     table = [["replay", *tasks]]
-    for arm in grid.arms():
-        if (arm.startswith("q lstm ") and arm != Q_ONLINE) or arm == REPLAYED:
-            table.append(
-                [arm, *(overtakes(medians(grid.of(task, ONLINE)), medians(grid.of(task, arm))) for task in tasks)]
-            )
+    for arm in grid.arms(REPLAY_AGENTS):
+        table.append([arm, *(overtakes(medians(grid.of(task, ONLINE)), medians(grid.of(task, arm))) for task in tasks)])
     return table if tasks else table[:1]
 
 

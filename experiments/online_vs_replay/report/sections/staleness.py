@@ -5,7 +5,7 @@ from pathlib import Path
 from experiments.online_vs_replay.measures.watch import MOMENTS
 from experiments.online_vs_replay.report.cells import Blocks, Table, markdown, measure, picture
 from experiments.online_vs_replay.report.lines import known, lines_figure
-from experiments.online_vs_replay.report.rows import Part, at_moments
+from experiments.online_vs_replay.report.rows import Part, at_moments, figures
 
 STALENESS = {  # column of measures.csv: title
     "age_mean": "data's age, mean",
@@ -30,21 +30,24 @@ def staleness_section(grid: Part, out: Path) -> Blocks:
     kinds = {"true_first": "first position", "true_last": "last position", "disagree_first": "other actions, first"}
     cells = [(task, key) for task in shown for key in kinds]
 
-    def lines(place: int) -> dict:
+    def lines(place: int, arms: list[str]) -> dict:
         task, key = cells[place]
-        at = {arm: at_moments(grid.of(task, arm), key) for arm in grid.arms()}
+        at = {arm: at_moments(grid.of(task, arm), key) for arm in arms}
         return {arm: known(y) for arm, y in at.items() if any(value is not None for value in y)}
 
-    labels = {"disagree_first": "share of greedy actions"}
-    lines_figure(
-        out / "staleness.png",
-        [f"{task}: {kinds[key]}" for task, key in cells],
-        lines,
-        ["share of training"] * len(cells),
-        [labels.get(key, "ΔQ or ΔV to the true state") for _, key in cells],
-        scale="linear",
-        ticks={moment: f"{moment:g}" for moment in MOMENTS},
-    )
+    labels, pictures = {"disagree_first": "share of greedy actions"}, []
+    for name, arms in figures(grid.arms()).items():
+        lines_figure(
+            out / f"staleness{name}.png",
+            [f"{task}: {kinds[key]}" for task, key in cells],
+            lambda place, arms=arms: lines(place, arms),
+            ["share of training"] * len(cells),
+            [labels.get(key, "ΔQ or ΔV to the true state") for _, key in cells],
+            scale="linear",
+            ticks={moment: f"{moment:g}" for moment in MOMENTS},
+        )
+        caption = "How far the state that learning starts from is from the true one: medians over seeds."
+        pictures.append(picture(f"staleness{name}.png", caption))
     return [
         "Three moments: at 0.3 / 0.6 / 0.9 of the env steps. Medians over seeds. The data's age: updates since the "
         "first row was acted, and since the stored state was made; from zeros only the data is old. Stored: ΔQ (R2D2) "
@@ -52,9 +55,7 @@ def staleness_section(grid: Part, out: Path) -> Blocks:
         "newest parameters unrolled over the 128 rows before; for actor-critics ΔV. First and last trained position. "
         "Other action: share of greedy actions that differ from the true state's.",
         *(f"**{task}**\n\n" + markdown(staleness_table(grid, task)) for task in found),
-        picture(
-            "staleness.png", "How far the state that learning starts from is from the true one: medians over seeds."
-        ),
+        *pictures,
     ]
 
 
