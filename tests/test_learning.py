@@ -129,7 +129,7 @@ PPO |= {"normalise_observations": False, "normalise_returns": False}
     [
         pytest.param(
             RECALL,
-            {"core": "lstm", "total_env_steps": 14_000, "eval_episodes": 200, "reward_scale": 0.05, "seed": 2},
+            {"core": "lstm", "total_env_steps": 24_000, "eval_episodes": 200, "reward_scale": 1.0},
             id="recall",
         ),
         pytest.param(REPEAT, {"core": "gru", "total_env_steps": 30_000}, id="repeat", marks=pytest.mark.slow),
@@ -141,9 +141,8 @@ PPO |= {"normalise_observations": False, "normalise_returns": False}
         ),
     ],
 )
-def test_ppo_learns_what_a_carried_state_must_know_from_a_quarter_of_the_env_steps(tmp_path, task, options):
-    """Of seeds 1 to 3 the cue is recalled by 2 and 3, one of its values by 1; the pole is kept up for 400 of 500 steps
-    by 2 and 3."""
+def test_ppo_learns_what_a_carried_state_must_know_from_less_than_half_of_the_env_steps(tmp_path, task, options):
+    """Each of seeds 1 to 8 recalls the cue; of seeds 1 to 3, 2 and 3 keep the pole up for 400 of 500 steps."""
     summary, _ = train(tmp_path, **{**task, **PPO, **options})
     assert summary["eval_sampled"] >= (200 if "CartPole" in task["env"] else 0.9)
 
