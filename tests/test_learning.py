@@ -128,9 +128,7 @@ PPO |= {"normalise_observations": False, "normalise_returns": False}
     ("task", "options"),
     [
         pytest.param(
-            RECALL,
-            {"core": "lstm", "total_env_steps": 24_000, "eval_episodes": 200, "reward_scale": 1.0},
-            id="recall",
+            RECALL, {"core": "lstm", "total_env_steps": 24_000, "eval_episodes": 200, "reward_scale": 1.0}, id="recall"
         ),
         pytest.param(REPEAT, {"core": "gru", "total_env_steps": 30_000}, id="repeat", marks=pytest.mark.slow),
         pytest.param(
