@@ -36,7 +36,7 @@ class Command:
     """How often each id is measured."""
     seconds: float = 1.0
     """Seconds of a measurement, at least."""
-    out: Path = Path("runs/popgym")
+    out: Path = Path("runs/popgym_speed")
     """Folder of the numbers and the page."""
 
 

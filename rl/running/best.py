@@ -14,7 +14,6 @@ class Best:
     """
 
     def __init__(self, checkpoints: Checkpoints) -> None:
-        """Nothing was evaluated yet."""
         self.checkpoints, self.evaluation = checkpoints, None
         self.path, self.config = best(checkpoints.folder.checkpoint), checkpoints.setup.config
 
