@@ -1,11 +1,11 @@
-# `make demo` trains and compares, `make test` lints and tests in PROCESSES=2, `make bench` measures
-# our own speed. `make test-all` has the slow tests too (TRIALS=100 SEED=1 of the fault driver), `make soak` trains for
-# MINUTES=60 and looks what grows. Each first makes the virtual environment if it is missing.
+# `make demo` trains and compares, `make test` lints and tests in PROCESSES=3 (some tests wait, so that is one more than
+# the CPUs), `make bench` measures our own speed. `make test-all` has the slow tests too (TRIALS=100 SEED=1 of the fault
+# driver), `make soak` trains for MINUTES=60 and looks what grows. Each makes the virtual environment if it is missing.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest -q -n $(PROCESSES)
-PROCESSES ?= 2
+PROCESSES ?= 3
 MINUTES ?= 60
 
 .PHONY: demo bench bench-peers test test-all soak lint clean

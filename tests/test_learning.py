@@ -93,7 +93,8 @@ REPEAT = {
 }
 
 
-@pytest.mark.parametrize(("core", "steps"), [("gru", 120_000), pytest.param("lstm", 200_000, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("core", "steps"), [("gru", 120_000), ("lstm", 200_000)])
 def test_with_the_state_carried_every_symbol_is_repeated_over_the_border_of_segments(tmp_path, core, steps):
     """On each of 6 seeds it reaches 0.99 in training and 1.00 in evaluation."""
     summary, _ = train(tmp_path, **REPEAT, core=core, total_env_steps=steps)
@@ -218,7 +219,10 @@ REPLAY = {
 
 @pytest.mark.parametrize(
     "options",
-    [{"algorithm": "q_online"}, pytest.param({}, marks=pytest.mark.slow), {"replay_way": "episodes"}],
+    [
+        {"algorithm": "q_online"},
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ({}, {"replay_way": "episodes"})),
+    ],
     ids=str,
 )
 def test_q_learning_with_memory_recalls_a_cue_from_a_buffer_and_without_one(tmp_path, options):
@@ -285,6 +289,7 @@ def test_a_gru_keeps_the_pole_up_for_longer_than_any_agent_without_memory(tmp_pa
     assert sum(steps > 60 for steps in reached) >= enough, reached
 
 
+@pytest.mark.slow
 def test_an_mlp_does_not(tmp_path):
     summary, _ = train(tmp_path, **CARTPOLE, core="mlp")
     assert 30 < summary["eval_sampled"] < 60

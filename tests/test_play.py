@@ -26,7 +26,6 @@ SENSES = {
 }  # and the scale that the environment names
 
 QUICK = [
-    ("shows mixed", 5, True),
     ("shows picture", 1, False),
     ("bits", 5, True),
     ("numbers head tanh", 5, False),

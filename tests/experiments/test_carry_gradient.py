@@ -74,8 +74,9 @@ def test_the_page_has_means_and_a_verdict_and_the_figure_is_drawn(tmp_path):
 
 
 @pytest.mark.parametrize("core", ["rtu", pytest.param("mingru", marks=pytest.mark.slow)])
-def test_of_parameters_that_stand_still_the_carried_gradient_is_the_exact_one(tmp_path, core):
+def test_of_parameters_that_stand_still_the_carried_gradient_is_the_exact_one(tmp_path, monkeypatch, core):
     """Segments of 2 steps, episodes of 6: the cut gradient points elsewhere, and watching changes nothing."""
+    monkeypatch.setattr("experiments.carry_gradient.watch.HISTORY", 16)
     options = {"core": core, "carry_gradient": True, "env": "RecallCue-v0", "env_arg": ("delay=5",), "dtype": "float64"}
     options |= {"segment_length": 2, "learning_rate": 1e-12, "total_env_steps": 1_200}
     watched = train(tmp_path / "watched", Overrides(watch=watch), **options)

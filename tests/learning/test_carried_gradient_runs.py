@@ -13,7 +13,7 @@ every_diagonal_core = pytest.mark.parametrize("core", DIAGONAL)
 CARRIED = {"carry_gradient": True, "env": "RecallCue-v0", "env_arg": ("delay=5",)}
 
 
-@every_diagonal_core
+@pytest.mark.parametrize("core", ["rtu", pytest.param("mingru", marks=pytest.mark.slow)])
 def test_two_workers_of_2_environments_learn_what_one_of_4_learns(tmp_path, core):
     """Ten updates in float64, over segments of 8 steps and episodes of 6: the sensitivities are the workers' own."""
     options = {**CARRIED, "core": core, "dtype": "float64", "total_env_steps": 320}
@@ -24,9 +24,16 @@ def test_two_workers_of_2_environments_learn_what_one_of_4_learns(tmp_path, core
     assert (one.learnt["parameters"] - cut.learnt["parameters"]).abs().max() > 1e-3
 
 
-@every_diagonal_core
-@pytest.mark.product
-@pytest.mark.parametrize("algorithm", ["a2c", "ppo", "q_online"])
+@pytest.mark.parametrize(
+    ("core", "algorithm"),
+    [
+        *(("rtu", "a2c"), ("mingru", "ppo"), ("rtu", "q_online")),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in (("mingru", "a2c"), ("rtu", "ppo"), ("mingru", "q_online"))
+        ),
+    ],
+)
 def test_the_fast_path_learns_what_unrolling_again_learns(tmp_path, core, algorithm):
     options = {**CARRIED, "core": core, "algorithm": algorithm, "dtype": "float64", "total_env_steps": 320}
     options |= {"minibatches": 2, "epochs": 2} if algorithm == "ppo" else {}

@@ -36,6 +36,9 @@ from tests.support.rl_small import differentiate, small_config
 from tests.support.runs import SERIAL, read_rows, train
 
 every_core = pytest.mark.parametrize("core", ["mlp", "rnn", "gru", "lstm"])
+few_cores = pytest.mark.parametrize(
+    "core", ["mlp", "lstm", *(pytest.param(core, marks=pytest.mark.slow) for core in ("rnn", "gru"))]
+)
 again_or_recorded = pytest.mark.parametrize("unroll", ["again", "recorded"])
 
 
@@ -138,7 +141,7 @@ def assert_equals_the_slow_loop(replay):
     return window
 
 
-@every_core
+@few_cores
 @pytest.mark.parametrize(
     "options",
     [

@@ -136,7 +136,7 @@ def test_scales_lie_behind_the_parameters_which_are_drawn_as_without_them():
     assert scaled.parameters[-7:].tolist() == [1, 0, 0, 0, 1, 1, 1]
 
 
-@pytest.mark.parametrize("options", [{}, PPO], ids=["a2c", "ppo"])
+@pytest.mark.parametrize("options", [pytest.param({}, id="a2c", marks=pytest.mark.slow), pytest.param(PPO, id="ppo")])
 def test_two_workers_of_4_environments_have_the_statistics_of_one_of_8(tmp_path, options):
     """DLR-RM/stable-baselines3#1130: each worker had statistics of its own."""
     whole = {**SERIAL, **BOTH, **options, "total_env_steps": 1024, "dtype": "float64"}

@@ -156,7 +156,7 @@ def test_another_format_or_config_is_one_line_that_names_the_one_before_it(check
 
 
 @pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")
-@fuzz(60)
+@fuzz(30)
 @given(st.data())
 def test_a_state_with_something_else_in_any_place_is_one_line_or_goes_on(tmp_path, run_folder, data):
     """Parts of a real checkpoint are taken away, or are something else: nothing but a ValueError, before training."""

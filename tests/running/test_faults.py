@@ -487,6 +487,7 @@ def check_exact(folder, trial, training_said, resumed, whole):
     return not anew and not re.search("no checkpoint|is complete", said)
 
 
+@pytest.mark.slow
 def test_a_worker_that_takes_anothers_place_may_start_up_for_longer_than_it_may_hang(tmp_path):
     """It imports torch for longer than a second: that was counted as a second without progress when it was ready."""
     given = arguments(fault="raises", at=100, folder=tmp_path, once=True)

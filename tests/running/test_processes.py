@@ -144,6 +144,7 @@ def test_a_worker_stopped_while_it_waits_for_the_others_is_found_too(tmp_path, m
     assert summary["exit_code"] == 1 and said.startswith("worker 1 made no progress for 2 s (--worker-timeout)")
 
 
+@pytest.mark.slow
 def test_a_worker_stopped_in_the_middle_of_what_it_says_does_not_stop_the_parent(tmp_path):
     """It tells where it stands for a checkpoint at 1000 env steps; whoever reads all of that waits for ever."""
     folder, options = tmp_path / "run", {"mode": "sync", "checkpoint_interval": 1000, **HANGS}

@@ -106,13 +106,18 @@ ENVIRONMENTS = {
 }
 
 
-CORES = {"CartPole-v1": "mlp", "FlickeringCartPole-v1": "gru", "RepeatPrevious-v0": "gru"}  # lstm elsewhere
+CORES = {
+    "CartPole-v1": "mlp",
+    "FlickeringCartPole-v1": "gru",
+    "NoisyPositionCartPole-v1": "lstm",
+    "RecallCue-v0": "lstm",
+}
 
 
 @pytest.mark.parametrize(
     ("env", "core"),
     [
-        pytest.param(env, core, marks=[] if core == CORES.get(env, "lstm") else pytest.mark.slow)
+        pytest.param(env, core, marks=[] if core == CORES.get(env) else pytest.mark.slow)
         for env in ENVIRONMENTS
         for core in ("mlp", "gru", "lstm")
     ],
@@ -128,7 +133,7 @@ def test_a_serial_run_that_was_stopped_three_times_is_the_one_that_never_was(tmp
     "options",
     [
         {"core": "rnn"},
-        {"core": "gru", "unroll": "again"},
+        pytest.param({"core": "gru", "unroll": "again"}, marks=pytest.mark.slow),
         pytest.param({"core": "lstm", "carry_state": False}, marks=pytest.mark.slow),
         pytest.param({"core": "lstm", "separate_critic": True}, marks=pytest.mark.slow),
         pytest.param({"segment_length": 0, "envs_per_worker": 1}, marks=pytest.mark.slow),
@@ -136,7 +141,9 @@ def test_a_serial_run_that_was_stopped_three_times_is_the_one_that_never_was(tmp
         {"algorithm": "q_online"},
         {"algorithm": "ppo", "minibatches": 2, "normalise_observations": True, "normalise_returns": True},
         {"core": "rtu", "carry_gradient": True},
-        {"core": "mingru", "carry_gradient": True, "algorithm": "ppo", "minibatches": 2},
+        pytest.param(
+            {"core": "mingru", "carry_gradient": True, "algorithm": "ppo", "minibatches": 2}, marks=pytest.mark.slow
+        ),
         pytest.param({"dtype": "float64"}, marks=pytest.mark.slow),
     ],
     ids=str,
@@ -238,9 +245,7 @@ def test_so_does_ppo_between_the_updates_of_a_segment_and_within_one_whose_stale
     assert measured == ([] if options["core"] == "mlp" else [544])
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(one, marks=[] if one in (FEW[0], FEW[-1]) else pytest.mark.slow) for one in CASES]
-)
+@pytest.mark.parametrize("name", [pytest.param(one, marks=[] if one == FEW[-1] else pytest.mark.slow) for one in CASES])
 def test_so_it_is_with_observations_and_actions_of_every_kind(tmp_path, name):
     """Online or with a buffer of half the run, in the middle of episodes of an environment that tells its state."""
     replay = {"algorithm": "a2c_replay", "replay_capacity": 480, "replay_warm_up": 96, "sequence_length": 8}

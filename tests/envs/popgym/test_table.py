@@ -37,8 +37,12 @@ def random_actions(vector, steps):
 
 @pytest.mark.parametrize(
     ("name", "episodes"),
-    [(name, 200 if name.startswith(SHORT) else 20) for name in NAMES]
-    + [pytest.param(name, 200, marks=pytest.mark.slow) for name in NAMES if not name.startswith(SHORT)],
+    [(name, 200 if name in EASY and name.startswith(SHORT) else 10) for name in NAMES]
+    + [
+        pytest.param(name, 200, marks=pytest.mark.slow)
+        for name in NAMES
+        if name not in EASY or not name.startswith(SHORT)
+    ],
 )
 def test_it_equals_the_package_bit_for_bit_over_so_many_random_episodes(name, episodes):
     """Observations, rewards, both flags, final observations and spaces. Each column plays one episode after another.

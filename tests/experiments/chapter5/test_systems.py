@@ -439,7 +439,7 @@ def test_a_short_run_with_each_preset_learns(tmp_path, name):
     assert 1e-5 < moved < updates * 1.1e-4 + 1e-6
 
 
-@pytest.mark.parametrize("name", ["chapter5", "chapter5-sync"])
+@pytest.mark.parametrize("name", [pytest.param("chapter5", marks=pytest.mark.slow), "chapter5-sync"])
 def test_two_workers_whose_segments_end_with_their_episodes_train_together(tmp_path, name):
     """Segments of unequal lengths, in async and sync mode; in sync mode no gradient is older than the parameters."""
     summary, moved = run(tmp_path / "run", name, workers=2)

@@ -200,7 +200,9 @@ def test_a_picture_that_is_not_there_is_an_error_and_not_a_gap(tmp_path):
         html("x", "![x.png](x.png)", tmp_path)
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=[] if part == "grid" else pytest.mark.slow) for part in PARTS]
+)
 def test_a_part_alone_makes_a_report_and_one_without_it_does_too(part, monkeypatch, tmp_path):
     monkeypatch.setattr(probe, "controls", lambda: {})
     monkeypatch.setattr(panels, "write_figure", lambda _figure, file: file.write_bytes(b"picture"))

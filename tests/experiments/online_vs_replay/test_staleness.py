@@ -61,7 +61,14 @@ def measured(config):
     return run, [json.loads(line) for line in (Path(config.run_dir) / "measures.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("name", ["a2c lstm", "a2c rtu gradient", "q lstm stored burn in", "q lstm episodes"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a2c rtu gradient",
+        "q lstm stored burn in",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("a2c lstm", "q lstm episodes")),
+    ],
+)
 def test_a_measured_run_learns_what_the_same_run_learns_unmeasured_bit_for_bit(name, tmp_path):
     run, found = measured(small(name, tmp_path / "measured"))
     other = trained(small(name, tmp_path / "plain"))
@@ -75,8 +82,8 @@ STILL = {"learning_rate": 1e-300, "carry_state": True}  # no parameter moves, so
 @pytest.mark.parametrize(
     "name",
     [
-        "a2c lstm",
         "a2c rtu gradient",
+        pytest.param("a2c lstm", marks=pytest.mark.slow),
         pytest.param("a2c rtu", marks=pytest.mark.slow),
         pytest.param("q rtu stored burn in", marks=pytest.mark.slow),
         pytest.param("q rtu episodes", marks=pytest.mark.slow),
@@ -84,7 +91,7 @@ STILL = {"learning_rate": 1e-300, "carry_state": True}  # no parameter moves, so
         pytest.param("q lstm online", marks=pytest.mark.slow),
         pytest.param("q lstm stored", marks=pytest.mark.slow),
         "q lstm stored burn in",
-        "q lstm episodes",
+        pytest.param("q lstm episodes", marks=pytest.mark.slow),
         pytest.param("a2c lstm replay", marks=pytest.mark.slow),
     ],
 )
