@@ -8,6 +8,8 @@ PYTEST = $(BIN)/python -m pytest -q -n $(PROCESSES)
 PROCESSES ?= 3
 MINUTES ?= 60
 
+unexport PYTHONDONTWRITEBYTECODE  # else each process of the tests would compile torch anew
+
 .PHONY: demo bench bench-peers test test-all soak lint clean
 
 demo: $(VENV)/installed
