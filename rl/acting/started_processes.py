@@ -7,7 +7,6 @@ import signal
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
-from pathlib import Path
 
 END_BY_THEMSELVES = ("wandb-core", "wandb-symon")
 _programs: set[int] = set()  # that environments have started, or another thread of this process meanwhile
@@ -48,10 +47,13 @@ def end_started_processes() -> None:
 def children() -> set[int]:
     """Living children of this process, but for those that end with it by themselves; none without a /proc."""
     helpers, found = {resource_tracker._resource_tracker._pid, forkserver._forkserver._forkserver_pid}, set()
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            head, _, rest = (entry / "stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")
-            pid, name, parent = int(entry.name), head.partition(" (")[2], int(rest.split()[1])
-            if parent == os.getpid() and pid not in helpers and name not in END_BY_THEMSELVES:
-                found.add(pid)
+    for pid in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else ()):
+        with (
+            contextlib.suppress(OSError, IndexError),
+            open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file,
+        ):
+            head, _, rest = file.read().rpartition(") ")
+            name, parent = head.partition(" (")[2], int(rest.split()[1])
+            if parent == os.getpid() and int(pid) not in helpers and name not in END_BY_THEMSELVES:
+                found.add(int(pid))
     return found
