@@ -10,7 +10,7 @@ MINUTES ?= 60
 
 unexport PYTHONDONTWRITEBYTECODE  # else each process of the tests would compile torch anew
 
-.PHONY: demo bench bench-peers test test-all soak lint clean
+.PHONY: demo bench bench-peers bench-pong test test-all soak lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m experiments.compare_cores --wandb offline
@@ -20,6 +20,9 @@ bench: $(VENV)/installed
 
 bench-peers: $(VENV)/installed
 	$(BIN)/python -m experiments.speed.benchmark_peers
+
+bench-pong: $(VENV)/installed
+	$(BIN)/python -m experiments.speed.pong_peers
 
 test: lint
 	$(PYTEST) tests

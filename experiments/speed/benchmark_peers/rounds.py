@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,16 @@ def outcomes(command: Command, folder: Path) -> Iterator[Outcome]:
     runs: dict[str, Callable[..., Outcome]] = {OURS: run_ours}
     for name in command.names():
         try:
-            runs[name] = partial(run_peer, name, install(name, command.runs_dir))
+            runs[name] = partial(run_peer, name, install(name, PEERS[name].packages, command.runs_dir))
         except ProcessFailed as failure:
             runs[name] = partial(fail, failure)
         if PEERS[name].alike:
             runs[f"{OURS}_{name}"] = partial(run_ours, name=f"{OURS}_{name}", alike=PEERS[name].alike)
+    yield from in_turn(runs, command, folder)
+
+
+def in_turn(runs: Mapping[str, Callable[..., Outcome]], command: Any, folder: Path) -> Iterator[Outcome]:
+    """Yield the outcome of each run, round by round."""
     for number in range(1, command.rounds + 1):
         round_folder, seed = folder / f"round-{number}", command.seed + number - 1
         round_folder.mkdir(parents=True)
@@ -47,7 +52,7 @@ def measured(run: Callable[[], Outcome], **known: Any) -> Outcome:
         return {**known, "sps": None, "solved": False, "error": without_folders(str(failure))}
 
 
-def run_ours(folder: Path, command: Command, seed: int, name: str = OURS, alike: str = "") -> Outcome:
+def run_ours(folder: Path, command: Any, seed: int, name: str = OURS, alike: str = "") -> Outcome:
     """Train our agent once, as it is tuned for the task or with the options that make it like a peer."""
     from experiments.lab.records import read_record
 
@@ -69,7 +74,7 @@ def run_ours(folder: Path, command: Command, seed: int, name: str = OURS, alike:
     return our_outcome(read_record(run_dir), command.peer_seconds)
 
 
-def run_peer(name: str, python: Path, folder: Path, command: Command, seed: int) -> Outcome:
+def run_peer(name: str, python: Path, folder: Path, command: Any, seed: int) -> Outcome:
     """Train a peer once."""
     record = folder.absolute() / f"{name}.jsonl"
     values = {
@@ -91,13 +96,13 @@ def run_peer(name: str, python: Path, folder: Path, command: Command, seed: int)
     return peer_outcome([json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()])
 
 
-def install(name: str, runs_dir: Path) -> Path:
+def install(name: str, packages: tuple[str, ...], runs_dir: Path) -> Path:
     """Return a peer's interpreter; a virtual environment that is missing or has other packages is made.
 
     Raises:
         ProcessFailed: pip could not install it.
     """
-    folder, packages = (runs_dir / name).absolute(), PEERS[name].packages
+    folder = (runs_dir / name).absolute()
     python, installed = folder / "venv/bin/python", folder / "venv/installed"
     if not installed.exists() or installed.read_text(encoding="utf-8").split() != list(packages):
         print(f"installing {', '.join(packages)}", flush=True)

@@ -1,5 +1,6 @@
 """sb3-contrib RecurrentPPO with the zoo's tuned settings for CartPole without velocities."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,20 +35,31 @@ def main() -> None:
     )
 
 
-def train(settings: str, environments: int, env_steps: int, **options: Any) -> None:
+def train(
+    settings: str,
+    environments: int,
+    env_steps: int,
+    policy: str = "MlpLstmPolicy",
+    make: Callable[[], Any] = make_environment,
+    packages: tuple[str, ...] = (),
+    **options: Any,
+) -> None:
     """Train with these options of the model.
 
     Args:
         settings: in words.
         environments: how many are stepped in turn.
         env_steps: over which schedules fall.
+        policy: sb3-contrib's name of the network.
+        make: makes one environment.
+        packages: whose versions are noted beside those of sb3-contrib and torch.
         options: what the model is made with.
     """
     given = measured_options()
     torch.set_num_threads(1)  # a second thread makes networks of this size slower
-    measurement = Measurement(given, environments, ("sb3-contrib", "torch"), settings)
-    venv = make_vec_env(make_environment, n_envs=environments, seed=given.seed)
-    model = RecurrentPPO("MlpLstmPolicy", venv, seed=given.seed, device="cpu", **options)
+    measurement = Measurement(given, environments, ("sb3-contrib", "torch", *packages), settings)
+    venv = make_vec_env(make, n_envs=environments, seed=given.seed)
+    model = RecurrentPPO(policy, venv, seed=given.seed, device="cpu", **options)
 
     def act(observations, state):
         return model.predict(observations, state, deterministic=False)

@@ -12,6 +12,7 @@ import pytest
 from experiments import train
 from experiments.lab.command_line import parse
 from experiments.lab.records import Record
+from experiments.speed import pong_peers
 from experiments.speed.benchmark_peers import __main__ as benchmark_peers
 from experiments.speed.benchmark_peers import processes, rounds
 from experiments.speed.benchmark_peers.command import Command
@@ -266,7 +267,7 @@ def repository(tmp_path, monkeypatch):
         (tmp_path / name).write_text(dedent(text))
     monkeypatch.setattr(processes, "ROOT", tmp_path)
     monkeypatch.setattr(rounds, "ROOT", tmp_path)
-    monkeypatch.setattr(rounds, "install", lambda _name, _folder: Path(sys.executable))
+    monkeypatch.setattr(rounds, "install", lambda _name, _packages, _folder: Path(sys.executable))
     return tmp_path
 
 
@@ -311,7 +312,7 @@ def test_beside_a_peer_that_is_alike_runs_our_ppo_with_its_options(repository, m
 
 
 def test_a_peer_that_cannot_be_installed_is_reported_and_the_others_run(repository, monkeypatch):
-    def install(name: str, _folder: Path) -> Path:
+    def install(name: str, _packages: tuple[str, ...], _folder: Path) -> Path:
         if name == "sb3":
             raise ProcessFailed("exit code 1\nNo matching distribution found")
         return Path(sys.executable)
@@ -343,6 +344,7 @@ def test_a_wrong_option_is_refused_before_anything_is_installed(options, words):
 
 def test_every_peer_has_a_script_of_its_own_and_pinned_packages():
     folder = Path(measurement.__file__).parent
-    scripts = {path.stem for path in folder.glob("*.py")} - {"__init__", "measurement"}
-    assert scripts == set(PEERS)
-    assert all("==" in package for peer in PEERS.values() for package in peer.packages)
+    scripts = {path.stem for path in folder.glob("*.py")} - {"__init__", "measurement", "pong"}
+    peers = PEERS | pong_peers.PEERS
+    assert scripts == set(peers)
+    assert all("==" in package for peer in peers.values() for package in peer.packages)
