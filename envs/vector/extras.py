@@ -6,8 +6,10 @@ MODULES = {  # the module that is missing: the extra of setup.cfg
     "mujoco": "mujoco",
     "Box2D": "box2d",
     "ale_py": "atari",
+    "mazelib": "labyrinth",
 }
 NAMESPACES = {"ALE": "ale_py"}  # of ids: the module that registers them, which no user has to name
+NOT_REGISTERED_WITHOUT = {"popgym-Labyrinth": "mazelib"}  # how ids begin: the module without which there are none
 
 
 def installed_by(module: str | None) -> str:

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import importlib
+import importlib.util
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from envs.vector.adapter import FirstStepsChecked, SingleAdapter, VectorAdapter
 from envs.vector.columns import ColumnsVectorEnv
-from envs.vector.extras import NAMESPACES, installed_by
+from envs.vector.extras import NAMESPACES, NOT_REGISTERED_WITHOUT, installed_by
 from envs.vector.files import import_file, is_file
 from envs.vector.masks import asked_for_mask, choices
 from envs.vector.observations import array_box
@@ -45,6 +45,9 @@ def find_spec(env: str) -> EnvSpec:
         _import(module, env_id)
     elif namespace := NAMESPACES.get(env_id.partition("/")[0]):
         _import(namespace, env_id)
+    for begins, needed in NOT_REGISTERED_WITHOUT.items():
+        if env_id.startswith(begins) and importlib.util.find_spec(needed) is None:
+            raise ValueError(f"{needed} is not installed; {installed_by(needed)}")
     versions = [known for known in gymnasium.registry if known.rpartition("-v")[0] == env_id]
     if versions and env_id not in gymnasium.registry:  # gymnasium.make would take the newest, which changes with time
         raise ValueError(f"the id needs its version: {', '.join(versions)}")

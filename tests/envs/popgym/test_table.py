@@ -18,6 +18,7 @@ from envs.vector.spaces import describe
 from tests.support.bits import assert_bit_equal
 from tests.support.envs_slow_loop import run_vector
 from tests.support.popgym import assert_equals_official
+from tests.support.runs import train
 
 NAMES = [name for name, *_ in POPGYM]
 EASY = [name for name in NAMES if name.endswith("Easy")]
@@ -144,3 +145,23 @@ def test_arrays_are_new_and_do_not_change_afterwards(name):
         vector.step(action)
     assert_bit_equal(seen, before)
     assert not any(np.shares_memory(one, other) for one, other in itertools.pairwise(seen))
+
+
+# --- the labyrinths, which the package has alone
+
+
+def test_without_mazelib_a_labyrinth_is_one_line_that_names_the_command(monkeypatch):
+    """The package registers no labyrinth then, and Gymnasium would propose a mine sweeper."""
+    pytest.importorskip("popgym.envs")  # which looks for mazelib, too
+    monkeypatch.setattr("envs.vector.forms.importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(ValueError, match=r"mazelib is not installed; pip install -e \.\[labyrinth\]$"):
+        envs.make_vector("popgym:popgym-LabyrinthEscapeEasy-v0", 1)
+
+
+@pytest.mark.parametrize("name", ["LabyrinthEscapeEasy", "LabyrinthExploreHard"])
+def test_an_agent_learns_in_a_labyrinth_of_the_package_and_the_same_seed_is_the_same_run(name, tmp_path):
+    pytest.importorskip("mazelib")
+    options = {"env": f"popgym:popgym-{name}-v0", "previous_action": True, "total_env_steps": 640, "eval_episodes": 1}
+    one, other = (train(tmp_path / folder, **options) for folder in ("one", "other"))
+    assert_bit_equal(one.learnt, other.learnt)
+    assert one.rows == other.rows
