@@ -78,8 +78,14 @@ class SingleAdapter(gymnasium.Wrapper):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Reset the environment; one whose generator takes seeds below 2³² alone gets the lower half of a larger one."""
         try:
-            given = self.env.reset(seed=seed, options=options)
+            try:
+                given = self.env.reset(seed=seed, options=options)
+            except ValueError as error:
+                if seed is None or seed < 2**32 or "2**32" not in str(error):  # NumPy's words: "0 and 2**32 - 1"
+                    raise
+                given = self.env.reset(seed=seed % 2**32, options=options)
         except (TypeError, ValueError) as error:
             if broken := broken_call(self._name, "reset", error):
                 raise broken from error

@@ -131,6 +131,15 @@ def test_a_reset_without_the_keyword_seed_is_refused_in_one_line():
     assert "reset() got an unexpected keyword argument 'seed'" in line and "reset(self, *, seed=None" in line
 
 
+def test_a_generator_that_takes_seeds_below_2_to_the_32_alone_gets_the_rest_of_a_larger_one():
+    """Seeds here have 63 bits, and NumPy's older generator refuses them: proroklab/popgym's mazes have one."""
+    first = []
+    for seed in (7, 3 * 2**32 + 7, 8):
+        vector = envs.make_vector("tests.support.broken_envs:OldGenerator-v0", 1)
+        first.append(vector.reset(seed=[seed])[0].tolist())
+    assert first[0] == first[1] != first[2]
+
+
 @pytest.mark.parametrize(
     ("how", "line"), [("observation", "entry 0 is nan"), ("reward", "the reward nan"), ("dtype", None)]
 )

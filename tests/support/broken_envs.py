@@ -75,6 +75,12 @@ class Seedless(Broken):
         return super().reset()
 
 
+class OldGenerator(Broken):
+    def reset(self, *, seed=None, options=None):
+        _, info = super().reset(seed=seed)
+        return np.random.RandomState(seed).uniform(-1, 1, 2).astype(np.float32), info
+
+
 class BrokenColumns(ColumnsVectorEnv):
     """Somebody's vector form: observes the row number over ten, and breaks its contract at step `at`."""
 
@@ -160,6 +166,7 @@ class CountedAndTold(Counted):
 gymnasium.register("Broken-v0", Broken, max_episode_steps=100)
 gymnasium.register("Untimed-v0", Broken)
 gymnasium.register("Seedless-v0", Seedless, max_episode_steps=100)
+gymnasium.register("OldGenerator-v0", OldGenerator, max_episode_steps=100)
 gymnasium.register("BrokenColumns-v0", vector_entry_point=BrokenColumns)
 gymnasium.register("Endless-v0", Endless)
 gymnasium.register("Precise-v0", Precise, max_episode_steps=100)
