@@ -78,7 +78,7 @@ class SingleAdapter(gymnasium.Wrapper):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Reset the environment; one whose generator takes seeds below 2³² alone gets the lower half of a larger one."""
+        """Reset the environment; one that takes seeds below 2³² alone gets the lower half of a larger one."""
         try:
             try:
                 given = self.env.reset(seed=seed, options=options)
