@@ -21,6 +21,7 @@ from experiments.lab.records import read_record
 from experiments.lab.rows import Row
 from experiments.lab.study import Arm, Study, StudyCommand
 from experiments.lab.tables import publish
+from rl.algorithms import ALGORITHMS
 from rl.config import Config
 from rl.loop import Overrides
 
@@ -34,6 +35,7 @@ class Task(NamedTuple):
     mark: float | None  # None: more than twice the return of the same defaults with --core mlp
     env_steps: int = 1_500_000
     env_arg: tuple[str, ...] = ()
+    box: bool = False  # whether actions are numbers
 
 
 TASKS = {
@@ -50,9 +52,9 @@ TASKS = {
     "POPGym HigherLowerEasy": Task("popgym:popgym-HigherLowerEasy-v0", 0.5, 3_000_000),
     "Acrobot without velocities": Task("MaskedVelocityAcrobot-v1", -100.0),
     "LunarLander without velocities": Task("MaskedVelocityLunarLander-v3", 200.0, 3_000_000),
-    "Pendulum without velocity": Task("MaskedVelocityPendulum-v1", -200.0),
+    "Pendulum without velocity": Task("MaskedVelocityPendulum-v1", -200.0, box=True),
     "MiniGrid MemoryS7": Task("minigrid:MiniGrid-MemoryS7-v0", 0.9, 3_000_000),
-    "HalfCheetah positions": Task("MaskedVelocityHalfCheetah-v5", None, 2_000_000),
+    "HalfCheetah positions": Task("MaskedVelocityHalfCheetah-v5", None, 2_000_000, box=True),
     "MountainCar": Task("MountainCar-v0", -110.0),
 }
 NO_MARK = ("MountainCar",)  # shown, and not counted: no reward is met by chance
@@ -72,7 +74,8 @@ def arms() -> dict[str, Arm]:
     """The runs of each task; where the mark depends on an agent without memory, the runs of that one too."""
     found = {}
     for name, task in TASKS.items():
-        config = Config(env=task.env, env_arg=task.env_arg, total_env_steps=task.env_steps, eval_episodes=100)
+        own = ALGORITHMS[Config.algorithm].box_defaults if task.box else {}  # as in experiments.train
+        config = Config(env=task.env, env_arg=task.env_arg, total_env_steps=task.env_steps, eval_episodes=100, **own)
         config = replace(config, checkpoint_interval=task.env_steps)
         if task.mark is None:
             found[name] = Arm(config)

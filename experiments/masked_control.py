@@ -23,6 +23,7 @@ from experiments.lab.rows import Row, read_csv
 from experiments.lab.statistics import with_interval
 from experiments.lab.study import Arm, Study, StudyCommand
 from experiments.lab.tables import publish
+from rl.algorithms import ALGORITHMS
 from rl.config import Config
 from rl.loop import Overrides
 
@@ -65,6 +66,7 @@ def config_of(name: str, system: str) -> Config:
         log_interval=ENV_STEPS // 100,
         checkpoint_interval=ENV_STEPS,
         eval_episodes=100,
+        **ALGORITHMS["ppo"].box_defaults,
         **SYSTEMS[system],
     )
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rl.algorithms import ALGORITHMS, read_by
+from experiments.lab.defaults import given_defaults
+from rl.algorithms import read_by
 from rl.config import Config
 from rl.config_rules import option
 from rl.loop import NO_OVERRIDES
@@ -54,7 +55,7 @@ class Command:
 
 
 def defaults() -> Command:
-    """The values of options that are not given: those of the algorithm and the preset that the command line names.
+    """The values of options that are not given: those of algorithm, environment and preset on the command line.
 
     Raises:
         ValueError: it names an algorithm or a preset more than once.
@@ -63,17 +64,7 @@ def defaults() -> Command:
 
     if folders := given("--resume"):
         return Command(config=resumed_config(folders[-1] or ""), resume=folders[-1] or "")
-    options, defaults = {}, {name: algorithm.defaults for name, algorithm in ALGORITHMS.items()}
-    for name, values in (("--algorithm", defaults), ("--preset", {"none": {}, **PRESETS})):
-        names = given(name)
-        if len(names) > 1:
-            needed = f"one of {', '.join(values)} is needed"
-            raise ValueError(f"{name} {' '.join(map(repr, names))}: given {len(names)} times, {needed}")
-        if names:
-            options |= values.get(names[0], {})  # an unknown name is refused when it is parsed
-    if given("--env-arg"):
-        options.pop("env_arg", None)  # it is repeatable: given values would be added to it
-    return Command(config=Config(**options))
+    return Command(config=Config(**given_defaults(PRESETS)))
 
 
 def keeps_its_options(folder: str) -> bool:

@@ -14,6 +14,7 @@ class Algorithm(NamedTuple):
     losses: tuple[str, ...]  # the numbers that are logged of an update
     options: frozenset[str] = frozenset()  # the options that it reads, of those that not every algorithm reads
     defaults: dict[str, Any] = {}  # noqa: RUF012  values that differ from a Config's own defaults
+    box_defaults: dict[str, Any] = {}  # noqa: RUF012  and those that differ where actions are numbers
     has_q_values: bool = False  # the heads are read as action values
     replays: bool = False  # it learns from a buffer
     several_updates: bool = False  # a segment may make more than one update, or none
@@ -58,7 +59,12 @@ ALGORITHMS: dict[str, Algorithm] = {
         several_updates=True,
     ),
     "ppo": Algorithm(
-        "rl.learning.ppo:PPO", _SOFTMAX, _PPO_LOSSES, _ACTOR_CRITIC | _RETURNS | _MINIBATCHES, several_updates=True
+        "rl.learning.ppo:PPO",
+        _SOFTMAX,
+        _PPO_LOSSES,
+        _ACTOR_CRITIC | _RETURNS | _MINIBATCHES,
+        box_defaults={"entropy_coefficient": 0.0, "learning_rate": 3e-4},
+        several_updates=True,
     ),
     "q_online": Algorithm(
         "rl.learning.q_learning:QLearning",

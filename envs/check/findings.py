@@ -29,8 +29,6 @@ from envs.vector.transforms import is_vector
 
 BATCH = 32  # environments whose speed is measured: those of a worker by default
 SECONDS = 0.5  # for which it is measured
-SCALED = 5.0  # observations and returns that are larger, or smaller by this factor, are worth scaling
-DISCOUNT, REWARD_SCALE = 0.99, 0.05  # the defaults of a run
 SEED = 7
 STATE_TOLD = "told: --resume continues in the middle of an episode"
 STATE_NOT_TOLD = "not told (no state_dict and load_state_dict): --resume begins new episodes"
@@ -200,20 +198,8 @@ def _think_of_options(findings: Findings, spec: EnvSpec, limit: int | None, tria
     if trial is None or not trial.steps:
         return
     if trial.observations:
-        largest = np.abs(np.stack(trial.observations)).max(axis=0)
-        if largest.max() > SCALED:
-            numbers = ",".join(f"{number:.2g}" for number in np.maximum(largest, 1e-3))
-            findings.options[f"--observation-scale {numbers}"] = f"observations reach {largest.max():.3g}"
         findings.options["--frame-stack 2"] = "where one observation does not show what moves, and the core is mlp"
     if trial.returns:
-        size = float(np.mean(np.abs(trial.returns))) or 1.0
-        steps = min(float(np.mean(trial.lengths)), 1.0 / (1.0 - DISCOUNT))
-        discounted = size * steps / max(1.0, float(np.mean(trial.lengths)))
-        if not 1.0 / SCALED < discounted * REWARD_SCALE < SCALED:
-            scale = f"--reward-scale {1.0 / discounted:.1g}"
-            findings.options[scale] = (
-                f"random episodes return {np.mean(trial.returns):.3g}; {REWARD_SCALE} is the default"
-            )
         findings.facts["random episodes"] = (
             f"{len(trial.returns)} of {np.mean(trial.lengths):.1f} steps, mean return {np.mean(trial.returns):.3g}"
         )

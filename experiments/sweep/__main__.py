@@ -24,6 +24,9 @@ from rl.config import Config
 SET_HERE = ("run_dir", "wandb_name")  # options of a run that the sweep decides
 
 
+OWN = {"mode": "serial", "workers": 1, "checkpoint_interval": 50_000}  # defaults of a sweep
+
+
 @dataclass(frozen=True)
 class Command:
     """What the command line says."""
@@ -49,14 +52,18 @@ class Command:
     """Write the figure as a PDF file, too."""
     wandb_sweep: Path | None = None
     """Write the same ranges as a sweep of W&B to this file, and train nothing."""
-    config: Config = field(default_factory=lambda: Config(mode="serial", workers=1, checkpoint_interval=50_000))
+    config: Config = field(default_factory=lambda: Config(**OWN))
 
 
 def main() -> None:
     """Parse the command line, train, print table and command."""
     from experiments.lab.command_line import experiment, parse
+    from experiments.lab.defaults import given_defaults
 
-    experiment(lambda: run(parse(Command, __doc__)))
+    def parsed() -> Command:
+        return parse(Command, __doc__, Command(config=Config(**{**given_defaults({}), **OWN})))
+
+    experiment(lambda: run(parsed()))
 
 
 def run(command: Command) -> None:

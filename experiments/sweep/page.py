@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.lab.defaults import defaults_of
 from experiments.lab.rows import write_csv
 from experiments.lab.statistics import FEWEST, contrast
 from experiments.lab.tables import publish
@@ -97,8 +98,9 @@ def span(seeds: Sequence[int]) -> str:
 
 
 def options_of(config: Config) -> list[str]:
-    """The command line of a config, without what the sweep decides."""
-    default, words = asdict(Config()), []
+    """The options with which experiments.train has this config, without what the sweep decides."""
+    default = asdict(Config(**defaults_of(config.algorithm, config.env, config.env_arg)))
+    words = []
     for name, value in asdict(config).items():
         if value == default[name] or name in ("seed", "run_dir", "wandb_name"):
             continue

@@ -2,11 +2,12 @@
 
 from experiments.lab.learning_curves import RETURN
 from experiments.masked_control import BETWEEN, SEES_ALL, arms, figure, page
+from rl.algorithms import ALGORITHMS
 from rl.config import Config
 
 
 def test_arms_differ_in_what_they_see_and_in_their_memory_alone():
-    found, default = arms(), vars(Config())
+    found, default = arms(), vars(Config(**ALGORITHMS["ppo"].box_defaults))
     assert len(found) == 15
     own = {"env", "core", "frame_stack", "total_env_steps", "log_interval", "checkpoint_interval", "eval_episodes"}
     for name, (config, _) in found.items():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from experiments import train
 from experiments.lab.rows import read_csv
 from experiments.sweep.__main__ import Command, run
 from experiments.sweep.page import command_of, sentences, table
@@ -235,18 +237,21 @@ def test_the_table_has_the_best_first_and_what_failed_last(tmp_path):
     assert "failed: diverged" in lines[3] and "pruned" in lines[2]
 
 
-def test_the_command_of_the_best_makes_its_config():
-    import shlex
-
-    import tyro
-
-    from experiments.train import Command as Train
-
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"env_arg": ("a=1", "b=2")},
+        {"algorithm": "a2c", "entropy_coefficient": 0.01, "envs_per_worker": 16},
+        {"env": "Pendulum-v1", "entropy_coefficient": 0.01},
+    ],
+    ids=str,
+)
+def test_the_command_of_the_best_makes_its_config(monkeypatch, options):
+    """With options that a Config has by default, and the algorithm on this environment has not."""
     settings = {"learning_rate": 0.001, "carry_state": False, "core": "gru"}
-    config = replace(CONFIG, env_arg=("a=1", "b=2"))
-    given = shlex.split(command_of(config, settings))[3:]
-    style = (tyro.conf.OmitArgPrefixes, tyro.conf.UseAppendAction)
-    assert tyro.cli(Train, args=given, config=style).config == replace(config, **settings)
+    config = replace(CONFIG, **options)
+    monkeypatch.setattr(sys, "argv", shlex.split(command_of(config, settings))[2:])
+    assert train.command().config == replace(config, **settings)
 
 
 def test_the_file_for_wandb_has_the_ranges_in_its_own_words(tmp_path):
