@@ -23,8 +23,8 @@ OF_CORE = {
 
 def page(rows: Sequence[Row]) -> str:
     """How many of the paper's figures are reached, a line for each environment, and what differs from the paper."""
-    lines = [*summary(rows), "", *table(rows), "", *DIFFERENCES]
-    return "\n".join(lines)
+    tables = [line for core in present(rows) for line in (*table(rows, core), "")]
+    return "\n".join([*summary(rows), "", *tables, *COLUMNS, "", *DIFFERENCES])
 
 
 def values(rows: Sequence[Row], name: str, core: str, key: str) -> list[float]:
@@ -61,44 +61,39 @@ def summary(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def table(rows: Sequence[Row]) -> list[str]:
-    """For each environment the paper's figures, and for each core its returns."""
-    cores = present(rows)
+def table(rows: Sequence[Row], core: str) -> list[str]:
+    """The paper's figures for each environment, and the returns of one core."""
     lines = [
-        "| environment | paper's GRU | paper's best | another GRU, 3 M | "
-        + " | ".join(f"{CORES[core].title}: final; MMER; at 3 M" for core in cores)
-        + " |",
-        "|---|---:|---:|---:|" + "---|" * len(cores),
+        f"### {CORES[core].title}",
+        "",
+        "| environment | paper's GRU | paper's best | another GRU, 3 M | sampled | greedy | MMER | return at 3 M | "
+        "MMER at 3 M | core-minutes |",
+        "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name in IDS:
-        if not any(row["name"] == name for row in rows):
+        final = values(rows, name, core, "sampled")
+        if not final:
             continue
         theirs = PUBLISHED.get(name)
         numbers = (theirs.gru, theirs.best, theirs.gru_3m) if theirs else (None, None, None)
         gru, best, early = ("" if number is None else f"{number:.3f}" for number in numbers)
         model = f" ({theirs.model})" if theirs and theirs.model else ""
-        cells = " | ".join(returns(rows, name, core) for core in cores)
-        lines.append(f"| {name} | {gru} | {best}{model} | {early} | {cells} |")
-    lines += [
-        "",
-        "Final: 200 sampled episodes of the package's own environment with the final parameters, interquartile mean",
-        "over seeds and its 95 % bootstrap interval. MMER: mean over seeds of the largest epoch mean in training, as",
-        "in the paper. At 3 M: MMER of the first 3 M env steps of the same runs.",
-    ]
+        middle, low, high = with_interval(final)
+        interval = f" [{low:.3f}, {high:.3f}]" if len(final) > 1 else ""
+        keys = ("greedy", "mmer", "return_early", "mmer_early")
+        others = (f"{np.mean(values(rows, name, core, key)):.3f}" for key in keys)
+        minutes = np.median(values(rows, name, core, "cpu_minutes"))
+        cells = (name, gru, f"{best}{model}", early, f"{middle:.3f}{interval}", *others, f"{minutes:.1f}")
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
-def returns(rows: Sequence[Row], name: str, core: str) -> str:
-    """An arm's returns in a cell."""
-    final = values(rows, name, core, "sampled")
-    if not final:
-        return ""
-    middle, low, high = with_interval(final)
-    mmer, early = (np.mean(values(rows, name, core, key)) for key in ("mmer", "mmer_early"))
-    interval = f" [{low:.3f}, {high:.3f}]" if len(final) > 1 else ""
-    return f"{middle:.3f}{interval}; {mmer:.3f}; {early:.3f}"
-
-
+COLUMNS = (
+    "Sampled and greedy: 200 episodes of the package's own environment with the final parameters; sampled is the",
+    "interquartile mean over seeds with its 95 % bootstrap interval, other returns are means over seeds. MMER: the",
+    "largest epoch mean in training, as in the paper. At 3 M: of the same runs, MMER of the first 3 M env steps, and",
+    "the mean return of the last tenth of them. Core-minutes: median CPU time of a run. Returns lie between -1 and 1.",
+)
 DIFFERENCES = (
     "What differs from the paper's protocol (Morad et al. 2023, arXiv 2303.01859): there PPO, epochs of 65,536 env",
     "steps learnt from 30 times, a linear layer of 128 with LayerNorm before the memory, 256 numbers of state, and",
