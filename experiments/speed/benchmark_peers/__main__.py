@@ -51,7 +51,7 @@ def run(command: Command) -> None:
 
 def trained(command: Command, folder: Path) -> Iterator[dict[str, Any]]:
     """Train ours and the peers in turn; yield the results so far after each run."""
-    from experiments.speed.benchmark_peers.outcomes import OURS, set_ratios
+    from experiments.speed.benchmark_peers.outcomes import OURS, beside, set_ratios
     from experiments.speed.benchmark_peers.page import rounded
     from experiments.speed.benchmark_peers.rounds import outcomes
     from experiments.speed.machine import describe
@@ -60,8 +60,10 @@ def trained(command: Command, folder: Path) -> Iterator[dict[str, Any]]:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: command.cpus])
     machine = describe()
     titles = {OURS: "**carryover (ours)**"} | {name: PEERS[name].title for name in command.names()}
-    alike = [name for name in command.names() if PEERS[name].alike]
-    titles |= {f"{OURS}_{name}": f"**ours, PPO beside {titles[name]}**" for name in alike}
+    for name in command.names():
+        for apart in PEERS[name].alike:
+            words = f", {apart}" if apart else ""
+            titles[beside(name, apart)] = f"**ours, PPO beside {titles[name]}{words}**"
     results = {"words": in_words(machine, command), "machine": machine, "titles": titles, "outcomes": []}
     for one in outcomes(command, folder):
         results["outcomes"].append(one)

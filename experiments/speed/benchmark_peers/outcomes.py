@@ -90,6 +90,11 @@ def settings_of(config: dict[str, Any]) -> str:
     )
 
 
+def beside(peer: str, apart: str) -> str:
+    """Return the name of a run of ours beside a peer."""
+    return "-".join([OURS, peer, *apart.split()])
+
+
 def set_ratios(outcomes: list[Outcome]) -> None:
     """Add our ratios of the same round: of ours to each peer's outcome, of a run beside a peer to that run's own."""
     by_name = {(one["round"], one["peer"]): one for one in outcomes if not one["error"]}
@@ -97,8 +102,8 @@ def set_ratios(outcomes: list[Outcome]) -> None:
         number, name = one["round"], one["peer"]
         if name == OURS or one["error"]:
             continue
-        peer = name.removeprefix(f"{OURS}_")
-        mine, other = (one, by_name.get((number, peer))) if peer != name else (by_name.get((number, OURS)), one)
+        is_beside, peer, *_ = name.split("-") if name.startswith(f"{OURS}-") else ("", name)
+        mine, other = (one, by_name.get((number, peer))) if is_beside else (by_name.get((number, OURS)), one)
         if mine is None or other is None:
             continue
         one["speed_ratio"] = mine["sps"] / other["sps"] if mine["sps"] and other["sps"] else None

@@ -28,7 +28,8 @@ What this table does not show:
   or after a book. None is upstream's code, and nobody but us answers for them.
 - **"Alike" has limits.** The two runs of our PPO have the network, batch, minibatches and epochs of the peer above
   them, and ratios to that peer. Each of our workers, one a CPU, learns asynchronously from batches of that size; the
-  peers have one process. Beside RecurrentPPO both step Gymnasium's CartPole one by one.
+  peers have one process. Beside RecurrentPPO ours runs twice: with Gymnasium's CartPole stepped one by one, as
+  RecurrentPPO steps it, and with the same task as one array, as ours comes.
 - **A few seeds on one machine.** Time to solved varies between seeds by a factor of two and more.
 """
 

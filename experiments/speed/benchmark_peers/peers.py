@@ -4,11 +4,14 @@ from typing import NamedTuple
 
 
 class Peer(NamedTuple):
-    """The title of a peer, the packages that its script needs, and what of ours is compared with it alone."""
+    """The title of a peer, the packages that its script needs, and what of ours is compared with it alone.
+
+    Those runs have the same network, batch, minibatches and epochs as the peer.
+    """
 
     title: str
     packages: tuple[str, ...]
-    alike: str = ""  # options of a run of our PPO beside it, with the same network, batch, minibatches and epochs
+    alike: dict[str, str] = {}  # noqa: RUF012  options of runs of our PPO beside it, by what sets each apart
 
 
 TORCH = ("torch==2.13.0", "gymnasium==1.4.0", "numpy==2.4.6")
@@ -31,12 +34,15 @@ PEERS = {
     "sb3_alike": Peer(
         "sb3-contrib RecurrentPPO, alike",
         ("sb3-contrib==2.9.2", *TORCH),
-        f"{PPO} {ONE_BY_ONE} --core lstm --torso-layers 0",
+        {
+            "environments one by one": f"{PPO} {ONE_BY_ONE} --core lstm --torso-layers 0",
+            "environments as one array": f"{PPO} --env MaskedVelocityCartPole-v1 --core lstm --torso-layers 0",
+        },
     ),
     "jax_alike": Peer(
         "compiled PPO-GRU, alike",
         (*JAX, "gymnasium==1.3.0", "numpy==2.4.6"),
-        f"{PPO} --env MaskedVelocityCartPole-v1 --core gru",
+        {"": f"{PPO} --env MaskedVelocityCartPole-v1 --core gru"},
     ),
     "chapter": Peer("book chapter's loop, with LSTM", TORCH),
 }

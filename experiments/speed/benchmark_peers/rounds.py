@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.speed.benchmark_peers.command import Command
-from experiments.speed.benchmark_peers.outcomes import OURS, Outcome, our_outcome, peer_outcome
+from experiments.speed.benchmark_peers.outcomes import OURS, Outcome, beside, our_outcome, peer_outcome
 from experiments.speed.benchmark_peers.peers import PEERS
 from experiments.speed.benchmark_peers.processes import ROOT, ProcessFailed, run_process, without_folders
 
@@ -27,8 +27,9 @@ def outcomes(command: Command, folder: Path) -> Iterator[Outcome]:
             runs[name] = partial(run_peer, name, install(name, PEERS[name].packages, command.runs_dir))
         except ProcessFailed as failure:
             runs[name] = partial(fail, failure)
-        if PEERS[name].alike:
-            runs[f"{OURS}_{name}"] = partial(run_ours, name=f"{OURS}_{name}", alike=PEERS[name].alike)
+        for apart, options in PEERS[name].alike.items():
+            mine = beside(name, apart)
+            runs[mine] = partial(run_ours, name=mine, alike=options)
     yield from in_turn(runs, command, folder)
 
 

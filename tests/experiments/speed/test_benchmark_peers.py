@@ -164,11 +164,12 @@ def test_a_run_of_ours_beside_a_peer_has_its_ratios_to_that_peer_of_the_same_rou
     runs = [
         trained(OURS, 8000, solved_at=10.0),
         trained("sb3_alike", 400),
-        trained("ours_sb3_alike", 6000, solved_at=20.0),
-        trained("ours_sb3_alike", 6000, number=2),  # the peer failed in that round
+        trained("ours-sb3_alike", 6000, solved_at=20.0),
+        trained("ours-sb3_alike-as-one-array", 8000),
+        trained("ours-sb3_alike", 6000, number=2),  # the peer failed in that round
     ]
     set_ratios(runs)
-    assert [run.get("speed_ratio") for run in runs] == [None, 20.0, 15.0, None]
+    assert [run.get("speed_ratio") for run in runs] == [None, 20.0, 15.0, 20.0, None]
     assert (runs[2]["time_ratio"], runs[2]["time_bound"]) == (3.0, ">")
 
 
@@ -302,8 +303,10 @@ def test_beside_a_peer_that_is_alike_runs_our_ppo_with_its_options(repository, m
     monkeypatch.setattr(rounds, "run_process", note)
     command = Command(peers="sb3_alike,jax_alike", cpus=2, peer_seconds=30.0, runs_dir=repository / "runs")
     names = [run["peer"] for run in outcomes(command, repository / "records")]
-    assert names == [OURS, "sb3_alike", "ours_sb3_alike", "jax_alike", "ours_jax_alike"]
-    for name, environment in (("ours_sb3_alike", "PeersCartPole-v0"), ("ours_jax_alike", "MaskedVelocityCartPole-v1")):
+    one_by_one, as_one_array = (f"ours-sb3_alike-environments-{how}" for how in ("one-by-one", "as-one-array"))
+    assert names == [OURS, "sb3_alike", one_by_one, as_one_array, "jax_alike", "ours-jax_alike"]
+    vector = "MaskedVelocityCartPole-v1"
+    for name, environment in ((one_by_one, "PeersCartPole-v0"), (as_one_array, vector), ("ours-jax_alike", vector)):
         monkeypatch.setattr(sys, "argv", ["train", *commands[name][3:]])
         config = parse(train.Command, "", train.defaults()).config
         assert (config.algorithm, config.workers, config.max_seconds, config.stop_when_solved) == ("ppo", 2, 30, True)
