@@ -63,7 +63,10 @@ ALGORITHMS: dict[str, Algorithm] = {
         _SOFTMAX,
         _PPO_LOSSES,
         _ACTOR_CRITIC | _RETURNS | _MINIBATCHES,
-        box_defaults={"entropy_coefficient": 0.0, "learning_rate": 3e-4},
+        box_defaults={
+            **{"entropy_coefficient": 0.0, "learning_rate": 5e-4},
+            **{"segment_length": 256, "minibatches": 8},  # over 64 steps the critic learns too little of long returns
+        },
         several_updates=True,
     ),
     "q_online": Algorithm(

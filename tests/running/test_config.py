@@ -417,13 +417,13 @@ def test_a_wide_or_narrow_terminal_makes_no_difference_to_an_error():
 # --- defaults of an environment
 
 
-def test_where_actions_are_numbers_ppo_has_the_fields_usual_defaults_and_a_given_option_overrides_them(monkeypatch):
+def test_where_actions_are_numbers_ppo_has_defaults_of_its_own_and_a_given_option_overrides_them(monkeypatch):
     """A bonus for entropy widens a Gaussian without end, and the rate of 1e-3 that suits a choice shakes it."""
-    usual = {"entropy_coefficient": 0.0, "learning_rate": 3e-4}
+    usual = {"entropy_coefficient": 0.0, "learning_rate": 5e-4, "segment_length": 256, "minibatches": 8}
     pendulum = Config(env="Pendulum-v1")
     assert parsed(monkeypatch, "--env", "Pendulum-v1").config == replace(pendulum, **usual)
     assert parsed(monkeypatch, "--env=Pendulum-v1", "--learning-rate", "1e-3").config == replace(
-        pendulum, entropy_coefficient=0.0
+        pendulum, **{**usual, "learning_rate": 1e-3}
     )
     assert parsed(monkeypatch, "--env", "CartPole-v1").config == Config(env="CartPole-v1")
     assert parsed(monkeypatch, "--env", "no-such-v9").config == Config(env="no-such-v9")  # the run will say so
