@@ -153,7 +153,7 @@ def page(rows: Sequence[Row]) -> str:
     lines += ["", f"At least four of five seeds reach the mark on {learnt} of {counted} tasks."]
     lines += [
         "Median (smallest to largest) of the seeds that reach it; core-minutes: CPU time of all workers over the",
-        "whole run. All runs have the same defaults.",
+        "whole run. All runs have the defaults of experiments.train, which depend on nothing but the kind of actions.",
     ]
     return "\n".join(lines)
 
