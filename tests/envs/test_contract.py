@@ -138,6 +138,8 @@ def test_a_generator_that_takes_seeds_below_2_to_the_32_alone_gets_the_rest_of_a
         vector = envs.make_vector("tests.support.broken_envs:OldGenerator-v0", 1)
         first.append(vector.reset(seed=[seed])[0].tolist())
     assert first[0] == first[1] != first[2]
+    with pytest.raises(ValueError, match="no seed above 100"):  # another reason
+        envs.make_vector("tests.support.broken_envs:Choosy-v0", 1).reset(seed=[3 * 2**32 + 7])
 
 
 @pytest.mark.parametrize(

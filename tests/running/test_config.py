@@ -459,10 +459,10 @@ def test_a_preset_gives_the_defaults(monkeypatch, name):
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_an_algorithm_gives_its_defaults_and_a_preset_and_options_beside_it_override_them(monkeypatch, preset, name):
     own = {**ALGORITHMS[name].defaults, "algorithm": name}
-    monkeypatch.setitem(PRESETS, NAME, {"workers": 5, "learning_rate": 0.25})
+    monkeypatch.setitem(PRESETS, NAME, {"workers": 5, "learning_rate": 0.25, "segment_length": 7})
     for words in (["--algorithm", name], [f"--algorithm={name}"]):
         assert parsed(monkeypatch, *words).config == Config(**own)
-        beside = {**own, "workers": 5, "learning_rate": 0.5}
+        beside = {**own, "workers": 5, "learning_rate": 0.5, "segment_length": 7}
         assert parsed(monkeypatch, *words, "--preset", NAME, "--learning-rate", "0.5").config == Config(**beside)
         assert parsed(monkeypatch, "--preset", NAME, "--learning-rate", "0.5", *words).config == Config(**beside)
     assert set(ALGORITHMS) == {"a2c", "a2c_replay", "ppo", "q_online", "q_replay"} and not ALGORITHMS["ppo"].defaults

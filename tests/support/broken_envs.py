@@ -75,6 +75,13 @@ class Seedless(Broken):
         return super().reset()
 
 
+class Choosy(Broken):
+    def reset(self, *, seed=None, options=None):
+        if seed is not None and seed > 100:
+            raise ValueError("no seed above 100")
+        return super().reset(seed=seed)
+
+
 class OldGenerator(Broken):
     def reset(self, *, seed=None, options=None):
         _, info = super().reset(seed=seed)
@@ -166,6 +173,7 @@ class CountedAndTold(Counted):
 gymnasium.register("Broken-v0", Broken, max_episode_steps=100)
 gymnasium.register("Untimed-v0", Broken)
 gymnasium.register("Seedless-v0", Seedless, max_episode_steps=100)
+gymnasium.register("Choosy-v0", Choosy, max_episode_steps=100)
 gymnasium.register("OldGenerator-v0", OldGenerator, max_episode_steps=100)
 gymnasium.register("BrokenColumns-v0", vector_entry_point=BrokenColumns)
 gymnasium.register("Endless-v0", Endless)
