@@ -24,7 +24,9 @@ def test_catch_is_an_environment_of_bytes_in_which_the_paddle_under_the_ball_ear
 
 def test_the_page_has_a_line_for_each_run():
     row = {"task": "Catch", "algorithm": "ppo", "own": 2000.4, "trained": 1500.0, "ratio": 0.75, "cpu_ratio": 1.1}
-    lines = page([{**row, "beyond_torch": 98_000_000}]).splitlines()
+    machine = {"date": "2026-11-28T16:00", "processor": "a processor", "cpus": 2}
+    lines = page({"machine": machine, "rows": [{**row, "beyond_torch": 98_000_000}]}).splitlines()
+    assert lines[2].startswith("Measured on 2026-11-28: a processor, 2 CPUs.")
     assert lines[-1] == "| Catch | ppo | 2,000 | 1,500 | 0.75 | 1.10 | 98 |"
 
 
