@@ -158,7 +158,7 @@ EVERY_ALGORITHM = {
 @pytest.mark.parametrize(
     "algorithm",
     [
-        pytest.param(one, id=name, marks=[] if name in ("ppo", "q_replay") else pytest.mark.slow)
+        pytest.param(one, id=name, marks=[] if name == "q_replay" else pytest.mark.slow)
         for name, one in EVERY_ALGORITHM.items()
     ],
 )

@@ -255,8 +255,9 @@ APART = {
 }
 
 
-@pytest.mark.parametrize("algorithm", ["q_replay", pytest.param("a2c_replay", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("way", ["stored", pytest.param("zero", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["q_replay", "a2c_replay"])
+@pytest.mark.parametrize("way", ["stored", "zero"])
 def test_from_stored_states_a_cue_is_recalled_over_the_border_of_sequences_and_from_zeros_it_is_chance(
     tmp_path, algorithm, way
 ):

@@ -169,7 +169,7 @@ def test_the_same_seed_collects_the_same_segments_and_another_one_others(segment
     assert not torch.equal(collected(1).actions[:20], collected(2).actions[:20])
 
 
-@every_recurrent_core
+@pytest.mark.parametrize("core", ["gru", "lstm", pytest.param("rnn", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("length", [3, PIECE + 1, 150])
 def test_the_core_state_of_a_whole_episode_is_that_before_its_first_row_and_not_before_its_last_piece(core, length):
     """Of the first episode: zeros. Of the next: the state after the first one's last row, which its own first row,
@@ -231,7 +231,7 @@ def test_without_the_option_a_segment_goes_on_past_the_end_of_an_episode():
     assert segment.env_steps == 10 and segment.terminated.sum() == 3
 
 
-@every_recurrent_core
+@pytest.mark.parametrize("core", ["gru", "lstm", pytest.param("rnn", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("n", [1, 7, 10])
 def test_the_state_is_carried_over_the_segments_of_one_long_episode(core, n):
     """150 steps cut into segments of N are the episode as one segment, to the bit, and each starts with the state after
@@ -269,7 +269,7 @@ def test_without_carrying_every_segment_starts_from_zeros_but_the_pieces_of_one_
 # --- learning from it
 
 
-@every_recurrent_core
+@pytest.mark.parametrize("core", ["gru", "lstm", pytest.param("rnn", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("segment_length", "length"), [(0, 3), (0, PIECE), (0, 150), (10, 25)])
 def test_the_learner_recomputes_what_acting_saw(core, segment_length, length):
     """Logits and values of the re-unrolled segment are those that the actions were drawn from, at every step; so is

@@ -434,7 +434,7 @@ def silent(_line):
     ("core", "options"),
     [
         ("mlp", {"env": "FallPenaltyCartPole-v1", "observation_scale": "l2", "activation": "relu"}),
-        ("rnn", {}),
+        pytest.param("rnn", {}, marks=pytest.mark.slow),
         ("lstm", {"core_layers": 2, "value_hidden_size": 4, "bounded_values": True}),
     ],
 )

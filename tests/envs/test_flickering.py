@@ -59,7 +59,7 @@ def test_with_probability_1_it_shows_zeros_only_and_no_negative_zeros(mask):
             assert not np.frombuffer(observations.tobytes(), np.uint8).any()
 
 
-@pytest.mark.parametrize("probability", [0.5, 0.2, 0.9])
+@pytest.mark.parametrize("probability", [0.2, *(pytest.param(p, marks=pytest.mark.slow) for p in (0.5, 0.9))])
 def test_observations_are_blank_with_the_given_probability_first_and_final_ones_too(probability):
     """Standard errors are at most 0.0035 for 21 000 observations and 0.018 for 800; 4 of them are allowed."""
     first, final, blank = blanks_of_one_column(20_000, probability)

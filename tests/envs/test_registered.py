@@ -42,16 +42,21 @@ disturbed = pytest.mark.parametrize("env_id", [NOISY, FLICKERING])
     ("env_id", "arguments"),
     [
         (NOISY, {}),
-        (NOISY, {"noise": 0.5}),
         (NOISY, {"max_episode_steps": 13}),
-        (NOISY, {"sutton_barto_reward": True}),
-        (NOISY, {"max_episode_steps": -1}),
-        (FLICKERING, {}),
         (FLICKERING, {"mask_velocity": True}),
-        (FLICKERING, {"blank_probability": 0.1}),
-        (FLICKERING, {"max_episode_steps": 13, "mask_velocity": True}),
-        (FLICKERING, {"sutton_barto_reward": True}),
         (FLICKERING, {"max_episode_steps": -1}),
+        *(
+            pytest.param(env_id, arguments, marks=pytest.mark.slow)
+            for env_id, arguments in [
+                (NOISY, {"noise": 0.5}),
+                (NOISY, {"sutton_barto_reward": True}),
+                (NOISY, {"max_episode_steps": -1}),
+                (FLICKERING, {}),
+                (FLICKERING, {"blank_probability": 0.1}),
+                (FLICKERING, {"max_episode_steps": 13, "mask_velocity": True}),
+                (FLICKERING, {"sutton_barto_reward": True}),
+            ]
+        ),
     ],
     ids=str,
 )
@@ -66,7 +71,7 @@ def test_the_vector_form_equals_the_single_form_bit_for_bit_over_2000_steps(env_
 
 
 @disturbed
-@pytest.mark.parametrize("limit", [500, 63, 64, 65, 128])
+@pytest.mark.parametrize("limit", [64, 65, *(pytest.param(limit, marks=pytest.mark.slow) for limit in (500, 63, 128))])
 def test_the_two_forms_are_equal_over_episodes_longer_than_the_64_observations_of_a_draw(env_id, limit):
     """No pole falls in 1100 steps. With a limit of 64 the final observation is the first of a new block."""
     make = lambda: VECTORS[env_id](5, max_episode_steps=limit)  # noqa: E731
@@ -79,7 +84,7 @@ def test_the_two_forms_are_equal_over_episodes_longer_than_the_64_observations_o
 @pytest.mark.parametrize(
     ("env_id", "arguments", "plain"),
     [
-        (NOISY, {"noise": 0}, MASKED),
+        pytest.param(NOISY, {"noise": 0}, MASKED, marks=pytest.mark.slow),
         (FLICKERING, {"blank_probability": 0, "mask_velocity": False}, "CartPole-v1"),
         (FLICKERING, {"blank_probability": 0, "mask_velocity": True}, MASKED),
     ],

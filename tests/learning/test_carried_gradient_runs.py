@@ -27,10 +27,10 @@ def test_two_workers_of_2_environments_learn_what_one_of_4_learns(tmp_path, core
 @pytest.mark.parametrize(
     ("core", "algorithm"),
     [
-        *(("rtu", "a2c"), ("mingru", "ppo"), ("rtu", "q_online")),
+        *(("rtu", "a2c"), ("mingru", "ppo")),
         *(
             pytest.param(*one, marks=pytest.mark.slow)
-            for one in (("mingru", "a2c"), ("rtu", "ppo"), ("mingru", "q_online"))
+            for one in (("mingru", "a2c"), ("rtu", "ppo"), ("rtu", "q_online"), ("mingru", "q_online"))
         ),
     ],
 )

@@ -63,6 +63,7 @@ def close(one, other, tolerance=1e-10):
 # --- the gradient
 
 
+@pytest.mark.product
 @every_core
 @again_or_recorded
 @pytest.mark.parametrize("minibatches", [1, 3])
@@ -87,6 +88,7 @@ def test_while_no_parameter_has_moved_the_updates_of_an_epoch_have_the_gradient_
             assert losses["approx_kl"] == pytest.approx(0.0, abs=1e-15) and losses["clip_fraction"] == 0.0
 
 
+@pytest.mark.product
 @every_core
 @again_or_recorded
 @pytest.mark.parametrize("minibatches", [1, 3])
@@ -242,7 +244,7 @@ def test_what_is_left_of_an_epoch_goes_on_with_its_kl_in_another_worker():
 # --- the state that was carried
 
 
-@pytest.mark.parametrize("core", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("core", [pytest.param("rnn", marks=pytest.mark.slow), "gru", "lstm"])
 @again_or_recorded
 def test_the_stale_state_figure_is_the_kl_from_the_policy_whose_state_was_made_again(monkeypatch, core, unroll):
     """Measured in every second segment here. Nothing is stale where no parameter has moved. Where one has, the state is

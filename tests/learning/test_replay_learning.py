@@ -149,7 +149,7 @@ def assert_equals_the_slow_loop(replay):
         {"unroll": "recorded"},
         {"unroll": "recorded", "loss_reduction": "sum", "double_q": False},
         {"unroll": "recorded", "clip_rewards": True},
-        {"unroll": "recorded", "torso_layers": 0},
+        pytest.param({"unroll": "recorded", "torso_layers": 0}, marks=pytest.mark.slow),
         {"torso_layers": 2, "core_layers": 2},
         {"unroll": "recorded", "priority_exponent": 0.9, "importance_exponent": 0.6},
     ],

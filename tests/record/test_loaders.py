@@ -244,7 +244,7 @@ def test_a_folder_in_the_place_of_a_checkpoint_is_one_line(tmp_path):
 
 
 @pytest.mark.slow
-@fuzz(500)
+@fuzz(250)
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4))
 def test_any_json_for_any_option_is_one_line_or_a_config_that_comes_back_from_json(values):
     if isinstance(values.get("env_arg"), list):
@@ -256,7 +256,7 @@ def test_any_json_for_any_option_is_one_line_or_a_config_that_comes_back_from_js
 
 
 @pytest.mark.slow
-@fuzz(500)
+@fuzz(250)
 @given(
     st.text(max_size=40) | st.sampled_from(["{[]: 1}", "(" * 5000, "9" * 5000, "1_000", "[" * 300 + "]" * 300, "\0"])
 )
@@ -315,7 +315,7 @@ def write(folder, **files):
             path.write_bytes(content)
 
 
-@fuzz(500)
+@fuzz(250)
 @given(HEADER, FILE, FILE)
 def test_any_record_is_one_line_that_names_the_file_or_a_run_whose_curve_can_be_drawn(tmp_path, config, rows, summary):
     write(tmp_path, config=config, metrics=rows, summary=summary)

@@ -60,7 +60,7 @@ def test_how_often_is_logged_saved_and_evaluated_changes_no_training_number(tmp_
         assert row["charts/episodes"] == sum(part["charts/episodes"] for part in parts)
 
 
-@pytest.mark.parametrize("algorithm", ["a2c", "q_replay"])
+@pytest.mark.parametrize("algorithm", ["a2c", pytest.param("q_replay", marks=pytest.mark.slow)])
 def test_evaluations_in_training_change_no_number_of_it(tmp_path, algorithm):
     """Every 640 env steps, in the rows that pass 640, 1280, ...; all else is bit for bit what it is without them."""
     options = {"algorithm": algorithm, "replay_warm_up": 64, "sequence_length": 8, "replay_capacity": 3200}

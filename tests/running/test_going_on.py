@@ -57,7 +57,9 @@ def test_a_complete_run_that_is_trained_for_longer_is_the_one_that_was_to_be_as_
     assert_bit_equal(*states)
 
 
-@pytest.mark.parametrize(("warm_restart", "first"), [(False, 1 - 512 / 960), (True, 1 - 32 / 480)])
+@pytest.mark.parametrize(
+    ("warm_restart", "first"), [(False, 1 - 512 / 960), pytest.param(True, 1 - 32 / 480, marks=pytest.mark.slow)]
+)
 def test_its_learning_rate_goes_on_on_the_line_to_the_new_end_or_begins_anew(tmp_path, warm_restart, first):
     """A row has three updates, at 480, 512 and 544 env steps: their mean is that of the second."""
     ended(started(tmp_path))

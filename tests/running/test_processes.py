@@ -117,7 +117,8 @@ def test_a_worker_without_progress_for_2_seconds_is_a_fault_and_the_message_says
     assert summary["exit_reason"] == said
 
 
-@pytest.mark.parametrize("mode", ["async", pytest.param("sync", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["async", "sync"])
 def test_a_worker_stopped_while_it_waits_for_the_others_is_found_too(tmp_path, mode):
     """Worker 0 takes 4 · 8 · 0.02 = 0.64 s for a segment, worker 1 none: in sync it waits at the gate most of the time
     and is stopped there, in async it waits for the lock, which a thread here holds for a moment."""

@@ -106,12 +106,7 @@ ENVIRONMENTS = {
 }
 
 
-CORES = {
-    "CartPole-v1": "mlp",
-    "FlickeringCartPole-v1": "gru",
-    "NoisyPositionCartPole-v1": "lstm",
-    "RecallCue-v0": "lstm",
-}
+CORES = {"FlickeringCartPole-v1": "gru", "RecallCue-v0": "lstm"}
 
 
 @pytest.mark.parametrize(
@@ -132,13 +127,13 @@ def test_a_serial_run_that_was_stopped_three_times_is_the_one_that_never_was(tmp
 @pytest.mark.parametrize(
     "options",
     [
-        {"core": "rnn"},
+        pytest.param({"core": "rnn"}, marks=pytest.mark.slow),
         pytest.param({"core": "gru", "unroll": "again"}, marks=pytest.mark.slow),
         pytest.param({"core": "lstm", "carry_state": False}, marks=pytest.mark.slow),
         pytest.param({"core": "lstm", "separate_critic": True}, marks=pytest.mark.slow),
         pytest.param({"segment_length": 0, "envs_per_worker": 1}, marks=pytest.mark.slow),
         pytest.param({"stop_at_episode_end": True, "envs_per_worker": 1}, marks=pytest.mark.slow),
-        {"algorithm": "q_online"},
+        pytest.param({"algorithm": "q_online"}, marks=pytest.mark.slow),
         {"algorithm": "ppo", "minibatches": 2, "normalise_observations": True, "normalise_returns": True},
         {"core": "rtu", "carry_gradient": True},
         pytest.param(
@@ -186,7 +181,7 @@ def test_a_buffer_goes_on_too(tmp_path, way):
     [
         {"priority_exponent": 0.9, "importance_exponent": 0.6, "reward_scale": 20.0},
         pytest.param({"algorithm": "a2c_replay"}, marks=pytest.mark.slow),
-        {"algorithm": "a2c_replay", "replay_way": "episodes", "core": "gru"},
+        pytest.param({"algorithm": "a2c_replay", "replay_way": "episodes", "core": "gru"}, marks=pytest.mark.slow),
         pytest.param({"core": "mlp", "replay_way": "transitions"}, marks=pytest.mark.slow),
     ],
     ids=str,
@@ -423,7 +418,8 @@ def test_what_a_signal_cuts_short_is_played_by_the_run_that_goes_on(tmp_path, mo
         assert {**attempt, "seconds": 0} == {**other, "seconds": 0}
 
 
-@pytest.mark.parametrize("mode", ["serial", pytest.param("sync", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["serial", "sync"])
 def test_a_run_that_ends_when_it_is_solved_and_was_stopped_before_the_verdict_ends_there_too(tmp_path, mode):
     def confirmed(run):
         run.setup.ledger.crossings.threshold = run.duties.verdicts.threshold = 5.0  # every episode is worth 8
