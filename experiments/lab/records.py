@@ -2,14 +2,14 @@
 
 import json
 import math
-import os
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from rl.record.wandb_folders import records_of
 
 LAST_SHARE = 0.2  # of a run's env steps, whose episodes make its final score
 _SPECIAL_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -160,7 +160,7 @@ def _read_wandb_folder(path: Path) -> Record:
     summary: dict = {}
     rows: list[dict] = []
     ending: dict = {}
-    for record in _wandb_records(path):
+    for record in records_of(path):
         content = record.get(record["type"], {})
         if record["type"] == "run":
             config |= _plain(content.get("config", {}).get("update", {}))
@@ -178,27 +178,6 @@ def _read_wandb_folder(path: Path) -> Record:
     logged = {key for row in rows for key in row}
     ending |= {key: value for key, value in summary.items() if key not in logged}
     return _record(path, _checked_config(config, path), rows, ending, None)
-
-
-def _wandb_records(path: Path) -> list[dict]:
-    """The records that W&B's own reader, `wandb leet inspect --json`, finds in its private file format."""
-    # Offline and without a key, so that reading can neither ask a question nor reach the network.
-    environment = {key: value for key, value in os.environ.items() if key != "WANDB_API_KEY"}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)],
-            env=environment | {"WANDB_MODE": "offline"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=120,
-        )
-    except subprocess.TimeoutExpired:
-        raise ValueError(f"{path}: `wandb leet inspect` did not end within 120 s") from None
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ValueError(f"{path}: `wandb leet inspect` (wandb 0.31 or newer) cannot read it: {reason}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def _plain(item: dict) -> dict:

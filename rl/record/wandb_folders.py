@@ -5,8 +5,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rl.record.keys import STEP
 
@@ -25,22 +27,42 @@ def last_step(folders: Sequence[Path]) -> float | None:
     A killed process may have left less in them than it has logged.
     """
     last = -1.0
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     for folder in folders:
-        with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
-            read = subprocess.run(
-                [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)],
-                env={**environment, "WANDB_MODE": "offline"},
+        try:
+            rows = (row["history"]["item"] for row in records_of(folder) if row["type"] == "history")
+            last = max([last, *(row.get(STEP, -1) for row in rows)])
+        except (OSError, ValueError):
+            return None
+    return last
+
+
+def records_of(path: Path) -> list[dict[str, Any]]:
+    """The records that W&B's own reader, `wandb leet inspect --json`, finds in its private file format.
+
+    It reads offline and without a key, so it can neither ask a question nor reach the network. Its log goes into a
+    folder that is removed.
+
+    Raises:
+        OSError: it could not be started.
+        ValueError: it cannot read them.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)],
+                env={**environment, "WANDB_MODE": "offline", "WANDB_DIR": folder, "TMPDIR": folder},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
+                encoding="utf-8",
                 timeout=SECONDS,
-                check=True,
             )
-            rows = (json.loads(line) for line in read.stdout.splitlines() if b'"history"' in line)
-            last = max([last, *(row["history"]["item"].get(STEP, -1) for row in rows if row["type"] == "history")])
-            continue
-        return None
-    return last
+        except subprocess.TimeoutExpired:
+            raise ValueError(f"{path}: `wandb leet inspect` did not end within {SECONDS} s") from None
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ValueError(f"{path}: `wandb leet inspect` (wandb 0.31 or newer) cannot read it: {reason}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def mark_uploaded(folders: Sequence[Path]) -> None:
