@@ -13,7 +13,7 @@ import pytest
 from experiments.speed.soak import __main__ as soak
 from experiments.speed.soak.processes import children, held_by
 from experiments.speed.soak.verdicts import judged
-from tests.support.programs import left_of, shared_memory, train_program
+from tests.support.programs import Program, left_of, shared_memory, soon, train_program
 from tests.support.runs import ROOT
 
 
@@ -161,6 +161,19 @@ def test_a_short_soak_looks_at_parent_workers_and_wandb_and_writes_its_page(tmp_
         found = list(csv.DictReader(file))
     assert {row["process"] for row in found} == {"parent", "worker 0", "worker 1", "W&B"}
     assert (ended.returncode == 1) == ("not flat: " in ended.stdout)
+
+
+@pytest.mark.slow
+def test_a_soak_that_sigterm_ends_ends_its_run(tmp_path):
+    command = [sys.executable, "-m", "experiments.speed.soak", "--minutes=5", f"--out={tmp_path / 'soak'}"]
+    program = Program(tmp_path / "soak" / "run", command)
+    try:
+        program.wait_until(program.has_rows)
+        program.process.terminate()
+        assert program.process.wait(soon(60)) == 143
+        program.seconds_until_all_are_gone(limit=soon(3))
+    finally:
+        program.end()
 
 
 @pytest.mark.slow
