@@ -175,6 +175,7 @@ class Training(Program):
 
     def __init__(self, folder, options, temporary):
         self.began, self.temporary = time.monotonic(), temporary
+        self.alone = False  # its workers had done their work when it was killed
         temporary.mkdir(exist_ok=True)
         command = [sys.executable, "-m", "experiments.train", *options]
         super().__init__(folder, command, COLUMNS="1000", TMPDIR=str(temporary))
@@ -267,6 +268,7 @@ def hurt(training, plan, dice):
             stop(pid)  # it stands still, and did not end a moment before
             if action != FOR_GOOD:
                 time.sleep(plan.pause)
+                training.alone = not training.workers()
                 send(pid, signal.SIGCONT if action == THEN_ON else signal.SIGKILL)
     except ProcessLookupError:
         return None
@@ -312,6 +314,8 @@ def check_ended(training, memory, slowness):
     left = [path for path in training.temporary.iterdir()]
     if training.process.returncode == -signal.SIGKILL:  # then nobody can remove what W&B has put there
         left = [path for path in left if not is_of_wandb(path, training.process.pid)]
+        if training.alone:  # nor the folder of the socket, which a worker else removes
+            left = [path for path in left if not path.name.startswith("pymp-")]
     names = [path.name for path in left]
     assert not names, f"temporary files left: {names}"
 
