@@ -82,7 +82,7 @@ def play(command: Command) -> None:
         config = replace(config, eval_max_steps=command.eval_max_steps)
     if command.log_info:
         config = replace(config, log_info=command.log_info)
-    console = Console(stderr=command.json == "-")
+    console = Console(stderr=command.json == "-", markup=False)
     changed = f", {' '.join(command.env_arg)}" if command.env_arg else ""
     columns = ("policy", "mean", "std", "min", "max", "episodes", *config.logged_infos)
     table = Table(*columns, title=f"{command.run}, {env_steps:,} env steps{changed}")

@@ -63,7 +63,9 @@ def defaults() -> Command:
     from experiments.lab.command_line import given
 
     if folders := given("--resume"):
-        return Command(config=resumed_config(folders[-1] or ""), resume=folders[-1] or "")
+        if not folders[-1]:
+            raise ValueError("--resume '': the folder of a run is needed")
+        return Command(config=resumed_config(folders[-1]), resume=folders[-1])
     return Command(config=Config(**given_defaults(PRESETS)))
 
 

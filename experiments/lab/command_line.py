@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,11 +112,12 @@ def without_box(text: str) -> str:
 
 @contextlib.contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Turn a wrong option into one line and exit code 2, and Ctrl-C into exit code 130 without a traceback.
+    """Turn a wrong option into one line and exit code 2, and Ctrl-C and SIGTERM into 130 and 143 without a traceback.
 
     Whatever is printed, a reader that goes away changes no exit code, and a locale without a character has a ? for it.
     """
     lasting_streams()
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # after clearing up
     try:
         yield
     except (ValueError, OSError) as error:
@@ -124,6 +126,8 @@ def errors_in_one_line() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def experiment(run: Callable[[], None]) -> None:

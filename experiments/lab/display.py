@@ -141,7 +141,7 @@ def shown_progress(label: str) -> Iterator[Callable[[int, int, int], None]]:
 def training_progress() -> Iterator[Progress]:
     """Show live bars on stderr; where that is not a terminal, only their last state is printed, and lines before it."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(8),
         TimeElapsedColumn(),
         TextColumn("{task.fields[numbers]}", table_column=Column(ratio=1, no_wrap=True)),  # takes what is left
@@ -171,7 +171,7 @@ def show_summary(run_dir: Path, summary: dict[str, Any]) -> None:
         ("record", str(run_dir)),
     ):
         table.add_row(name, value)
-    Console().print(table, highlight=False)
+    Console(markup=False).print(table, highlight=False)
     if summary["exit_code"] and (run_dir / "checkpoint.pt").exists():
         command = shlex.join(["python", "-m", "experiments.train", "--resume", str(run_dir)])
         Console().print(f"go on with: {command}", highlight=False, markup=False, soft_wrap=True)

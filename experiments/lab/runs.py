@@ -121,12 +121,13 @@ def is_complete(config: Config, resume: bool = False) -> bool:
         ValueError: the folder holds a run with another config.
     """
     folder = Path(config.run_dir)
-    if not (folder / "config.json").exists():
+    if not folder.exists():
+        return False
+    if not (folder / "config.json").exists():  # it was killed before it wrote anything
+        put_aside(folder)
         return False
     asked, default = (json.loads(json.dumps(asdict(of))) for of in (config, Config()))
-    recorded = (
-        default | json.loads((folder / "config.json").read_text(encoding="utf-8"))["config"]
-    )  # options may be younger than it
+    recorded = default | read_of(folder / "config.json")["config"]  # options may be younger than it
     differing = [key for key in asked if recorded.get(key) != asked[key] and not key.startswith(("run_dir", "wandb"))]
     if differing:
         key = differing[0]
@@ -135,15 +136,35 @@ def is_complete(config: Config, resume: bool = False) -> bool:
             f"name another --runs-dir, or remove it"
         )
     summary = folder / "summary.json"
-    if summary.exists() and json.loads(summary.read_text(encoding="utf-8"))["exit_code"] == 0:
+    if summary.exists() and read_of(summary)["exit_code"] == 0:
         return True
     if resume and (folder / "checkpoint.pt").exists():
         return False
+    put_aside(folder)
+    return False
+
+
+def read_of(file: Path) -> dict[str, Any]:
+    """The config.json or summary.json of a run.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not {"config", "exit_code"} & found.keys():
+        raise ValueError(f"{file} is damaged: name another --runs-dir, or remove {file.parent}")
+    return found
+
+
+def put_aside(folder: Path) -> None:
+    """Give the folder of an unfinished run another name."""
     number = 1
     while (aside := folder.with_name(f"{folder.name}.unfinished-{number}")).exists():
         number += 1
     folder.rename(aside)
-    return False
 
 
 def train_in_turn(

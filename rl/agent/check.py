@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from rl.agent.cores import Core, CoreState
+from rl.agent.cores import CellCore, Core, CoreState
 from rl.config import Config
 from rl.names import CORES, TORSOS, load
 
@@ -21,6 +21,10 @@ def check_core(make_core: Callable[[int, int, int], Core]) -> None:
     Raises:
         ValueError: one sentence about the first rule that the core breaks.
     """
+    if getattr(make_core, "step", None) is CellCore.step:
+        for needed in ("make_cell", "advance"):
+            if getattr(make_core, needed) is getattr(CellCore, needed):
+                raise ValueError(f"{make_core.__name__} must define {needed}")
     for layers in (1, 2):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(layers)

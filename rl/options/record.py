@@ -28,7 +28,8 @@ class RecordOptions:
     init_from: str = ""
     """Begin with the parameters of the run in this folder, which has the same network and spaces, and nothing else."""
     run_dir: str = ""
-    """Folder of the record; empty: runs/<core>-<env>-s<seed>, with a number behind it where that is taken."""
+    """Folder of the record; empty: runs/<core>-<env>-s<seed>, or runs/<algorithm>-<core>-... of any but ppo, with a
+    number behind it where that is taken."""
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
     """W&B mirror. auto: WANDB_MODE if set, else online where an API key is found, else offline."""
     wandb_project: str = ""

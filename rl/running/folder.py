@@ -82,7 +82,8 @@ def require_empty(path: Path) -> None:
         ValueError: it holds something.
     """
     if os.path.lexists(path) and any(path.iterdir()):
-        raise ValueError(f"--run-dir {path}: it is not empty; name a new folder, or go on with --resume {path}")
+        resume = f", or go on with --resume {path}" if (path / "checkpoint.pt").exists() else ""
+        raise ValueError(f"--run-dir {path}: it is not empty; name a new folder{resume}")
 
 
 def choose_run_dir(config: Config) -> Path:

@@ -110,6 +110,13 @@ class UnrollsWithoutResets(Leaky):
         return super().unroll(inputs, core_state, torch.zeros_like(is_first))
 
 
+class NoAdvance(CellCore):
+    parts = 1
+
+    def make_cell(self, input_size, hidden_size):
+        return nn.Linear(input_size + hidden_size, hidden_size)
+
+
 class Idle(GRUCore):
     def __init__(self, *sizes):
         super().__init__(*sizes)
@@ -135,6 +142,7 @@ class Idle(GRUCore):
         (ResetAfter, ".step must start from a fresh state where is_first is True, before it consumes the input"),
         (ResetsAll, ".step must carry the state where is_first is False"),
         (UnrollsWithoutResets, ".unroll must equal UnrollsWithoutResets.step, row after row, resets included"),
+        (NoAdvance, "must define advance"),
         (Idle, "must use all of its parameters: idle has no gradient"),
     ],
 )

@@ -354,6 +354,7 @@ def fails(monkeypatch, capsys, *arguments):
             ["--observation-scale", "1,2,3"],
             "--observation-scale '1,2,3' is not 2 numbers, one a feature of MaskedVelocityCartPole-v1",
         ),
+        (["--resume", ""], "--resume '': the folder of a run is needed"),
         (
             ["--resume", "runs/x", "--seed", "3"],
             "--resume runs/x: runs/x/checkpoint.pt: no checkpoint here; a run writes one at each --checkpoint-interval "
@@ -376,9 +377,11 @@ def test_an_environment_that_cannot_be_made_is_one_line_that_names_the_option(mo
 def test_a_folder_that_holds_something_is_not_written_to(monkeypatch, capsys, tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     said = fails(monkeypatch, capsys, "--run-dir", tmp_path)
-    assert (
-        said == f"error: --run-dir {tmp_path}: it is not empty; name a new folder, or go on with --resume {tmp_path}\n"
-    )
+    assert said == f"error: --run-dir {tmp_path}: it is not empty; name a new folder\n"
+    (tmp_path / "checkpoint.pt").touch()
+    said = fails(monkeypatch, capsys, "--run-dir", tmp_path)
+    assert said.endswith(f"name a new folder, or go on with --resume {tmp_path}\n")
+    (tmp_path / "checkpoint.pt").unlink()
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 

@@ -144,8 +144,9 @@ def test_a_run_that_was_stopped_prints_the_command_that_goes_on(tmp_path, capsys
     show_summary(folder, summary)
     assert f"go on with: python -m experiments.train --resume '{folder}'\n" in capsys.readouterr().out
     ended(resumed_run(folder, envs.make_vector))
-    show_summary(folder, {**summary, "exit_code": 0})
-    assert "go on with" not in capsys.readouterr().out
+    show_summary(folder, {**summary, "exit_code": 0, "exit_reason": "OSError: [bold] of [/dev/input0]"})
+    said = capsys.readouterr().out
+    assert "go on with" not in said and "OSError: [bold] of [/dev/input0]" in said
 
 
 # --- evaluations that are missing

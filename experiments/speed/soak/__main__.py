@@ -71,7 +71,6 @@ def train(command: Command, folder: Path) -> tuple[int, list[Row]]:
 
     Each look is appended to samples.csv, so a soak that is killed keeps what it saw.
     """
-    import signal
     import subprocess
     import sys
     import time
@@ -89,7 +88,6 @@ def train(command: Command, folder: Path) -> tuple[int, list[Row]]:
         "total_env_steps": round(6e7 * command.minutes) + 1,  # a million a second, more than any run makes
     }
     words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # and the run with it
     process = subprocess.Popen([sys.executable, "-m", "experiments.train", *words, "--no-anneal-learning-rate"])
     record, samples, began = folder / "metrics.jsonl", [], None
     try:

@@ -35,6 +35,22 @@ def test_an_unfinished_run_is_put_aside_and_trained_from_the_start(tmp_path):
     assert json.loads((folder / "summary.json").read_text())["exit_code"] == 0
 
 
+def test_a_folder_of_a_run_that_was_killed_before_it_wrote_its_config_is_put_aside(tmp_path):
+    (tmp_path / "s1").mkdir()
+    (tmp_path / "s1" / "config.json.tmp").write_text('{"conf')
+    (folder,) = runs.train_missing(tiny_configs(tmp_path, seeds=[1]))
+    assert (tmp_path / "s1.unfinished-1" / "config.json.tmp").exists()
+    assert json.loads((folder / "summary.json").read_text())["exit_code"] == 0
+
+
+@pytest.mark.parametrize("content", ['{"conf', "{}", "5"])
+def test_a_damaged_config_is_one_line_that_names_it(tmp_path, content):
+    (tmp_path / "s1").mkdir()
+    (tmp_path / "s1" / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"s1/config.json is damaged: name another --runs-dir, or remove \S+/s1$"):
+        runs.train_missing(tiny_configs(tmp_path, seeds=[1]))
+
+
 def test_a_folder_with_another_run_is_neither_used_nor_overwritten(tmp_path):
     runs.train_missing(tiny_configs(tmp_path, seeds=[1]))
     with pytest.raises(ValueError, match=r"holds a run with learning_rate 0.003, not 0.01: name another --runs-dir"):
