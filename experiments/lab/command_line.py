@@ -110,6 +110,10 @@ def without_box(text: str) -> str:
     return message
 
 
+class Terminated(BaseException):
+    """SIGTERM came. It is no SystemExit, by which the parser of the command line refuses an option."""
+
+
 @contextlib.contextmanager
 def errors_in_one_line() -> Iterator[None]:
     """Turn a wrong option into one line and exit code 2, and Ctrl-C and SIGTERM into 130 and 143 without a traceback.
@@ -117,7 +121,11 @@ def errors_in_one_line() -> Iterator[None]:
     Whatever is printed, a reader that goes away changes no exit code, and a locale without a character has a ? for it.
     """
     lasting_streams()
-    before = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # after clearing up
+
+    def end(_number: int, _frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     except (ValueError, OSError) as error:
@@ -126,6 +134,8 @@ def errors_in_one_line() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    except Terminated:
+        sys.exit(143)
     finally:
         signal.signal(signal.SIGTERM, before)
 

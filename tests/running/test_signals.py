@@ -3,9 +3,11 @@
 import faulthandler
 import os
 import signal
+import time
 
 import pytest
 
+from experiments.lab.command_line import errors_in_one_line
 from rl.running.signals import ENDING, Handler, name_of, noted_signals
 from tests.support.forks import forked
 
@@ -102,3 +104,15 @@ def test_a_process_that_an_environment_forks_can_be_terminated():
 )
 def test_a_signal_has_a_name(number, name):
     assert name_of(number) == name
+
+
+def test_sigterm_while_a_command_starts_ends_it_in_order_and_is_no_wrong_option():
+    """Exit code 143, whatever of a parser stands in between; afterwards the signal has its handler back."""
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as end, errors_in_one_line():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        except SystemExit:
+            raise ValueError("a parser refuses an option like this") from None
+    assert end.value.code == 143 and signal.getsignal(signal.SIGTERM) == before
