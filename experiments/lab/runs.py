@@ -127,7 +127,7 @@ def is_complete(config: Config, resume: bool = False) -> bool:
         put_aside(folder)
         return False
     asked, default = (json.loads(json.dumps(asdict(of))) for of in (config, Config()))
-    recorded = default | read_of(folder / "config.json")["config"]  # options may be younger than it
+    recorded = default | read_of(folder / "config.json", "config")  # options may be younger than it
     differing = [key for key in asked if recorded.get(key) != asked[key] and not key.startswith(("run_dir", "wandb"))]
     if differing:
         key = differing[0]
@@ -136,7 +136,7 @@ def is_complete(config: Config, resume: bool = False) -> bool:
             f"name another --runs-dir, or remove it"
         )
     summary = folder / "summary.json"
-    if summary.exists() and read_of(summary)["exit_code"] == 0:
+    if summary.exists() and read_of(summary, "exit_code") == 0:
         return True
     if resume and (folder / "checkpoint.pt").exists():
         return False
@@ -144,19 +144,16 @@ def is_complete(config: Config, resume: bool = False) -> bool:
     return False
 
 
-def read_of(file: Path) -> dict[str, Any]:
-    """The config.json or summary.json of a run.
+def read_of(file: Path, key: str) -> Any:
+    """An entry of the config.json or summary.json of a run.
 
     Raises:
         ValueError: it is damaged.
     """
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or not {"config", "exit_code"} & found.keys():
-        raise ValueError(f"{file} is damaged: name another --runs-dir, or remove {file.parent}")
-    return found
+        return json.loads(file.read_text(encoding="utf-8"))[key]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{file} is damaged: name another --runs-dir, or remove {file.parent}") from None
 
 
 def put_aside(folder: Path) -> None:

@@ -14,7 +14,7 @@ from rl.agent.cores import CoreState
 from rl.agent.recorded.buffers import arrays, set_or_copy, with_ones
 from rl.agent.recorded.recording import Recording
 
-CACHED_ROWS = 2048  # rows of dp and its factors that fit into a cache: more rows at once take 1.3 times as long each
+CACHED_ROWS = 2048  # rows that go back at once: dp and its factors of many more do not fit into a cache
 
 
 class GatedRecording(Recording):

@@ -43,7 +43,7 @@ def test_a_folder_of_a_run_that_was_killed_before_it_wrote_its_config_is_put_asi
     assert json.loads((folder / "summary.json").read_text())["exit_code"] == 0
 
 
-@pytest.mark.parametrize("content", ['{"conf', "{}", "5"])
+@pytest.mark.parametrize("content", ['{"conf', "{}", "5", '{"exit_code": 0}'])
 def test_a_damaged_config_is_one_line_that_names_it(tmp_path, content):
     (tmp_path / "s1").mkdir()
     (tmp_path / "s1" / "config.json").write_text(content)
