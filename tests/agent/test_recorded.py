@@ -14,7 +14,6 @@ from rl.agent.actions.categorical import Categorical
 from rl.agent.agent import Agent, AgentOutput
 from rl.agent.cores import GRUCore, LSTMCore, RNNCore
 from rl.agent.flat import FlatAgent
-from rl.agent.recorded import gated
 from rl.agent.recorded.which import can_record, is_written, make_unrolled
 from rl.names import CORES, load
 from tests.support.configs import cartpole_config
@@ -139,14 +138,6 @@ def test_recorded_activations_equal_the_unroll_in_value_and_gradient(core, patte
     _, expected = agent.unroll(played.observations, played.core_state, played.is_first)
     torch.testing.assert_close(states[-1], expected, rtol=0, atol=1e-12)
     assert all(torch.equal(one, other) for one, other in zip(said, recording.output, strict=True))
-
-
-@pytest.mark.parametrize("core", ["lstm", "gru"])
-@pytest.mark.parametrize("rows", [1, 2 * BATCH, 4 * BATCH])
-def test_it_holds_where_the_rows_go_back_in_six_blocks_three_or_two(core, rows, monkeypatch):
-    monkeypatch.setattr(gated, "CACHED_ROWS", rows)
-    agent = strong_agent(core)
-    assert_learns_as_autograd_does(make_unrolled(agent, STEPS + 1, BATCH, True), lesson(agent))
 
 
 @pytest.mark.product

@@ -14,8 +14,6 @@ from rl.agent.cores import CoreState
 from rl.agent.recorded.buffers import arrays, set_or_copy, with_ones
 from rl.agent.recorded.recording import Recording
 
-CACHED_ROWS = 2048  # rows that go back at once: dp and its factors of many more do not fit into a cache
-
 
 class GatedRecording(Recording):
     """What RNN, GRU and LSTM have in common."""
@@ -41,7 +39,8 @@ class GatedRecording(Recording):
     def lay_out(self) -> None:
         weight = self.laid_out()  # [blocks · hidden, x h⁻ 1]
         self.weight_t = weight.T
-        self.weight_x, self.weight_h = weight[self.of_x, : self.inputs], weight[self.of_h, self.inputs : -1]
+        self.weight_x = weight[self.of_x, : self.inputs].contiguous()
+        self.weight_h = weight[self.of_h, self.inputs : -1].contiguous()
 
     def act(self, t: int, core_state: CoreState) -> CoreState:
         before = self.keep_before(t, [part.numpy()[0] for part in core_state])
@@ -63,24 +62,20 @@ class GatedRecording(Recording):
         self.keep_all_before()
 
     def backward_core(self, n: slice) -> None:
-        """dp of rows `n`, last first: dh = dh by the heads + dh⁻ of t + 1. The rows go in blocks that a cache holds.
+        """dp of rows `n`, last first: dh = dh by the heads + dh⁻ of t + 1.
 
         What goes to the step before ends where step t opens an episode.
         """
+        self.prepare(n)
         self.d_state[:] = 0.0
         self.dh[:] = self.d_by_heads[n.stop - 1]
-        d_weight, steps = None, max(1, CACHED_ROWS // self.batch)
-        for stop in range(n.stop, n.start, -steps):
-            block = slice(max(stop - steps, n.start), stop)
-            self.prepare(block)
-            for t in reversed(range(block.start, block.stop)):
-                self.retreat(t)
-                if t > n.start:
-                    self.to_row_before(t)
-            dp, joined = self.dp[block].flatten(0, 1), self.joined[block].flatten(0, 1)
-            d_weight = dp.T @ joined if d_weight is None else d_weight.addmm_(dp.T, joined)
-            torch.mm(dp[:, self.of_x], self.weight_x, out=self.d_features[block].flatten(0, 1))
-        self.set_core_gradients(d_weight)
+        for t in reversed(range(n.start, n.stop)):
+            self.retreat(t)
+            if t > n.start:
+                self.to_row_before(t)
+        dp, joined = self.dp[n].flatten(0, 1), self.joined[n].flatten(0, 1)
+        self.set_core_gradients((joined.T @ dp).T)  # sooner than dp.T @ joined: p is the wider of the two
+        torch.mm(dp[:, self.of_x], self.weight_x, out=self.d_features[n].flatten(0, 1))
 
     def to_row_before(self, t: int) -> None:
         """From dp of row t to dh of the row before, with `d_state`."""

@@ -25,7 +25,7 @@ class LSTMRecording(GatedRecording):
         size = self.hidden
         self.cells, self.tanh_cells, self.cells_before = self.rows(size), self.rows(size), self.rows(size)  # of c, c⁻
         self.states = [(h[None, :, :-1], c[None]) for h, c in zip(self.outputs, self.cells, strict=True)]
-        self.forgets, self.d_cells = self.rows(size), self.rows(size)  # f, and ∂c of h
+        self.d_cells = self.rows(size)  # ∂c of h
         self.dc = self.rows(size)[0].numpy()
 
         self.before.append(self.cells_before.numpy())
@@ -34,7 +34,7 @@ class LSTMRecording(GatedRecording):
         parts = map(arrays, (o, i, f, g, self.cells, self.tanh_cells, self.outputs[..., :-1]))
         self.cell_rows = list(zip(self.p[..., : 3 * size], *parts, strict=True))
         by_o, by_ifg = self.dp[..., :size], rearrange(self.dp[..., size:], "t b (block h) -> t b block h", block=3)
-        self.d_cell_rows = list(zip(*map(arrays, (by_o, by_ifg, self.forgets, self.d_cells)), strict=True))
+        self.d_cell_rows = list(zip(*map(arrays, (by_o, by_ifg, f, self.d_cells)), strict=True))
         self.dc_of_three = self.dc[:, None]
 
     def laid_out(self) -> Tensor:
@@ -62,7 +62,6 @@ class LSTMRecording(GatedRecording):
         sigmoid_backward(self.cells_before[n], f, grad_input=by_f)
         tanh_backward(i, g, grad_input=by_g)
         tanh_backward(o, self.tanh_cells[n], grad_input=self.d_cells[n])
-        self.forgets[n] = f
 
     def retreat(self, t: int) -> None:
         """dc = dh · ∂c + d_state;   dp_o = dh · ∂p_o, the others dc · ∂p;   d_state = dc · f for the step before."""
