@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rl.config import Config
 from rl.loop import NO_OVERRIDES, Overrides
+
+if TYPE_CHECKING:
+    from rl.running.run import Run
 
 OWN_LEARNING: dict[str, Overrides] = {}  # no run overrides anything
 Finished = Callable[[Config], None]
@@ -36,6 +39,9 @@ def train_missing(
 ) -> list[Path]:
     """Train every run whose folder does not hold it yet, and show the progress.
 
+    A run that was stopped goes on from its checkpoint. One that replaces parts of rl's learning begins anew, since what
+    those parts had measured is not in a checkpoint.
+
     Args:
         configs: one for each run, each with its own run_dir.
         processes: serial runs at a time; runs with workers are trained one after another.
@@ -54,8 +60,9 @@ def train_missing(
     from experiments.lab.display import StudyDisplay, training_progress
     from experiments.lab.progress_lines import progress_lines
 
+    changed = {run_dir for run_dir, replaced in overrides.items() if replaced != NO_OVERRIDES}
     with held(Path(configs[0].run_dir).parent, holds):
-        complete = {config.run_dir: is_complete(config) for config in configs}
+        complete = {config.run_dir: is_complete(config, config.run_dir not in changed) for config in configs}
         for config in configs:
             if complete[config.run_dir]:
                 finished(config)
@@ -112,10 +119,10 @@ def ids_of_their_own(runs: int, notify: Callable[[str], None]) -> Iterator[None]
             os.environ["WANDB_RUN_ID"] = run_id
 
 
-def is_complete(config: Config, resume: bool = False) -> bool:
+def is_complete(config: Config, resume: bool = True) -> bool:
     """Whether the run's folder holds this very run, ended well. An unfinished run is put aside, nothing is deleted.
 
-    Where runs are resumed, one that has a checkpoint stays where it is.
+    A run that is resumed and has a checkpoint stays where it is.
 
     Raises:
         ValueError: the folder holds a run with another config.
@@ -168,12 +175,9 @@ def train_in_turn(
     configs: Sequence[Config], display: Any, overrides: Mapping[str, Overrides], finished: Finished
 ) -> None:
     """Train one run after another in this process, each with its own workers."""
-    import envs
-    from rl.running.run import new_run
-
     for config in configs:
         with display.run(Path(config.run_dir).name, config.total_env_steps) as shown:
-            run = new_run(config, envs.make_vector, overrides.get(config.run_dir, NO_OVERRIDES))
+            run = run_of(config, overrides.get(config.run_dir, NO_OVERRIDES))
             shown.watch(run.setup.ledger)
             summary = run.execute(shown.notify, shown.row, shown.evaluation)
         if summary["exit_code"] != 0:
@@ -257,12 +261,15 @@ def train_in_pool(
 
 def train_one(config: Config, overrides: Overrides) -> tuple[str, int]:
     """Train one run in this process, without a display; returns why it has ended, and its exit code."""
+    summary = run_of(config, overrides).execute(notify=lambda _line: None)
+    return summary["exit_reason"], summary["exit_code"]
+
+
+def run_of(config: Config, overrides: Overrides) -> "Run":
+    """The run that begins in its folder, or that goes on from the checkpoint there."""
     import envs
     from rl.running.run import new_run, resumed_run
 
     if (Path(config.run_dir) / "checkpoint.pt").exists():
-        run = resumed_run(config.run_dir, envs.make_vector, overrides)
-    else:
-        run = new_run(config, envs.make_vector, overrides)
-    summary = run.execute(notify=lambda _line: None)
-    return summary["exit_reason"], summary["exit_code"]
+        return resumed_run(config.run_dir, envs.make_vector, overrides)
+    return new_run(config, envs.make_vector, overrides)

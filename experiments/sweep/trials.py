@@ -230,7 +230,7 @@ def trained(configs: dict[Any, Config], pool: Any, ended: Callable[[], None] = l
         RunFailed: a signal ended one.
     """
     failures, key_of = {}, {config.run_dir: key for key, config in configs.items()}
-    missing = [config for config in configs.values() if not is_complete(config, resume=True)]
+    missing = [config for config in configs.values() if not is_complete(config)]
     for _ in range(len(configs) - len(missing)):
         ended()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 import envs
 from experiments.lab import runs
-from rl.loop import Overrides
+from rl.loop import NO_OVERRIDES, Overrides
 from rl.running.folder import claim
 from rl.running.run import new_run
 from tests.support.configs import cartpole_config
@@ -27,9 +28,41 @@ def test_complete_runs_are_not_trained_again(tmp_path):
     assert [(folder / "metrics.jsonl").stat().st_mtime_ns for folder in first] == before
 
 
-def test_an_unfinished_run_is_put_aside_and_trained_from_the_start(tmp_path):
+def stop_halfway(config, overrides=NO_OVERRIDES):
+    """What a signal leaves of a run of 400 env steps."""
+    run = new_run(config, envs.make_vector, overrides)
+
+    def signalled(row):
+        if row["global_step"] == 200:
+            run.outcome.note_signal(signal.SIGTERM)
+
+    assert run.execute(lambda _line: None, signalled)["exit_code"] == 143
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_a_signal_stopped_goes_on_and_comes_out_as_if_it_had_not(processes, tmp_path):
+    """An hour of Pong would be lost. Row for row, and no second folder."""
+    (whole,) = runs.train_missing(tiny_configs(tmp_path / "whole", seeds=[1]))
+    configs = tiny_configs(tmp_path / "stopped", seeds=[1])
+    stop_halfway(configs[0])
+    (folder,) = runs.train_missing(configs, processes)
+    assert [file.name for file in folder.parent.iterdir()] == ["s1"]
+    assert untimed(folder) == untimed(whole)
+
+
+def test_a_stopped_run_with_parts_of_its_own_is_put_aside_and_begins_anew(tmp_path):
+    """What the parts have measured is not in the checkpoint."""
+    (config,) = tiny_configs(tmp_path, seeds=[1])
+    stop_halfway(config, Overrides(zeros))
+    (folder,) = runs.train_missing([config], overrides={config.run_dir: Overrides(zeros)})
+    assert (tmp_path / "s1.unfinished-1" / "checkpoint.pt").exists()
+    assert json.loads((folder / "summary.json").read_text())["exit_code"] == 0
+
+
+def test_an_unfinished_run_without_a_checkpoint_is_put_aside_and_trained_from_the_start(tmp_path):
     (folder,) = runs.train_missing(tiny_configs(tmp_path, seeds=[1]))
-    (folder / "summary.json").unlink()  # what a kill leaves behind
+    for file in ("summary.json", "checkpoint.pt"):  # what a kill leaves behind
+        (folder / file).unlink()
     runs.train_missing(tiny_configs(tmp_path, seeds=[1]))
     assert (tmp_path / "s1.unfinished-1" / "metrics.jsonl").exists()
     assert json.loads((folder / "summary.json").read_text())["exit_code"] == 0
