@@ -7,6 +7,7 @@ from gymnasium.envs.registration import load_env_creator
 
 from envs.cartpole.velocities import MaskVelocity
 from envs.masked.entries import ENTRIES, HIDES
+from envs.vector.extras import let_mujoco_warn_once
 
 # The environments of which `envs` registers a masked form; a name of an id is that of Gymnasium.
 MASKED = (
@@ -32,5 +33,7 @@ def make_masked(of: str, hide: str = "velocities", **kwargs: Any) -> gymnasium.E
         raise ValueError(f"hide {hide!r}: one of {', '.join(HIDES)} is needed")
     spec = gymnasium.spec(of)
     # gymnasium.make sets the spec after this returns, so the entries cannot be looked up by id here.
-    env = load_env_creator(spec.entry_point)(**{**spec.kwargs, **kwargs})
+    creator = load_env_creator(spec.entry_point)
+    let_mujoco_warn_once()
+    env = creator(**{**spec.kwargs, **kwargs})
     return MaskVelocity(env, indices=ENTRIES[of][HIDES[hide]])

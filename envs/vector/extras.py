@@ -1,5 +1,8 @@
 """Packages of environments that are not installed with this one, and the command that installs each."""
 
+import functools
+import sys
+
 MODULES = {  # the module that is missing: the extra of setup.cfg
     "minigrid": "minigrid",
     "popgym": "popgym",
@@ -16,6 +19,13 @@ def installed_by(module: str | None) -> str:
     """Return the command that installs a missing module; "" if it is of no extra."""
     extra = MODULES.get((module or "").partition(".")[0])
     return f"pip install -e .[{extra}]" if extra else ""
+
+
+def let_mujoco_warn_once() -> None:
+    """Let MuJoCo, where it is loaded, say each of its warnings once in this process and not once an environment."""
+    mujoco = sys.modules.get("mujoco")
+    if mujoco and mujoco.get_mju_user_warning() is None:
+        mujoco.set_mju_user_warning(functools.cache(lambda text: print(f"MuJoCo: {text}", file=sys.stderr)))
 
 
 def missing_module(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from envs.vector.adapter import FirstStepsChecked, SingleAdapter, VectorAdapter
 from envs.vector.columns import ColumnsVectorEnv
-from envs.vector.extras import NAMESPACES, NOT_REGISTERED_WITHOUT, installed_by
+from envs.vector.extras import NAMESPACES, NOT_REGISTERED_WITHOUT, installed_by, let_mujoco_warn_once
 from envs.vector.files import import_file, is_file
 from envs.vector.masks import asked_for_mask, choices
 from envs.vector.observations import array_box
@@ -123,6 +123,9 @@ def make_singles(spec: EnvSpec, num_envs: int, env_args: dict[str, Any], observe
     # Gymnasium's checks of every step cost as much as a small environment's step.
     unchecked, made = dataclasses.replace(spec, order_enforce=False), []
     make_bare = partial(gymnasium.make, unchecked, disable_env_checker=True, **env_args)
+    if isinstance(spec.entry_point, str):
+        load_env_creator(spec.entry_point)
+        let_mujoco_warn_once()
 
     def make_single() -> gymnasium.Env:
         env = make_bare()
