@@ -34,7 +34,7 @@ every_case = pytest.mark.parametrize(("space", "options"), CASES.values(), ids=C
 
 
 def distribution_of(space, options):
-    return make_actions(space, Config(**{"action_std_init": 1.0, **options}))
+    return make_actions(space, Config(**{**({"action_std_init": 1.0} if isinstance(space, Box) else {}), **options}))
 
 
 def some(distribution, steps=4, batch=3, strength=1.0, seed=0):
@@ -238,3 +238,19 @@ def test_other_spaces_are_one_line_that_names_what_is_supported():
         with pytest.raises(ValueError, match=rf"^--algorithm {algorithm}: .* Discrete actions are needed, not Box\("):
             distribution_of(BOUNDED, {"algorithm": algorithm})
         assert distribution_of(Discrete(3), {"algorithm": algorithm}).head_size == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"action_bounds": "tanh"}, "--action-bounds tanh"),
+        ({"action_std": "head", "action_bounds": "tanh"}, "--action-std head"),
+        ({"action_std_init": 0.3}, "--action-std-init 0.3"),
+    ],
+)
+def test_an_option_of_numbers_is_refused_where_actions_are_none(options, line):
+    make_actions(BOUNDED, Config(**options))
+    with pytest.raises(ValueError) as error:
+        make_actions(Discrete(2), Config(**options))
+    words = "it is read where actions are numbers (Box), and they are Discrete(2); leave it out"
+    assert str(error.value) == f"{line}: {words}"
