@@ -2,7 +2,7 @@
 
 Question: what does carried memory buy where one observation is not enough?
 Command:  python -m experiments.compare_cores (or: make demo)
-Time:     one minute on 2 cores for 4 arms x 3 seeds.
+Time:     one minute on 2 CPUs for 4 arms x 3 seeds.
 Output:   comparison.md, comparison.csv, comparison.png (table and learning curves) in --out; run folders in --runs-dir.
 
 Complete runs are not trained again, so an interrupted comparison continues where it stopped.

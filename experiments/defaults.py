@@ -2,7 +2,7 @@
 
 Question: does this codebase learn what I bring, before I tune anything?
 Command:  python -m experiments.defaults
-Time:     hours on 2 cores for all tasks x 5 seeds; --arms chooses tasks, and a study that stopped goes on.
+Time:     hours on 2 CPUs for all tasks x 5 seeds; --arms chooses tasks, and a study that stopped goes on.
 Output:   defaults.md (a line for each task), runs.csv (a row for each run) in --out; run folders in --runs-dir.
 
 A run ends where its last 100 episodes reach the mark and fresh ones confirm it, or at its last env step.
@@ -131,7 +131,7 @@ def outcome(name: str, rows: Sequence[Row]) -> Outcome | None:
 def page(rows: Sequence[Row]) -> str:
     """A Markdown table with a line for each task, and how many of the tasks are learnt."""
     lines = [
-        "| task | mark | seeds that reach it | env steps to the mark | seconds | core-minutes | the others end at |",
+        "| task | mark | seeds that reach it | env steps to the mark | seconds | CPU minutes | the others end at |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
     learnt, counted = 0, 0
@@ -152,7 +152,7 @@ def page(rows: Sequence[Row]) -> str:
         )
     lines += ["", f"At least four of five seeds reach the mark on {learnt} of {counted} tasks."]
     lines += [
-        "Median (smallest to largest) of the seeds that reach it; core-minutes: CPU time of all workers over the",
+        "Median (smallest to largest) of the seeds that reach it; CPU minutes: CPU time of all workers over the",
         "whole run. All runs have the defaults of experiments.train, which depend on nothing but the kind of actions.",
     ]
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 Question: does an agent with memory control a body whose velocities it cannot see, as well as one that sees all?
 Command:  python -m experiments.masked_control
-Time:     hours on 2 cores for 3 environments x 5 arms x 3 seeds of 1 M env steps; a study that stopped goes on.
+Time:     hours on 2 CPUs for 3 environments x 5 arms x 3 seeds of 1 M env steps; a study that stopped goes on.
 Output:   masked_control.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
 
 Needs Gymnasium's MuJoCo: pip install "carryover-rl[mujoco]". All arms learn by PPO with the defaults of
@@ -90,7 +90,7 @@ def result(config: Config, overrides: Overrides) -> tuple[Row, dict[str, list[Ro
 def page(rows: list[Row]) -> str:
     """A Markdown table with a line for each environment and system."""
     lines = [
-        "| environment | agent | seeds | sampled return | greedy return | core-minutes |",
+        "| environment | agent | seeds | sampled return | greedy return | CPU minutes |",
         "|---|---|---:|---:|---:|---:|",
     ]
     for arm in dict.fromkeys(row["arm"] for row in rows):

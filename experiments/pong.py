@@ -2,8 +2,8 @@
 
 Question: does the chapter's algorithm learn the harder game that it names, and at what price?
 Command:  python -m experiments.pong --arms lstm --seeds 1
-Time:     about an hour on 2 cores a run; seven runs in all. A study that stopped goes on.
-Output:   pong.md and .png (table, score against env steps and against core-minutes), runs.csv and curves.csv in --out;
+Time:     about an hour on 2 CPUs a run; seven runs in all. A study that stopped goes on.
+Output:   pong.md and .png (table, score against env steps and against CPU minutes), runs.csv and curves.csv in --out;
           run folders, each with a checkpoint.
 
 Arms: lstm (three seeds); one seed each: no memory, no memory 4 pictures, lstm flickering, no memory 4 pictures
@@ -51,7 +51,7 @@ LOOKS = {
 # What others report of Pong with an LSTM, which was not run here: who, with what, result, price.
 ELSEWHERE = (
     ("CleanRL ppo_atari_lstm", "one picture, 10 M env steps, 3 seeds", "19.8", "not given"),
-    ("ikostrikov/pytorch-a3c", "42 x 42, LSTM, deterministic frame skip", "solved", "240 core-minutes"),
+    ("ikostrikov/pytorch-a3c", "42 x 42, LSTM, deterministic frame skip", "solved", "240 CPU minutes"),
     ("openai/universe-starter-agent", "42 x 42, LSTM, 16 workers", "solved", "a laptop for 2 hours"),
 )
 
@@ -118,7 +118,7 @@ def result(config: Config, overrides: Overrides) -> tuple[Row, dict[str, list[Ro
         "solved": bool(summary["solved"]),
         "env_steps": summary["solved_at_env_steps"] or summary["env_steps"],
         "seconds": summary["solved_at_seconds"] or summary["seconds"],
-        "core_minutes": summary["cpu_seconds"] / 60.0,
+        "cpu_minutes": summary["cpu_seconds"] / 60.0,
         "last_100": summary["mean_return"],
         "sampled": summary["eval_sampled"],
         "greedy": summary["eval_greedy"],
@@ -126,7 +126,7 @@ def result(config: Config, overrides: Overrides) -> tuple[Row, dict[str, list[Ro
     points = zip(steps, minutes / 60.0, scores, strict=True)
     return row, {
         "curves": [
-            {"global_step": int(step), "core_minutes": round(minute, 3), RETURN: round(score, 3)}
+            {"global_step": int(step), "cpu_minutes": round(minute, 3), RETURN: round(score, 3)}
             for step, minute, score in points
         ]
     }
@@ -135,28 +135,28 @@ def result(config: Config, overrides: Overrides) -> tuple[Row, dict[str, list[Ro
 def page(rows: Sequence[Row]) -> str:
     """A Markdown table with a line for each run, the median price, and what others report."""
     lines = [
-        "| agent | seed | solved | env steps | minutes | core-minutes | last 100 | 20 fresh: sampled, greedy |",
+        "| agent | seed | solved | env steps | minutes | CPU minutes | last 100 | 20 fresh: sampled, greedy |",
         "|---|---:|---|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
-        numbers = {key: float(row[key]) for key in ("env_steps", "seconds", "core_minutes", "last_100")}
+        numbers = {key: float(row[key]) for key in ("env_steps", "seconds", "cpu_minutes", "last_100")}
         fresh = ", ".join(f"{float(row[key]):.1f}" for key in ("sampled", "greedy"))
         lines.append(
             f"| {row['arm']} | {row['seed']} | {'yes' if str(row['solved']) == 'True' else 'no'} | "
-            f"{numbers['env_steps']:,.0f} | {numbers['seconds'] / 60:.0f} | {numbers['core_minutes']:.0f} | "
+            f"{numbers['env_steps']:,.0f} | {numbers['seconds'] / 60:.0f} | {numbers['cpu_minutes']:.0f} | "
             f"{numbers['last_100']:.1f} | {fresh} |"
         )
     lines.append("")
     mine = [row for row in rows if row["arm"] == "lstm"]
     if mine:
-        prices = [float(row["core_minutes"]) if str(row["solved"]) == "True" else np.inf for row in mine]
+        prices = [float(row["cpu_minutes"]) if str(row["solved"]) == "True" else np.inf for row in mine]
         price = np.median(prices)
-        words = f"{price:.0f} core-minutes" if np.isfinite(price) else "not reached"
+        words = f"{price:.0f} CPU minutes" if np.isfinite(price) else "not reached"
         lines += [f"Solved by the LSTM from one picture, median of {len(mine)} seeds: **{words}**.", ""]
     lines += [
         f"Solved: the last 100 episodes score {SOLVED:g} in the mean, and 20 fresh ones do so too; env steps and",
         "minutes are those of that moment. Core-minutes: CPU time of all workers over the whole run. Minutes: of",
-        "training, on a machine of two cores.",
+        "training, on a machine of two CPUs.",
         "",
         "What others report, not reproduced here:",
         "",
@@ -168,7 +168,7 @@ def page(rows: Sequence[Row]) -> str:
 
 
 def figure(points: Sequence[Row], file: Path) -> None:
-    """Draw score against env steps and against core-minutes, a line for each run."""
+    """Draw score against env steps and against CPU minutes, a line for each run."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -179,9 +179,7 @@ def figure(points: Sequence[Row], file: Path) -> None:
         runs.setdefault((point["arm"], str(point["seed"])), []).append(point)
     with plt.rc_context(STYLE):
         drawn, panels = plt.subplots(1, 2, figsize=(10.0, 4.0), sharey=True, layout="constrained")
-        for panel, key, title in zip(
-            panels, ("global_step", "core_minutes"), ("env steps", "core-minutes"), strict=True
-        ):
+        for panel, key, title in zip(panels, ("global_step", "cpu_minutes"), ("env steps", "CPU minutes"), strict=True):
             for (arm, _), mine in sorted(runs.items(), key=lambda run: (list(SYSTEMS).index(run[0][0]), run[0][1])):
                 colour, line = LOOKS[arm]
                 x, y = ([float(point[name]) for point in mine] for name in (key, RETURN))

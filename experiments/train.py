@@ -2,7 +2,7 @@
 
 Question: does this network, trained by these workers, learn this environment?
 Command:  python -m experiments.train --env MaskedVelocityCartPole-v1 --core lstm --seed 1 --stop-when-solved
-Time:     about half a minute on 2 cores with the defaults, 15 seconds with --preset masked-cartpole.
+Time:     about half a minute on 2 CPUs with the defaults, 15 seconds with --preset masked-cartpole.
 Output:   a run folder (config.json, metrics.jsonl, summary.json, checkpoint.pt, wandb/) and its summary on screen.
 """
 

@@ -106,6 +106,7 @@ LESS = {  # options that make an experiment quick; one without an entry takes se
     "pong": "--env-steps 125000",
     "speed.popgym": "--names RepeatFirstEasy --rounds 1 --seconds 0.1",
     "speed.profile": "--seconds 0.5",
+    "speed.images": "--tasks Catch --seconds 1",
     "speed.group_scaling": "--workers 1,2 --parameters 30000 --repetitions 1",
 }
 NEEDS = {"popgym": "popgym", "speed.popgym": "popgym", "carry_gradient.staleness": "popgym", "pong": "ale_py"}
@@ -225,14 +226,16 @@ def test_snippets_run_with_the_commands_that_use_them(page: Page, options: str, 
     runs = [json.loads(path.read_text()) for path in Path("runs").glob("*/summary.json")]
     assert len(runs) == programs > 0 or not files
     assert options or all(run["solved"] for run in runs)
-    if page is FRONT:  # which plays 100 episodes of the run, and says what one earns
-        assert abs(script["total"] / 100 - runs[0]["eval_greedy"]) <= (1.0 if options else 0.05)
+    if page is FRONT:  # which plays an episode of the run, and says what it earns
+        assert script["reward"] in ((0.0, 1.0) if options or runs[0]["eval_greedy"] < 1 else (1.0,))
 
 
 def test_the_front_page_shows_an_environment_a_core_and_a_script():
-    lengths = [sum(bool(line) and line[0] != "#" for line in text.splitlines()) for text in FRONT.snippets]
+    """Lines beside imports, comments and blank ones."""
+    beside = ("#", "import ", "from ")
+    lengths = [sum(bool(line) and not line.startswith(beside) for line in text.splitlines()) for text in FRONT.snippets]
     environment, core, script = lengths
-    assert environment <= 15 and core <= 11 and script <= 9
+    assert environment <= 15 and core <= 10 and script <= 5
 
 
 def test_every_bug_of_the_table_has_its_test():

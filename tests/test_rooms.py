@@ -77,3 +77,14 @@ def test_what_a_worker_imports_first_does_not_load_torch():
         found = imports(name, everywhere=False)
         assert not any(one.partition(".")[0] == "torch" for one in found), name
         rest |= (found & MODULES.keys()) - seen
+
+
+def test_no_test_module_imports_another():
+    """What two of them need is in tests/support."""
+    wrong = []
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            wrong += [f"{path.name}: {name}" for name in names if ".test_" in f".{name}" and name.startswith("tests")]
+    assert wrong == []

@@ -2,7 +2,7 @@
 
 Question: does a gradient that is carried exactly let segments of a few steps learn what long ones learn?
 Command:  python -m experiments.carry_gradient
-Time:     days on 2 cores for all tasks x 5 seeds; --tasks, --cores and --lengths choose; a stopped study goes on.
+Time:     days on 2 CPUs for all tasks x 5 seeds; --tasks, --cores and --lengths choose; a stopped study goes on.
 Output:   carry_gradient.md and .png (tables, verdicts, figure), runs.csv and curves.csv in --out; run folders.
 
 Cores rtu and mingru carry nothing, the state, or state and gradient; lstm and gru, whose gradient cannot be carried
@@ -116,7 +116,7 @@ def result(config: Config, overrides: Overrides) -> tuple[Row, dict[str, list[Ro
 
 
 def with_parts(rows: list[Row], points: list[Row]) -> list[Row]:
-    """The rows with task, core, what is carried, N, and the return at equal core seconds."""
+    """The rows with task, core, what is carried, N, and the return at equal CPU seconds."""
     found = []
     for row in rows:
         task, core, carried, length = parts_of(row["arm"])

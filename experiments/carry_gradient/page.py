@@ -24,7 +24,7 @@ def page(rows: Sequence[Row]) -> str:
         if mine:
             lines += [f"**{task}**", "", *table(mine), "", *verdicts(mine), ""]
     lines += [
-        "Return in the last fifth of training, mean over seeds (smallest to largest). At equal core seconds: the same",
+        "Return in the last fifth of training, mean over seeds (smallest to largest). At equal CPU seconds: the same",
         "of the part of a run that took the CPU time of the quickest arm of its N. Verdict: the chance that a run with",
         "the gradient carried is better than one with the state alone; a difference is claimed where its 95 % interval",
         "excludes one half.",
@@ -39,7 +39,7 @@ def table(rows: Sequence[Row]) -> list[str]:
         "| core | carried | " + " | ".join(f"N = {n}" for n in lengths) + " |",
         "|---|---|" + "---:|" * len(lengths),
     ]
-    for key, title in (("final_return", ""), ("equal_seconds_return", ", at equal core seconds")):
+    for key, title in (("final_return", ""), ("equal_seconds_return", ", at equal CPU seconds")):
         for core in CORES:
             for carried in CARRIED:
                 cells = [returns(rows, core, carried, n, key) for n in lengths]

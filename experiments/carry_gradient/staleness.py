@@ -2,7 +2,7 @@
 
 Question: parameters change while sensitivities are carried; how far does that lead the gradient astray?
 Command:  python -m experiments.carry_gradient.staleness
-Time:     30 minutes on 2 cores (two serial runs at a time).
+Time:     30 minutes on 2 CPUs (two serial runs at a time).
 Output:   staleness.md (table), runs.csv and gradients.csv (each measured segment) in --out; run folders.
 
 The exact gradient starts at each episode's first step, with the parameters of now, and has the same loss. The cut one

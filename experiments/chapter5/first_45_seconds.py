@@ -2,7 +2,7 @@
 
 Question: does N-step learn faster and more smoothly than Monte Carlo, as the chapter's figures 5.14 and 5.15 show?
 Command:  python -m experiments.chapter5.first_45_seconds
-Time:     12 minutes on 2 cores for 4 systems x 3 seeds; 36 with --seeds 10. The machine should do nothing else.
+Time:     12 minutes on 2 CPUs for 4 systems x 3 seeds; 36 with --seeds 10. The machine should do nothing else.
 Output:   first_45_seconds.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
 
 Monte Carlo and N-step (N = 10) DA2C have 7 asynchronous workers with one environment each, the chapter's network and

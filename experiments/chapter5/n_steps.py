@@ -2,7 +2,7 @@
 
 Question: how does N trade bias for variance in what is learnt? (n_step_error measures bias and variance themselves.)
 Command:  python -m experiments.chapter5.n_steps
-Time:     4 minutes on 2 cores for 7 values x 3 seeds; 12 with --seeds 10.
+Time:     4 minutes on 2 CPUs for 7 values x 3 seeds; 12 with --seeds 10.
 Output:   n_steps.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
 
 One process with one environment, the chapter's network, CartPole and settings. Only N differs: 1, 2, 5, 10, 20, 50 and

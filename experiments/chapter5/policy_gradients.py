@@ -2,7 +2,7 @@
 
 Question: what does each step buy: a learnt baseline, a bootstrapped critic, several workers, N steps at a time?
 Command:  python -m experiments.chapter5.policy_gradients
-Time:     4 minutes on 2 cores for 5 systems x 3 seeds; 11 with --seeds 10.
+Time:     4 minutes on 2 CPUs for 5 systems x 3 seeds; 11 with --seeds 10.
 Output:   policy_gradients.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
 
 The systems are presets of `experiments.train`: reinforce, reinforce-baseline, online, monte-carlo and chapter5. All

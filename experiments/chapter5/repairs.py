@@ -2,7 +2,7 @@
 
 Question: which faults of the printed code cost anything, and how much?
 Command:  python -m experiments.chapter5.repairs
-Time:     5 minutes on 2 cores for 7 arms x 2 seeds; 21 with --seeds 10.
+Time:     5 minutes on 2 CPUs for 7 arms x 2 seeds; 21 with --seeds 10.
 Output:   repairs.md and .png (table, learning curves), runs.csv and curves.csv in --out; run folders.
 
 Each arm keeps the repairs of those before it. All have 7 asynchronous workers, N = 10, the chapter's network, CartPole,

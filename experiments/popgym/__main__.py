@@ -2,7 +2,7 @@
 
 Question: how do a GRU, an LSTM and a carried gradient do on the field's own benchmark, and at what price?
 Command:  python -m experiments.popgym
-Time:     a day on 2 cores for 15 M env steps x 3 seeds; a study that stopped goes on; --quick takes ten minutes.
+Time:     a day on 2 CPUs for 15 M env steps x 3 seeds; a study that stopped goes on; --quick takes ten minutes.
 Output:   popgym.md and .png (tables, figure), runs.csv and curves.csv in --out; run folders.
 
 Agents train on the environments of envs/popgym, which equal those of the package popgym 1.0.7, and are judged on the

@@ -41,7 +41,7 @@ def summary(rows: Sequence[Row]) -> list[str]:
     """A line for each core: environments, mean return, how many of the paper's figures it reaches, its price."""
     lines = [
         "| core | environments | mean return (sampled) | mean MMER | paper's GRU reached | paper's best reached | "
-        "core-minutes a run |",
+        "CPU minutes a run |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for core in present(rows):
@@ -67,7 +67,7 @@ def table(rows: Sequence[Row], core: str) -> list[str]:
         f"### {CORES[core].title}",
         "",
         "| environment | paper's GRU | paper's best | another GRU, 3 M | sampled | greedy | MMER | return at 3 M | "
-        "MMER at 3 M | core-minutes |",
+        "MMER at 3 M | CPU minutes |",
         "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name in IDS:

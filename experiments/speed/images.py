@@ -6,7 +6,7 @@ Time:     5 minutes on 2 CPUs that do nothing else.
 Output:   images.json and images.md in --out.
 
 The environment's own speed is that of one process that takes random actions in it and does nothing else, right before
-the runs. A run has two workers. The ratio by CPU seconds is that of a machine with two free cores: what a run trains
+the runs. A run has two workers. The ratio by CPU seconds is that of a machine with two free CPUs: what a run trains
 in two seconds of its workers' CPU time, beside what the environment alone does in one. MiniGrid needs
 pip install -e .[minigrid].
 """

@@ -2,7 +2,7 @@
 
 Question: which settings of these options do best here, and is the best one really better?
 Command:  python -m experiments.sweep --seeds 3 --trials 20 'learning_rate=log(1e-4,1e-2)'
-Time:     trials times seeds runs, as many side by side as the cores hold.
+Time:     trials times seeds runs, as many side by side as the CPUs hold.
 Output:   sweep.md and sweep.png (table, figure), trials.csv and sweep.db in --out; a run folder a trial and seed.
 
 A range is option=log(low,high), option=uniform(low,high) or option=choice(a,b,...), for any option of a run. Optuna's
@@ -45,7 +45,7 @@ class Command:
     """Seeds on which the best and the first trial are trained again, behind all others; 0: none, -1: as --seeds, and at
     least 4."""
     processes: int = 0
-    """Runs side by side; 0: as many as the cores hold."""
+    """Runs side by side; 0: as many as the CPUs hold."""
     out: Path = Path("runs/sweep")
     """Folder of storage, runs, table and figure."""
     pdf: bool = False

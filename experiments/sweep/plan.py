@@ -91,5 +91,5 @@ def differing(known: dict[str, Any], asked: dict[str, Any]) -> str:
 
 
 def side_by_side(config: Config) -> int:
-    """How many runs the cores hold."""
+    """How many runs the CPUs hold."""
     return max(1, len(os.sched_getaffinity(0)) // (config.workers if config.mode != "serial" else 1))

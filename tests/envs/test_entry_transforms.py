@@ -9,7 +9,7 @@ from envs.vector.channels import channels_last
 from envs.vector.entry_transforms import StackEntries
 from envs.vector.packing import Packed
 from rl.agent.torsos.images import as_image
-from tests.envs.test_packing import by_hand, entries_of
+from tests.support.entries import by_hand, entries_of
 from tests.support.entry_envs import SHOWS, Shows
 from tests.support.envs_slow_loop import random_actions
 

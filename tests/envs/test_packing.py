@@ -11,6 +11,7 @@ import envs
 from envs.vector.masks import Mask
 from envs.vector.messages import BrokenContract
 from envs.vector.packing import Packed
+from tests.support.entries import by_hand, entries_of
 from tests.support.entry_envs import ARM, CAMERA, SHOWS, Shows
 from tests.support.envs_slow_loop import random_actions
 
@@ -25,31 +26,6 @@ PACKED = {  # the dtype and the length of a packed observation
     "nested": ("uint8", 4 * 5 + 4 * 3 + 76 + 76 + 4 * 6),
     "masked": ("uint8", 4 * 3 + 4),
 }
-
-
-def entries_of(space, array):
-    """Each entry of packed observations, by name."""
-    return dict(zip((entry.name for entry in space.entries), space.views(array), strict=True))
-
-
-def by_hand(space, observation, name=""):
-    """The entries of an observation as arrays, by name: one-hots and zeros and ones are written out."""
-    if isinstance(space, Dict | Tuple):
-        found = {}
-        for key, one in space.spaces.items() if isinstance(space, Dict) else enumerate(space.spaces):
-            found |= by_hand(one, observation[key], f"{name}.{key}" if name else str(key))
-        return found
-    if isinstance(space, Discrete):
-        return {name: np.eye(space.n, dtype=np.float32)[observation - space.start]}
-    if isinstance(space, MultiDiscrete):
-        hots = [np.eye(n, dtype=np.float32)[value] for n, value in zip(space.nvec, observation, strict=True)]
-        return {name: np.concatenate(hots)}
-    if isinstance(space, MultiBinary):
-        return {name: np.ravel(observation).astype(np.float32)}
-    if not isinstance(space, Box):
-        return {}
-    keeps = name == "action_mask" or space.dtype.kind == "b" or (space.dtype == np.uint8 and len(space.shape) != 1)
-    return {name: np.array(observation, np.uint8 if keeps else np.float32)}
 
 
 def assert_shown(space, row, own_space, observation):

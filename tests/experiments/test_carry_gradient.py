@@ -67,7 +67,7 @@ def test_the_page_has_means_and_a_verdict_and_the_figure_is_drawn(tmp_path):
     rows = with_parts(*rows_and_points())
     text = page(rows)
     assert "| rtu | state and gradient | 0.90 (0.90 to 0.90) |" in text
-    assert "| rtu | state and gradient, at equal core seconds | 0.45 (0.45 to 0.45) |" in text
+    assert "| rtu | state and gradient, at equal CPU seconds | 0.45 (0.45 to 0.45) |" in text
     assert "- rtu, gradient carried against the state alone: N = 2: 1.00 [1.00, 1.00]" in text
     figure(rows, tmp_path / "carry_gradient.png")
     assert (tmp_path / "carry_gradient.png").stat().st_size > 5_000

@@ -28,16 +28,16 @@ def test_the_lstm_has_the_seeds_of_the_command_and_every_other_arm_one(tmp_path)
 
 
 def rows(solved):
-    """Two seeds that solve it for 80 and 100 core-minutes, and a third for 200, or not at all."""
+    """Two seeds that solve it for 80 and 100 CPU minutes, and a third for 200, or not at all."""
     numbers = {"seconds": "2400", "last_100": "19.1", "sampled": "19.5", "greedy": "20", "env_steps": "2000000"}
     return [
-        {"arm": "lstm", "seed": str(seed), "solved": str(done), "core_minutes": str(minutes), **numbers}
+        {"arm": "lstm", "seed": str(seed), "solved": str(done), "cpu_minutes": str(minutes), **numbers}
         for seed, minutes, done in ((1, 80, solved > 0), (2, 100, solved > 1), (3, 200, solved > 2))
     ]
 
 
 def test_the_price_is_the_median_over_seeds_and_a_seed_that_does_not_solve_it_counts_as_endless():
-    assert "median of 3 seeds: **100 core-minutes**." in page(rows(3)) and "**100 core-minutes**" in page(rows(2))
+    assert "median of 3 seeds: **100 CPU minutes**." in page(rows(3)) and "**100 CPU minutes**" in page(rows(2))
     assert "median of 3 seeds: **not reached**." in page(rows(1))
     assert "| lstm | 1 | yes | 2,000,000 | 40 | 80 | 19.1 | 19.5, 20.0 |" in page(rows(1))
     assert "| lstm | 3 | no | 2,000,000 | 40 | 200 | 19.1 | 19.5, 20.0 |" in page(rows(1))
@@ -45,7 +45,7 @@ def test_the_price_is_the_median_over_seeds_and_a_seed_that_does_not_solve_it_co
 
 def test_the_figure_is_drawn_from_points_alone(tmp_path):
     points = [
-        {"arm": arm, "seed": "1", "global_step": str(k * 25_000), "core_minutes": str(k), RETURN: str(k - 21)}
+        {"arm": arm, "seed": "1", "global_step": str(k * 25_000), "cpu_minutes": str(k), RETURN: str(k - 21)}
         for arm in arms()
         for k in range(1, 41)
     ]

@@ -469,7 +469,7 @@ if __name__ == "__main__":
 
 def test_workers_are_started_with_one_thread_and_without_wandb_even_after_a_large_lstm_in_the_parent(tmp_path):
     """pytorch/pytorch#123828: a process forked after a parallel LSTM call hangs; workers are forked from a server that
-    makes none. ikostrikov/pytorch-a3c#33: threads of all workers fight for the cores. wandb/wandb#2233: W&B in a child
+    makes none. ikostrikov/pytorch-a3c#33: threads of all workers fight for the CPUs. wandb/wandb#2233: W&B in a child
     hangs at its exit."""
     program = tmp_path / "program.py"
     program.write_text(AFTER_LSTM)

@@ -2,7 +2,7 @@
 
 Question: how wrong is an N-step return, by its critic (bias) and by the chance of its N steps (variance)?
 Command:  python -m experiments.chapter5.n_step_error
-Time:     2 minutes on 2 cores, 5 on busy ones, for 3 training stages x 3 seeds.
+Time:     2 minutes on 2 CPUs, 5 on busy ones, for 3 training stages x 3 seeds.
 Output:   n_step_error.md and .png (tables, figure) and n_step_error.csv in --out; run folders.
 
 The chapter's agent, in one process with one environment and N = 10, is trained for 7,000, 35,000 and 70,000 env steps.

@@ -2,7 +2,7 @@
 
 Question: which way gets there soonest with 8 environments, when their steps are cheap and when they are expensive?
 Command:  python -m experiments.chapter5.ways_to_distribute
-Time:     4 minutes on 2 cores, which should do nothing else; 27 with --arms all --seeds 10 --repetitions 3.
+Time:     4 minutes on 2 CPUs, which should do nothing else; 27 with --arms all --seeds 10 --repetitions 3.
 Output:   ways_to_distribute.md and .png (tables, figure), runs.csv, curves.csv and speed.csv in --out; run folders.
 
 W workers of 8 / W environments each, the chapter's network and loss, CartPole with -10 for a fall, N = 10.

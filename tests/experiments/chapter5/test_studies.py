@@ -141,7 +141,7 @@ def test_help_of_a_study_says_its_question_command_time_and_output_without_loadi
     words = re.sub(r"[\s│]+", " ", helps[name])
     assert f"usage: python -m experiments.chapter5.{name} " in words
     assert re.search(r"Question: .*\? .*Command: +python -m experiments.chapter5." + name, words)
-    assert re.search(r"Time: +\d+ minutes on 2 cores for \d+ .* x [23] seeds", words)
+    assert re.search(r"Time: +\d+ minutes on 2 CPUs for \d+ .* x [23] seeds", words)
     assert f"Output: {name}.md and .png (table, learning curves), runs.csv and curves.csv in --out" in words
     for option in ("--arms", "--seeds", "--first-seed", "--env-steps", "--processes", "--runs-dir", "--out", "--wandb"):
         assert f" {option} " in words
