@@ -101,7 +101,7 @@ def page(rows: list[Row]) -> str:
     lines += [
         "",
         "Returns: 100 fresh episodes with the final parameters; interquartile mean over seeds and its 95 % bootstrap",
-        "interval. Core-minutes: median over seeds of the CPU time of all workers.",
+        "interval. CPU minutes: median over seeds of the CPU time of all workers.",
     ]
     return "\n".join(lines)
 

@@ -155,7 +155,7 @@ def page(rows: Sequence[Row]) -> str:
         lines += [f"Solved by the LSTM from one picture, median of {len(mine)} seeds: **{words}**.", ""]
     lines += [
         f"Solved: the last 100 episodes score {SOLVED:g} in the mean, and 20 fresh ones do so too; env steps and",
-        "minutes are those of that moment. Core-minutes: CPU time of all workers over the whole run. Minutes: of",
+        "minutes are those of that moment. CPU minutes: CPU time of all workers over the whole run. Minutes: of",
         "training, on a machine of two CPUs.",
         "",
         "What others report, not reproduced here:",

@@ -199,7 +199,7 @@ def batched(tables: Tables) -> Finding:
     if share[cheap] > MARGIN and share[dear] < 1 / MARGIN:
         verdict = f"holds: {numbers}"
     elif each[cheap] > MARGIN > each[dear]:
-        verdict = f"holds for each core, not for the machine: {numbers}"
+        verdict = f"holds for each CPU, not for the machine: {numbers}"
     else:
         verdict = f"does not hold here: {numbers}"
     return Finding(

@@ -92,7 +92,7 @@ COLUMNS = (
     "Sampled and greedy: 200 episodes of the package's own environment with the final parameters; sampled is the",
     "interquartile mean over seeds with its 95 % bootstrap interval, other returns are means over seeds. MMER: the",
     "largest epoch mean in training, as in the paper. At 3 M: of the same runs, MMER of the first 3 M env steps, and",
-    "the mean return of the last tenth of them. Core-minutes: median CPU time of a run. Returns lie between -1 and 1.",
+    "the mean return of the last tenth of them. CPU minutes: median CPU time of a run. Returns lie between -1 and 1.",
 )
 DIFFERENCES = (
     "What differs from the paper's protocol (Morad et al. 2023, arXiv 2303.01859): there PPO, epochs of 65,536 env",

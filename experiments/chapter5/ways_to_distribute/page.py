@@ -16,7 +16,7 @@ from experiments.lab.tables import Column, study_table
 
 SPEED_NOTE = (
     "Env steps a second: medians over repetitions of {seconds:g} s of training each, without W&B. The cost of a step "
-    "is milliseconds of computing on a core, for each environment. Staleness: how many updates of others came between "
+    "is milliseconds of computing on a CPU, for each environment. Staleness: how many updates of others came between "
     "taking parameters and applying the gradient, mean over gradients; in brackets as a share of the workers. A "
     "measurement of few segments (10 steps of 8 environments) starts with young gradients."
 )

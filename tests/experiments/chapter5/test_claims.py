@@ -112,8 +112,8 @@ def test_one_process_is_the_alternative_where_it_is_faster_with_cheap_steps_and_
     )
     assert "at 10 ms a step 100 against 200 (async 2 workers)" in found.evidence
     for one_process, verdict in (
-        (310, "holds for each core, not for the machine: 1.03"),
-        (200, "holds for each core, not for the machine: 0.67"),
+        (310, "holds for each CPU, not for the machine: 1.03"),
+        (200, "holds for each CPU, not for the machine: 0.67"),
         (150, "does not hold here"),
     ):
         slow = tables() | {"speed": speeds(**{"0": (one_process, 300), "10": (100, 200)})}
