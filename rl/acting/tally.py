@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from einops import rearrange
 
 from rl.agent.scales import CLIPPED, COUNTS, Scales, sums_size
 
@@ -34,7 +35,7 @@ class Tally:
         if self.numbers:
             seen = self.scales.floats(observations).astype(np.float64)
             self.sums[0] += len(seen)
-            totals, squares = self.sums[COUNTS:].reshape(2, self.numbers)
+            totals, squares = rearrange(self.sums[COUNTS:], "(kind number) -> kind number", kind=2)
             totals += np.where(self.scaled, seen.sum(axis=0), 0.0)  # the others: mean 0 and deviation 1
             squares += np.where(self.scaled, np.square(seen).sum(axis=0), len(seen))
         if self.returns:

@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from gymnasium.spaces import Box
 from torch import Tensor, nn
+
+from rl.agent.axes import in_one_axis
 
 MOST = 10.0  # deviations from the mean that an observation keeps
 FEWEST, ROUNDING = 1e-8, 1e-12  # a variance below this, or this share of the mean square, is none: a constant so far
 CLIPPED = 1.0  # the largest reward of a run with --clip-rewards
 FLOAT = 4  # bytes
+STEPS = "time batch number -> (time batch) number"
 COUNTS = 4  # env steps of observations and of returns, Σ and Σ² of the returns; then Σ and Σ² of each number observed
 
 
@@ -64,9 +68,9 @@ class Scales(nn.Module):
     def floats(self, observations: np.ndarray) -> np.ndarray:
         """The numbers [step, number] of observations [time, batch, *shape]."""
         if not self.places:
-            return observations.reshape(-1, self.numbers)
+            return rearrange(in_one_axis(observations, self.mean.shape), STEPS)
         parts = [np.ascontiguousarray(observations[..., place]).view(np.float32) for place in self.places]
-        return np.concatenate(parts, axis=-1).reshape(-1, self.numbers)
+        return rearrange(np.concatenate(parts, axis=-1), STEPS)
 
     def rewards(self, rewards: Tensor) -> Tensor:
         """r̃ of rewards [...]."""

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from rl.agent.cores import CoreState
@@ -54,6 +55,6 @@ def dealt(generator: np.random.Generator, total: int, owned: range, hands: int) 
         owned: those of this worker; both ends are multiples of `hands`.
         hands: how many minibatches.
     """
-    dice = generator.random(total)[owned.start : owned.stop].reshape(-1, hands)
+    dice = rearrange(generator.random(total)[owned.start : owned.stop], "(group hand) -> group hand", hand=hands)
     columns = dice.argsort(axis=1) + np.arange(0, len(owned), hands)[:, None]  # [group of environments, hand]
     return list(torch.from_numpy(columns.T.copy()))

@@ -11,6 +11,7 @@ from torch.nn.functional import logsigmoid
 
 from rl.agent.actions.categorical import LEAST
 from rl.agent.actions.distribution import ONE_MORE, Actions, Taken
+from rl.agent.axes import in_one_axis, in_shape
 
 
 class Bernoullis(Actions):
@@ -23,7 +24,7 @@ class Bernoullis(Actions):
 
     def signs(self, head: Tensor, actions: Tensor) -> Tensor:
         """1 where a bit is on, and −1 where it is off [..., bit], in the precision of the head."""
-        return actions.reshape(*actions.shape[: actions.dim() - len(self.shape)], self.head_size).to(head.dtype) * 2 - 1
+        return in_one_axis(actions, self.shape).to(head.dtype) * 2 - 1
 
     def draw(self, generators: Sequence[np.random.Generator], steps: int) -> np.ndarray:
         """Logistic numbers [time, batch, bit]: g = log u − log(1 − u), u uniform on (0, 1)."""
@@ -33,12 +34,12 @@ class Bernoullis(Actions):
 
     def sample(self, head: Tensor, noise: Tensor, out: Tensor | None = None) -> Tensor:
         """A bit is on where its logit is greater than g, which it is with probability σ(logit)."""
-        actions = (head > noise).reshape(*head.shape[:-1], *self.shape)
+        actions = in_shape(head > noise, self.shape)
         return actions.to(self.dtype) if out is None else out.copy_(actions)
 
     def mode(self, head: Tensor) -> Tensor:
         """A bit is on where its logit is greater than 0."""
-        return (head > 0).reshape(*head.shape[:-1], *self.shape).to(self.dtype)
+        return in_shape(head > 0, self.shape).to(self.dtype)
 
     def log_probs(self, head: Tensor, actions: Tensor) -> Tensor:
         """log π(a) = Σ log σ(±logit), + where the bit is on."""

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
-from rl.agent.actions.distribution import Actions, Taken
+from rl.agent.actions.distribution import ONE_LESS, ONE_MORE, Actions, Taken
 
 LEAST = 2.0**-54  # stands for a uniform number of 0, whose Gumbel number would be −∞; the next one is 2⁻⁵³
 
@@ -37,8 +38,7 @@ class Categorical(Actions):
 
     def log_probs(self, head: Tensor, actions: Tensor) -> Tensor:
         """log π(a) = logit of a − log Σ exp logits."""
-        chosen = actions.unsqueeze(-1)
-        return head.log_softmax(-1).gather(-1, chosen).squeeze(-1)
+        return rearrange(head.log_softmax(-1).gather(-1, rearrange(actions, ONE_MORE)), ONE_LESS)
 
     def entropies(self, head: Tensor) -> Tensor:
         """H = −Σ π log π."""
@@ -52,18 +52,18 @@ class Categorical(Actions):
 
     def taken(self, head: Tensor, actions: Tensor) -> Taken:
         """Written out: with d = ∂L/∂log π(a) and e = ∂L/∂H,   ∂L/∂logits = d (1ₐ − π) − e π (log π + H)."""
-        log_probs, chosen = head.log_softmax(-1), actions.unsqueeze(-1)
+        log_probs, chosen = head.log_softmax(-1), rearrange(actions, ONE_MORE)
         probs = log_probs.exp()
         entropies = -(probs * log_probs).sum(-1)
 
         def backward(d_log_probs: Tensor, d_entropy: float | None) -> Tensor:
-            wide = d_log_probs.unsqueeze(-1)
+            wide = rearrange(d_log_probs, ONE_MORE)
             d_logits = (probs * -wide).scatter_add_(-1, chosen, wide)
             if d_entropy:
-                d_logits += -d_entropy * probs * (log_probs + entropies.unsqueeze(-1))
+                d_logits += -d_entropy * probs * (log_probs + rearrange(entropies, ONE_MORE))
             return d_logits
 
-        return Taken(log_probs.gather(-1, chosen).squeeze(-1), entropies, backward)
+        return Taken(rearrange(log_probs.gather(-1, chosen), ONE_LESS), entropies, backward)
 
 
 def gumbel_numbers(generators: Sequence[np.random.Generator], steps: int, count: int) -> np.ndarray:

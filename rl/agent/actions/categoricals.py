@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from rl.agent.actions.categorical import gumbel_numbers
 from rl.agent.actions.distribution import ONE_LESS, ONE_MORE, Actions, Taken
 from rl.agent.actions.mask import MASKED
+from rl.agent.axes import in_one_axis, in_shape
 
 SIDE_BY_SIDE = "... part option -> ... (part option)"
 
@@ -47,7 +48,7 @@ class Categoricals(Actions):
 
     def chosen(self, actions: Tensor) -> Tensor:
         """Actions [..., *shape] as [..., part, 1]."""
-        return rearrange(actions.reshape(*actions.shape[: actions.dim() - len(self.shape)], self.parts), ONE_MORE)
+        return rearrange(in_one_axis(actions, self.shape), ONE_MORE)
 
     def draw(self, generators: Sequence[np.random.Generator], steps: int) -> np.ndarray:
         """Gumbel numbers [time, batch, head]."""
@@ -60,8 +61,7 @@ class Categoricals(Actions):
 
     def mode(self, head: Tensor) -> Tensor:
         """argmax of the logits of each part."""
-        actions = self.in_parts(head).argmax(-1)
-        return actions.reshape(*head.shape[:-1], *self.shape)
+        return in_shape(self.in_parts(head).argmax(-1), self.shape)
 
     def log_probs(self, head: Tensor, actions: Tensor) -> Tensor:
         """log π(a) = Σ log π of each part."""

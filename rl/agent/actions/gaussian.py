@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor
 
 from rl.agent.actions.distribution import ONE_MORE, Actions, Taken
+from rl.agent.axes import in_shape
 
 ENDLESS = 1e30  # a bound this large is none
 POINTS = 16  # at which the entropy of a squashed number is computed
@@ -86,8 +87,7 @@ class Gaussian(Actions):
         if self.squashes:
             squashed = actions.tanh()
             actions = squashed if self.squashes_all else torch.where(self.squashed, squashed, actions)
-        own = torch.addcmul(self.centre, self.half, actions).clamp(self.low, self.high)
-        return own.reshape(*actions.shape[:-1], *self.own_shape)
+        return in_shape(torch.addcmul(self.centre, self.half, actions).clamp(self.low, self.high), self.own_shape)
 
     def log_probs(self, head: Tensor, actions: Tensor) -> Tensor:
         """log π = Σ [−½ z² − log σ − ½ log 2π] with z = (u − μ) / σ, and minus log(1 − tanh² u) where u is squashed."""

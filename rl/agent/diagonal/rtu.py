@@ -97,4 +97,4 @@ class RTUCore(DiagonalCore):
 
 def as_complex(pairs: Tensor) -> Tensor:
     """[..., 2 · n] numbers, of which two neighbours are real and imaginary part, as [..., n] complex ones."""
-    return torch.view_as_complex(pairs.unflatten(-1, (-1, 2)))
+    return torch.view_as_complex(pairs.unflatten(-1, (-1, 2)))  # ... (h part) -> ... h part

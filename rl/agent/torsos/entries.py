@@ -8,6 +8,8 @@ import gymnasium
 import torch
 from torch import Tensor
 
+from rl.agent.axes import in_shape
+
 MASK = "action_mask"  # an entry for the policy, which no torso reads
 
 
@@ -52,7 +54,7 @@ class Entries:
             part = observations[..., start:stop]
             if not observations.is_floating_point() and dtype != observations.dtype:
                 part = part.view(dtype)
-            parts.append(part.unflatten(-1, shape) if shape else part.squeeze(-1))
+            parts.append(in_shape(part, shape))
         return parts
 
 

@@ -3,13 +3,15 @@
 import gymnasium
 import numpy as np
 import torch
+from einops import rearrange, reduce, unpack
 from torch import Tensor, nn
 
 from rl.agent.cores import orthogonal_linear
-from rl.agent.torsos.images import as_image, channels_first, orthogonal_convolution
+from rl.agent.torsos.images import AS_THEY_CAME, IN_ONE_AXIS, as_image, in_one_batch, orthogonal_convolution
 from rl.agent.torsos.mlp import Activation
 
 EMBEDDED = 16  # numbers of a cell
+CELLS = "number height width channel embedded -> number embedded height width"
 FILTERS = 32
 KERNEL = 3
 MOST = 256  # categories of a channel
@@ -34,7 +36,8 @@ class GridTorso(nn.Module):
                 f"grids of whole numbers with at most {MOST} categories are needed, not {space.dtype} of shape "
                 f"{space.shape}"
             )
-        self.axes, self.channels_last, self.features = len(space.shape), image.last, size
+        self.in_one_batch, self.axes = in_one_batch(space.shape, "height width channel"), len(space.shape)
+        self.features = size
         starts = np.cumsum(counts) - counts - lowest(space)  # the embedding of value v is at this + v
         self.register_buffer("starts", torch.from_numpy(starts), persistent=False)
         self.embedding = nn.Embedding(int(counts.sum()), EMBEDDED)
@@ -49,13 +52,12 @@ class GridTorso(nn.Module):
 
     def forward(self, observations: Tensor) -> Tensor:
         """Features [..., size] of observations [..., *shape], all of them as one batch."""
-        cells = channels_first(observations, self.axes, self.channels_last).movedim(1, -1)
-        seen = self.embedding(cells.long() + self.starts).sum(-2)  # number height width channel embedded -> without c.
-        seen = seen.movedim(-1, 1)
+        cells = rearrange(observations, self.in_one_batch)
+        seen = reduce(self.embedding(cells.long() + self.starts), CELLS, "sum")
         for layer in self.layers:
             seen = layer(seen).relu_()
-        features = self.activation(self.linear(seen.flatten(1)))
-        return features.reshape(*observations.shape[: observations.dim() - self.axes], -1)
+        features = self.activation(self.linear(rearrange(seen, IN_ONE_AXIS)))
+        return unpack(features, [observations.shape[: observations.dim() - self.axes]], AS_THEY_CAME)[0]
 
 
 def categories(space: gymnasium.spaces.Box) -> np.ndarray | None:
@@ -74,8 +76,4 @@ def lowest(space: gymnasium.spaces.Box) -> np.ndarray:
 
 def of_channels(space: gymnasium.spaces.Box, bounds: np.ndarray) -> np.ndarray:
     """Bounds of a space as int64 [channel, cell]."""
-    image = as_image(space.shape)
-    wide = bounds.astype(np.int64)
-    if wide.ndim == 2:
-        return wide.reshape(1, -1)
-    return np.moveaxis(wide, -1, 0).reshape(image.channels, -1) if image.last else wide.reshape(image.channels, -1)
+    return rearrange(bounds.astype(np.int64), in_one_batch(space.shape, "channel (height width)"))[0]

@@ -6,10 +6,14 @@ from typing import NamedTuple
 import gymnasium
 import numpy as np
 import torch
+from einops import rearrange, unpack
 from torch import Tensor, nn
 
 from rl.agent.cores import orthogonal_linear
 from rl.agent.torsos.mlp import Activation
+
+IN_ONE_AXIS = "number channel height width -> number (channel height width)"
+AS_THEY_CAME = "* feature"  # of a batch
 
 
 class Convolution(NamedTuple):
@@ -40,7 +44,8 @@ class ImageTorso(nn.Module):
             raise ValueError(
                 f"images are needed, height and width with channels before or behind them, not shape {space.shape}"
             )
-        self.axes, self.channels_last, self.scale, self.features = len(space.shape), image.last, scale(space), size
+        self.in_one_batch, self.axes = in_one_batch(space.shape, "channel height width"), len(space.shape)
+        self.scale, self.features = scale(space), size
         height, width = (self.size_behind(side) for side in (image.height, image.width))
         if min(height, width) < 1:
             least = next(side for side in range(1, 1_000) if self.size_behind(side) >= 1)
@@ -63,13 +68,13 @@ class ImageTorso(nn.Module):
     def forward(self, observations: Tensor) -> Tensor:
         """Features [..., size] of observations [..., *shape], all of them as one batch."""
         first, *others = self.layers
-        image = channels_first(observations, self.axes, self.channels_last).to(self.linear.weight.dtype)
+        image = rearrange(observations, self.in_one_batch).to(self.linear.weight.dtype)
         # The scale of a few weights takes less time than that of all pixels.
         seen = nn.functional.conv2d(image, first.weight * self.scale, first.bias, first.stride).relu_()
         for layer in others:
             seen = layer(seen).relu_()
-        features = self.activation(self.linear(seen.flatten(1)))
-        return features.reshape(*observations.shape[: observations.dim() - self.axes], -1)
+        features = self.activation(self.linear(rearrange(seen, IN_ONE_AXIS)))
+        return unpack(features, [observations.shape[: observations.dim() - self.axes]], AS_THEY_CAME)[0]
 
 
 class ConvTorso(ImageTorso):
@@ -112,12 +117,11 @@ def as_image(shape: tuple[int, ...]) -> Image | None:
     return Image(middle, last, first, False)
 
 
-def channels_first(observations: Tensor, axes: int, last: bool) -> Tensor:
-    """Observations [..., *shape] as [number, channel, height, width]: a view where channels are last."""
-    images = observations.flatten(0, -axes - 1) if observations.dim() > axes else observations[None]
-    if axes == 2:
-        return images[:, None]
-    return images.permute(0, 3, 1, 2) if last else images
+def in_one_batch(shape: tuple[int, ...], order: str) -> str:
+    """The einops pattern of arrays [..., *shape] as one batch of images, with their axes in this order."""
+    if len(shape) == 2:
+        return f"... height width -> (...) {order.replace('channel', '1')}"
+    return f"... {'height width channel' if as_image(shape).last else 'channel height width'} -> (...) {order}"
 
 
 def scale(space: gymnasium.spaces.Box) -> float:

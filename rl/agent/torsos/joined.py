@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rl.agent.axes import in_one_axis
 from rl.agent.torsos.entries import Entries
 from rl.agent.torsos.images import scale
 from rl.agent.torsos.mlp import Activation, MLPTorso
@@ -56,11 +57,11 @@ class Vector(nn.Module):
 
     def __init__(self, space: gymnasium.spaces.Box) -> None:
         super().__init__()
-        self.axes, self.features = len(space.shape), math.prod(space.shape)
+        self.shape, self.features = space.shape, math.prod(space.shape)
         self.scale = 1.0 if space.dtype.kind == "f" else scale(space)
         self.register_buffer("precision", torch.empty(0), persistent=False)
 
     def forward(self, part: Tensor) -> Tensor:
         """In the network's precision."""
-        part = part.reshape(*part.shape[: part.dim() - self.axes], self.features).to(self.precision.dtype)
+        part = in_one_axis(part, self.shape).to(self.precision.dtype)
         return part if self.scale == 1.0 else part * self.scale
