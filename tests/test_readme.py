@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import typing
@@ -146,6 +147,36 @@ def test_every_experiment_runs(command: str, workspace: Path):
         assert f"-m experiments.{name}" in MAKEFILE, "neither a test nor make runs it"
     elif not re.search("--resume|blink:", command):  # tests/running resumes runs; the snippets' test has blink.py
         run(workspace, f"{command.removesuffix(' --gif episode.gif')} {LESS.get(name, '')}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", [one for one in COMMANDS if one.startswith("torchrun") and "--node-rank 1" not in one]
+)
+def test_every_line_of_torchrun_trains(command: str, tmp_path: Path):
+    """Both hosts are this one, and the run is short; else the lines are those of the page."""
+    hosts = range(2 if "--nnodes 2" in command else 1)
+    of_hosts = [command.replace("--node-rank 0", f"--node-rank {host}") for host in hosts]
+    assert set(of_hosts) <= set(COMMANDS)
+    here = {"host-a": "127.0.0.1", "29500": str(free_port()), "max-restarts K": "max-restarts 1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo", "WANDB_MODE": "disabled"}
+    running = []
+    for line in of_hosts:
+        for theirs, ours in here.items():
+            line = line.replace(theirs, ours)
+        words = [sys.executable, "-m", "torch.distributed.run", *line.split()[1:], *LESS["train"].split()]
+        running.append(subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=-1, stderr=-2, text=True))
+    said = [one.communicate(timeout=600)[0] for one in running]
+    assert [one.returncode for one in running] == [0] * len(running), "\n".join(said)
+    [summary] = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*/summary.json")]
+    assert summary["exit_code"] == 0 and summary["env_steps"] >= 2000
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 class Parsed(BaseException):

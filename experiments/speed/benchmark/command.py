@@ -15,7 +15,7 @@ class Command:
     """The options of the command."""
 
     sections: str = ",".join(SECTIONS)
-    """What to measure. throughput: env steps a second of the default and each preset; solved: what it takes them to
+    """What to measure. throughput: env steps a second of each preset; solved: what it takes them to
     solve the task; scaling: over workers, environments, hidden size, segment length, sync and async, learning from
     recorded activations and unrolling again; contention: waiting for the learner's lock and holding it; parts: acting,
     learning, push, pull and environment apart; roofline: the fraction of the machine's matrix-product rate; startup:
@@ -62,7 +62,7 @@ class Command:
         return set(listed("--sections", self.sections, known.__getitem__, f"a list out of {','.join(SECTIONS)}"))
 
     def axes(self) -> dict[str, list[Any]]:
-        """Return the values of every field that is scaled over, the default's among them."""
+        """Return the values of every field that is scaled over, the base's among them."""
         from experiments.lab.options import counts
 
         axes = {"workers": counts("--workers", self.workers), **AXES}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from experiments.lab.figures import STYLE, thousands, write_figure
+from experiments.speed.benchmark.configurations import BASE_NAME
 
 BLUE = "#0072B2"
 
@@ -19,7 +20,7 @@ def benchmark_figure(results: dict, file: Path) -> None:
 
     runs, scaling = results["run"], results.get("scaling", {})
     axes = [axis for axis, points in scaling.items() if all(isinstance(value, int) for value, _ in points)]
-    on_axes = {name for axis in axes for _, name in scaling[axis]} - {"default"}
+    on_axes = {name for axis in axes for _, name in scaling[axis]} - {BASE_NAME}
     bars = {name: runs[name] for name in runs if name not in on_axes}
     columns = ["bars", *axes[:2]], ["bars", *axes[2:]]
     with plt.rc_context(STYLE):

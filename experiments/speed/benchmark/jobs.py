@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from experiments.speed.benchmark.command import Command
 from experiments.speed.benchmark.command_starts import measure_startup, measure_torch
-from experiments.speed.benchmark.configurations import BASE, configurations, scaled
+from experiments.speed.benchmark.configurations import BASE, BASE_NAME, configurations, scaled
 from experiments.speed.benchmark.roofline import measure_rates
 from experiments.speed.benchmark.runs import measure_contention, measure_growth, measure_run, measure_solving
 from experiments.speed.benchmark.worker_parts import measure_parts
@@ -58,9 +58,9 @@ def jobs_of(command: Command, runs_dir: Path) -> list[Job]:
     if "roofline" in sections:
         found += jobs("rates", runs, measure_rates)
     if "startup" in sections:
-        found += jobs("startup", {"default": BASE}, measure_startup)
+        found += jobs("startup", {BASE_NAME: BASE}, measure_startup)
     if "memory" in sections:
-        found += jobs("torch", {"default": BASE}, measure_torch)
+        found += jobs("torch", {BASE_NAME: BASE}, measure_torch)
         long = {"throughput": named["throughput"]}
         found += jobs("growth", long, lambda config: measure_growth(config, command.memory_env_steps), 1)
     return found

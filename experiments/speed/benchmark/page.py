@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from experiments.speed.benchmark.configurations import BASE_NAME
 from experiments.speed.benchmark.worker_parts import PARTS
 from rl.config_rules import option
 
@@ -44,7 +45,7 @@ def speed(run: dict[str, Any]) -> list[str]:
 
 
 def throughput_table(results: dict[str, Any]) -> str:
-    """Tabulate env steps a second of the default and each preset."""
+    """Tabulate env steps a second of the base and each preset."""
     named = {name: run for name, run in results.get("run", {}).items() if not name.startswith("--")}
     rows = [
         [name, *speed(run), cell(run["summary_sps"], "{:.1f}k", 1e3), in_words(run["options"])]
@@ -96,8 +97,8 @@ def contention_table(results: dict[str, Any]) -> str:
     ]
     header = "`--workers`|of their time|pull waits, µs|pull holds, µs|push waits, µs|push holds, µs"
     note = (
-        "Real runs of the default, the lock being timed: the share of the workers' time that they wait for it, and "
-        "means over its uses. With more workers than CPUs, whoever holds it may be off its CPU."
+        "Real runs of --preset masked-cartpole, the lock being timed: the share of the workers' time that they "
+        "wait for it, and means over its uses. With more workers than CPUs, whoever holds it may be off its CPU."
     )
     return table("Waiting for the learner's lock", header, rows, note)
 
@@ -128,7 +129,7 @@ def startup_table(results: dict[str, Any]) -> str:
         "first_update": "first update is on disk",
         "startup": "of that, start-up after the parent's imports",
     }
-    found = results.get("startup", {}).get("default", {})
+    found = results.get("startup", {}).get(BASE_NAME, {})
     rows = [[until[name], cell(one, "{:.2f}")] for name, one in found.items()]
     return table("Seconds from the command", "until|seconds", rows)
 
@@ -137,7 +138,7 @@ def memory_table(results: dict[str, Any]) -> str:
     """Tabulate what the largest worker of a run holds beyond torch itself."""
     if "torch" not in results:
         return ""
-    alone = results["torch"]["default"]["bytes"]
+    alone = results["torch"][BASE_NAME]["bytes"]
     rows = [["`import torch`", cell(alone, "{:.0f}", 2**20), "–"]]
     for name, run in results["run"].items():
         if name.startswith("--"):  # a point of a scaling axis

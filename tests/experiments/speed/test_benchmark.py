@@ -98,7 +98,7 @@ def test_repetitions_are_interleaved_and_a_job_with_fewer_ends_sooner(capsys):
 
 
 def test_every_preset_is_measured_as_it_is_on_the_same_task():
-    assert list(configurations()) == ["default", *SPEED]
+    assert list(configurations()) == ["masked-cartpole", *SPEED]
     for name, config in configurations().items():
         assert config == replace(BASE, **SPEED.get(name, {}))
 
@@ -109,7 +109,7 @@ def two_presets(monkeypatch):
     monkeypatch.setattr(named, "SPEED", presets)
 
 
-NAMED = ["default", "fast", "throughput"]
+NAMED = ["masked-cartpole", "fast", "throughput"]
 
 
 def names(sections, **options):
@@ -125,8 +125,8 @@ def test_a_section_measures_what_its_table_needs_and_no_more(two_presets):
     assert names("contention", workers="1,4") == {"contention": ["1", "2", "4"]}
     assert names("parts") == {"parts": [*NAMED, "--unroll again"]}
     assert names("roofline") == {"run": NAMED, "rates": NAMED}
-    assert names("startup") == {"startup": ["default"]}
-    assert names("memory") == {"run": NAMED, "torch": ["default"], "growth": ["throughput"]}
+    assert names("startup") == {"startup": ["masked-cartpole"]}
+    assert names("memory") == {"run": NAMED, "torch": ["masked-cartpole"], "growth": ["throughput"]}
     kinds = {"run", "solved", "contention", "parts", "rates", "startup", "torch", "growth"}
     assert set(names(",".join(SECTIONS))) == kinds
 
@@ -153,7 +153,10 @@ def test_all_speeds_are_of_runs_of_the_same_length_and_repeated_as_often(two_pre
         for job in jobs_of(command, Path("unused"))
         if job.kind not in ("parts", "rates", "startup", "torch")
     }
-    assert planned["run", "default"] == (repetitions, (2, 4.0)) and planned["run", "fast"] == (repetitions, (2, 4.0))
+    assert planned["run", "masked-cartpole"] == (repetitions, (2, 4.0)) and planned["run", "fast"] == (
+        repetitions,
+        (2, 4.0),
+    )
     assert planned["run", "--workers 8"] == (repetitions, (8, 4.0)) == planned["contention", "8"]
     assert planned["solved", "fast"] == (5, (2, 9.0))
     assert planned["growth", "throughput"] == (1, (1, 700))
@@ -246,7 +249,7 @@ def made_up(command):
         },
         "rates": {name: [{"flop_per_env_step": 200_000, "rates": {"1x2 @ 2x3": 1e11}}] for name in runs},
         "solved": {
-            "default": [{"seconds": s, "env_steps": s and 100_000 * s} for s in (4.0, 2.0, None)],
+            "masked-cartpole": [{"seconds": s, "env_steps": s and 100_000 * s} for s in (4.0, 2.0, None)],
             "fast": [{"seconds": None, "env_steps": None}] * 3,
         },
         "contention": {
@@ -264,9 +267,9 @@ def made_up(command):
                 }
             ]
         },
-        "parts": {"default": [{part: 1.5e-6 for part in PARTS}]},
-        "startup": {"default": [{"help": 0.25, "first_update": 3.0, "startup": 2.0}]},
-        "torch": {"default": [{"bytes": 200 * mib}]},
+        "parts": {"masked-cartpole": [{part: 1.5e-6 for part in PARTS}]},
+        "startup": {"masked-cartpole": [{"help": 0.25, "first_update": 3.0, "startup": 2.0}]},
+        "torch": {"masked-cartpole": [{"bytes": 200 * mib}]},
     }
 
 
@@ -304,8 +307,13 @@ def test_numbers_tables_and_figure_are_written_without_paths_of_this_machine(res
         "benchmark.png",
     ]
     numbers = json.loads((tmp_path / "out" / "benchmark.json").read_text())
-    assert numbers["run"]["default"]["sps"] == {"median": 2e5, "min": 1e5, "max": 3e5, "values": SPEEDS}
-    assert numbers["scaling"]["workers"] == [[1, "--workers 1"], [2, "default"], [4, "--workers 4"], [8, "--workers 8"]]
+    assert numbers["run"]["masked-cartpole"]["sps"] == {"median": 2e5, "min": 1e5, "max": 3e5, "values": SPEEDS}
+    assert numbers["scaling"]["workers"] == [
+        [1, "--workers 1"],
+        [2, "masked-cartpole"],
+        [4, "--workers 4"],
+        [8, "--workers 8"],
+    ]
     assert str(ROOT) not in json.dumps(numbers)
 
 
