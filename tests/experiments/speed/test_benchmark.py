@@ -131,7 +131,7 @@ def test_a_section_measures_what_its_table_needs_and_no_more(two_presets):
     assert set(names(",".join(SECTIONS))) == kinds
 
 
-def test_scaling_changes_one_option_at_a_time_and_measures_the_default_once(two_presets):
+def test_scaling_changes_one_option_at_a_time_and_measures_the_base_once(two_presets):
     runs = names("throughput,scaling", workers="1,4")["run"]
     assert len(runs) == len(set(runs))
     assert {*NAMED, "--workers 1", "--workers 4", "--mode sync", "--unroll again", "--hidden-size 128"} < set(runs)
@@ -164,8 +164,8 @@ def test_all_speeds_are_of_runs_of_the_same_length_and_repeated_as_often(two_pre
 
 def test_each_repetition_has_the_next_seed_and_its_own_folder(two_presets, monkeypatch):
     monkeypatch.setattr(jobs, "measure_solving", lambda config, _seconds: config)
-    (default, *_) = jobs_of(Command(sections="solved", seeds=3, first_seed=11), Path("runs"))
-    configs = [default.measure(repetition) for repetition in range(default.repetitions)]
+    (base, *_) = jobs_of(Command(sections="solved", seeds=3, first_seed=11), Path("runs"))
+    configs = [base.measure(repetition) for repetition in range(base.repetitions)]
     assert [config.seed for config in configs] == [11, 12, 13]
     assert len({config.run_dir for config in configs}) == 3
     assert {replace(config, seed=1, run_dir="") for config in configs} == {BASE}
@@ -285,16 +285,19 @@ def test_tables_have_median_and_range_and_say_who_did_not_solve(results):
     assert "Abacus, 2 CPUs, 4.0 GiB" in text and "commit 0123456+." in text
     # 200 000 env steps a second · 200 000 FLOP = 4e10 of 2 · 1e11 FLOP a second
     cells = "200.0k (100.0k–300.0k) | 20.0% (10.0%–30.0%)"
-    assert f"| default | {cells} | 100.0k (50.0k–150.0k) | – |" in text
+    assert f"| masked-cartpole | {cells} | 100.0k (50.0k–150.0k) | – |" in text
     assert f"| fast | {cells} | 100.0k (50.0k–150.0k) | `--envs-per-worker 64` |" in text
-    assert "| default | 2 of 3 | 3.0 (2.0–4.0) | 300k (200k–400k) |" in text and "| fast | 0 of 3 | – | – |" in text
+    assert (
+        "| masked-cartpole | 2 of 3 | 3.0 (2.0–4.0) | 300k (200k–400k) |" in text
+        and "| fast | 0 of 3 | – | – |" in text
+    )
     assert "Seeds 11 to 13;" in text and "stopped after 40 seconds" in text
     assert "| 4 | 2.00% (1.00%–3.00%) | 1.0 (1.0–1.0) | 2.0 (2.0–2.0) | 40.0 (40.0–40.0) | 300.0" in text
     assert "| process | after 1.01M env steps | after 10.01M env steps | growth |" in text
     assert "| largest worker, throughput | 250.0 | 252.0 | 2.0 |" in text and "| its parent | – | – | – |" in text
     assert "| 4 | 200.0k (100.0k–300.0k) | 20.0%" in text and "| sync | 200.0k" in text
     assert "| 1 | 200.0k (100.0k–300.0k) | 40.0%" in text  # one worker can use one CPU
-    assert "| default | 1.50 (1.50–1.50) |" in text
+    assert "| masked-cartpole | 1.50 (1.50–1.50) |" in text
     assert "| largest worker, fast | 250 (250–250) | 50 |" in text
     assert "| first update is on disk | 3.00 (3.00–3.00) |" in text and "| 1x2 @ 2x3 | 100.0 |" in text
 
@@ -327,7 +330,7 @@ def test_what_was_not_measured_is_left_out(results, tmp_path):
     assert (tmp_path / "benchmark.md").read_text().count("**") == 2  # one title
     for run in results["run"].values():
         run["worker_bytes"] = None
-    assert "| largest worker, default | – | – |" in page(results)
+    assert "| largest worker, masked-cartpole | – | – |" in page(results)
     written.write({key: value for key, value in results.items() if key != "scaling"}, tmp_path)
     assert (tmp_path / "benchmark.png").stat().st_size > 1000
 
