@@ -11,7 +11,12 @@ MODULES = {  # the module that is missing: the extra of setup.cfg
     "ale_py": "atari",
     "mazelib": "labyrinth",
 }
-NAMESPACES = {"ALE": "ale_py"}  # of ids: the module that registers them, which no user has to name
+REGISTERED_BY = {  # how ids begin: the module that registers them, which no user has to name
+    "ALE/": "ale_py",
+    "MiniGrid-": "minigrid",
+    "BabyAI-": "minigrid",
+    "popgym-": "popgym",
+}
 NOT_REGISTERED_WITHOUT = {"popgym-Labyrinth": "mazelib"}  # how ids begin: the module without which there are none
 
 

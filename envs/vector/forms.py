@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import ModuleType
@@ -15,7 +16,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from envs.vector.adapter import FirstStepsChecked, SingleAdapter, VectorAdapter
 from envs.vector.columns import ColumnsVectorEnv
-from envs.vector.extras import NAMESPACES, NOT_REGISTERED_WITHOUT, installed_by, let_mujoco_warn_once
+from envs.vector.extras import NOT_REGISTERED_WITHOUT, REGISTERED_BY, installed_by, let_mujoco_warn_once
 from envs.vector.files import import_file, is_file
 from envs.vector.masks import asked_for_mask, choices
 from envs.vector.observations import array_box
@@ -43,8 +44,8 @@ def find_spec(env: str) -> EnvSpec:
         _require_id(env_id, import_file(module))
     elif module:
         _import(module, env_id)
-    elif namespace := NAMESPACES.get(env_id.partition("/")[0]):
-        _import(namespace, env_id)
+    elif found := [registrar for begins, registrar in REGISTERED_BY.items() if env_id.startswith(begins)]:
+        _import(found[0], env_id)
     for begins, needed in NOT_REGISTERED_WITHOUT.items():
         if env_id.startswith(begins) and importlib.util.find_spec(needed) is None:
             raise ValueError(f"{needed} is not installed; {installed_by(needed)}")
@@ -173,3 +174,14 @@ def _vector_form(spec: EnvSpec, env_args: dict[str, Any]) -> str | VectorEnvCrea
     except TypeError:  # an argument of the single environment only, such as render_mode
         return None
     return entry_point
+
+
+def unknown_argument(error: Exception, env: str) -> str:
+    """Return in one line what the environment's arguments are, where it was given one that it has not; else ""."""
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    point = find_spec(env).entry_point if unknown else None
+    if point is None:
+        return ""
+    maker = load_env_creator(point) if isinstance(point, str) else point
+    names = [one.name for one in inspect.signature(maker).parameters.values() if one.kind is not one.VAR_KEYWORD]
+    return f"it has no argument {unknown[1]!r}, but {', '.join([*names, 'max_episode_steps'])}"

@@ -46,7 +46,7 @@ from envs.vector.autoreset import require_same_step
 from envs.vector.chain import Transformed, make_chain
 from envs.vector.episode_infos import EpisodeInfos
 from envs.vector.extras import missing_module
-from envs.vector.forms import find_spec, make_form
+from envs.vector.forms import find_spec, make_form, unknown_argument
 from envs.vector.messages import WrongArgument, one_line
 from envs.vector.own_spaces import own_spaces
 
@@ -96,7 +96,7 @@ def make_vector(
         with_args = f" with {env_args}" if env_args else ""
         plain = isinstance(error, ValueError | gymnasium.error.Error)
         reason = one_line(error) if plain else f"{type(error).__name__}: {one_line(error)}"
-        reason = missing_module(error) or reason
+        reason = missing_module(error) or unknown_argument(error, env) or reason
         raise ValueError(f"cannot make environment {env!r}{with_args}: {reason}") from error
 
     require_same_step(vector)

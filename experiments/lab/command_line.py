@@ -104,7 +104,8 @@ def without_box(text: str) -> str:
         ),
         (r"^invalid choice (.*) for argument '(.*)'\. Expected one of \((.*)\)\.$", r"\2 \1: one of \3 is needed"),
         (r"^Missing value for argument '(.*)'\. Expected 1 values\.$", r"\1: a value is needed, see --help"),
-        (r"^Unrecognized options: (.*)$", r"\1: there is no such option, see --help"),
+        (r"^Unrecognized options: (-.*)$", r"\1: there is no such option, see --help"),
+        (r"^Unrecognized options: (.*)$", r"\1: no option takes this value, see --help"),
     ):
         message = re.sub(theirs, ours, message)
     return message

@@ -94,6 +94,8 @@ def test_something_else_than_positions_and_velocities_cannot_be_hidden():
         ("minigrid:MiniGrid-MemoryS7-v0", "minigrid", "minigrid"),
         ("popgym.envs:popgym-RepeatPreviousEasy-v0", "popgym", "popgym"),
         ("ALE/Pong-v5", "ale_py", "atari"),
+        ("MiniGrid-MemoryS7-v0", "minigrid", "minigrid"),
+        ("popgym-RepeatPreviousEasy-v0", "popgym", "popgym"),
         ("LunarLander-v3", "Box2D", "box2d"),
         ("MaskedVelocityLunarLander-v3", "Box2D", "box2d"),
         ("HalfCheetah-v5", "mujoco", "mujoco"),

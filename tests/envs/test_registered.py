@@ -196,6 +196,13 @@ def test_a_wrong_argument_is_refused_in_one_line_that_names_it(env_id, name, val
         assert str(error.value) == f"cannot make environment '{env_id}' with {arguments}: {message}"
 
 
+def test_an_argument_that_an_environment_has_not_is_refused_in_one_line_that_lists_those_that_it_has():
+    with pytest.raises(ValueError) as error:
+        envs.make_vector("RecallCue-v0", 2, env_args={"dely": 3})
+    said = "it has no argument 'dely', but delay, cues, max_blanks, max_episode_steps"
+    assert str(error.value) == f"cannot make environment 'RecallCue-v0' with {{'dely': 3}}: {said}"
+
+
 @pytest.mark.parametrize(
     ("env_id", "arguments", "scale"),
     [

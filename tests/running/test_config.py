@@ -350,6 +350,7 @@ def fails(monkeypatch, capsys, *arguments):
         ),
         (["--env-arg", "delay"], "--env-arg 'delay': name=value is needed, as in --env-arg delay=8"),
         (["--sed", "3"], "--sed, 3: there is no such option, see --help"),
+        (["--bounded-values", "maybe"], "maybe: no option takes this value, see --help"),
         (
             ["--observation-scale", "1,2,3"],
             "--observation-scale '1,2,3' is not 2 numbers, one a feature of MaskedVelocityCartPole-v1",
