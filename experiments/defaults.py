@@ -131,7 +131,7 @@ def outcome(name: str, rows: Sequence[Row]) -> Outcome | None:
 def page(rows: Sequence[Row]) -> str:
     """A Markdown table with a line for each task, and how many of the tasks are learnt."""
     lines = [
-        "| task | mark | seeds that reach it | env steps to the mark | seconds | CPU minutes | the others end at |",
+        "| task | mark | seeds that reach it | env steps to the mark | seconds | CPU minutes | sampled return of the others |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
     learnt, counted = 0, 0
@@ -146,7 +146,7 @@ def page(rows: Sequence[Row]) -> str:
         ends = ", ".join(f"{float(row['sampled']):,.4g}" for row in found.others)
         steps, seconds = (middle_and_range(found.reached, key) for key in ("env_steps", "seconds"))
         minutes = middle_and_range(found.reached, "cpu_minutes", 1)
-        mark = f"{found.mark:,.4g}" + (" (no mark)" if name in NO_MARK else "" if task.mark else " (twice the mlp)")
+        mark = f"{found.mark:,.4g}" + (" (not counted)" if name in NO_MARK else "" if task.mark else " (twice the mlp)")
         lines.append(
             f"| {name} | {mark} | {len(found.reached)} of {seeds} | {steps} | {seconds} | {minutes} | {ends} |"
         )

@@ -102,6 +102,8 @@ def play(command: Command) -> None:
         if infos:
             found[f"{name}_infos"] = dict(zip(config.logged_infos, infos, strict=True))
     console.print(table)
+    for name in [name for name, mean in zip(config.logged_infos, infos, strict=True) if mean is None]:
+        console.print(f"--log-info {name}: no episode's last infos have it as a number", highlight=False)
     if cut:
         console.print(
             f"{cut} of {2 * command.episodes} episodes had not ended after {config.eval_max_steps} steps "

@@ -34,7 +34,7 @@ def check_name(option: str, name: str, known: Mapping[str, str]) -> None:
     module, colon, attribute = name.rpartition(":")
     found = name in known or is_file(module) or (module and all(map(str.isidentifier, module.split("."))))
     if not found or (colon and not attribute.isidentifier()):
-        raise ValueError(f"{option} {name!r}: one of {', '.join(known)}, or module:Class, is needed")
+        raise ValueError(f"{option} {name!r}: one of {', '.join(known)}, module:Class or path/file.py:Class is needed")
 
 
 def load(name: str, known: Mapping[str, str] | None = None) -> Any:

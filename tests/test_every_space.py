@@ -190,10 +190,11 @@ def test_two_workers_of_2_environments_learn_what_one_of_4_learns(tmp_path, name
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("name", CASES)
-def test_a_file_plays_1000_steps_beside_the_player(tmp_path, name, capsys):
+def test_a_file_plays_1000_steps_beside_the_player(tmp_path, name, scaled, capsys):
     """Its actions are the environment's own: of their dtype, from their start, within their bounds, allowed."""
-    train(tmp_path / "run", total_env_steps=640, **CASES[name])
+    train(tmp_path / "run", total_env_steps=640, **CASES[name], normalise_observations=scaled)
     export(Command(tmp_path / "run", tmp_path / "policy.onnx"))
     assert "over 1,000 steps of 3 environments" in capsys.readouterr().out
 

@@ -129,7 +129,7 @@ class Bounds:
             line = not_in(self.env, what, row, self.space, why_not(self.box, row))
             if not tolerable:
                 raise line
-            logger.warn(f"{line}; such numbers are taken as they are, and this line is said once")
+            logger.warn(f"{line}; such numbers are taken as they are, and each process says so once")
             self.said = True
 
 

@@ -60,7 +60,7 @@ def observed_leaves(space: Space, observe: Sequence[str], env: str) -> list[Leaf
     if not observe:
         return found
     named = [leaf for leaf in found if leaf.name and leaf.name != MASK]
-    for name in observe:
+    for name in (one for one in observe if one != MASK or set(observe) == {MASK}):
         if not any(_is_within(leaf, name) for leaf in named):
             known = ", ".join(leaf.name for leaf in named) or "no entries, but one array"
             raise WrongArgument(f"observe {name!r}: one of the entries of {env} is needed; it has {known}")

@@ -19,6 +19,7 @@ from envs.vector.transforms import PreviousAction, PreviousReward, StackFrames, 
 from experiments.export.actions import one_hot, shown
 from rl.agent.actions.mask import ActionMask
 from rl.agent.agent import Agent
+from rl.agent.scales import MOST, Scales
 from rl.agent.torsos.entries import Entries
 from rl.play import Player
 
@@ -198,4 +199,23 @@ def of_numbers(agent: Agent, space: Packed) -> Agent:
         module.entries = module.entries.placed(list(entries.values()))
     if agent.mask is not None:
         agent.mask = ActionMask(entries[MASK])
+    if agent.scales is not None and agent.scales.places:
+        floats = [slice(*entries[entry.name][-2:]) for entry in space.entries if entry.dtype == "float32"]
+        agent.scales = NumberScales(agent.scales, floats, at)
     return agent
+
+
+class NumberScales(nn.Module):
+    """The scales of packed bytes, for the same observations as numbers side by side; what was a byte stays as it is."""
+
+    def __init__(self, scales: Scales, floats: list[slice], total: int) -> None:
+        """Take the scales, where the floats lie, and how many numbers an observation has."""
+        super().__init__()
+        self.mean, self.inverse, self.most = torch.zeros(total), torch.ones(total), torch.full((total,), math.inf)
+        sizes = [place.stop - place.start for place in floats]
+        for place, mean, inverse in zip(floats, scales.mean.split(sizes), scales.inverse.split(sizes), strict=True):
+            self.mean[place], self.inverse[place], self.most[place] = mean, inverse, MOST
+
+    def observations(self, observations: Tensor) -> Tensor:
+        """x̃ of observations [..., number]."""
+        return ((observations - self.mean) * self.inverse).clamp(-self.most, self.most)

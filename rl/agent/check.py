@@ -21,14 +21,20 @@ def check_core(make_core: Callable[[int, int, int], Core]) -> None:
     Raises:
         ValueError: one sentence about the first rule that the core breaks.
     """
+    name = getattr(make_core, "__name__", "the core")
     if getattr(make_core, "step", None) is CellCore.step:
-        for needed in ("make_cell", "advance"):
-            if getattr(make_core, needed) is getattr(CellCore, needed):
-                raise ValueError(f"{make_core.__name__} must define {needed}")
+        for needed in ("parts", "make_cell", "advance"):
+            if getattr(make_core, needed, None) is getattr(CellCore, needed, None):
+                raise ValueError(f"{name} must define {needed}")
     for layers in (1, 2):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(layers)
-            _check(make_core(FEATURES, HIDDEN, layers), getattr(make_core, "__name__", "the core"))
+            try:
+                _check(make_core(FEATURES, HIDDEN, layers), name)
+            except ValueError:
+                raise
+            except Exception as error:  # a core of a user may raise anything
+                raise ValueError(f"{name} raised {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
 def check_own_parts(config: Config) -> None:
@@ -63,6 +69,9 @@ def import_own_parts(config: Config) -> None:
 def _check(core: Core, name: str) -> None:
     if not isinstance(core, nn.Module) or getattr(core, "hidden_size", None) != HIDDEN:
         raise ValueError(f"{name} must be a torch.nn.Module whose hidden_size is its number of outputs, {HIDDEN} here")
+    for needed in ("initial_state", "step", "unroll"):
+        if not callable(getattr(core, needed, None)):
+            raise ValueError(f"{name} must define {needed}")
     core = core.double()
     with torch.no_grad():
         for parameter in core.parameters():
@@ -95,17 +104,29 @@ def _check_fresh_state(core: Core, name: str) -> None:
 def _check_step(core: Core, name: str, inputs: Tensor, state: CoreState) -> None:
     kept = [part.clone() for part in (inputs, *state)]
     nobody = torch.zeros(BATCH, dtype=torch.bool)
+    if isinstance(core, CellCore) and type(core).step is CellCore.step:
+        given = tuple(part[0] for part in state)
+        said = core.advance(core.cells[0], inputs, given)
+        if not isinstance(said, tuple) or _shapes(said) != _shapes(given):
+            shown = _shapes(said) if isinstance(said, tuple) else type(said).__name__
+            raise ValueError(
+                f"{name}.advance must return a tuple of {len(given)} tensors [batch, hidden], as many as `parts` says, "
+                f"{_shapes(given)} here, not {shown}"
+            )
     output, after = core.step(inputs, state, nobody)
     if tuple(output.shape) != (BATCH, HIDDEN):
         raise ValueError(f"{name}.step must return outputs [batch, hidden], not {tuple(output.shape)}")
-    if not isinstance(after, tuple) or [part.shape for part in after] != [part.shape for part in state]:
-        raise ValueError(f"{name}.step must return a state of the shapes that it was given")
+    if not isinstance(after, tuple) or _shapes(after) != _shapes(state):
+        shown = _shapes(after) if isinstance(after, tuple) else type(after).__name__
+        raise ValueError(
+            f"{name}.step must return a state of the shapes that it was given, {_shapes(state)}, not {shown}"
+        )
     if not _equal(kept, [inputs, *state]):
         raise ValueError(f"{name}.step must not change the inputs or the state that it was given")
     if not _equal([output, *after], _flat(core.step(inputs, state, nobody))):
         raise ValueError(f"{name}.step must return the same twice: a core keeps parameters, the caller keeps the state")
-    order = torch.arange(BATCH).flip(0)
-    turned = core.step(inputs[order], tuple(part[:, order] for part in state), nobody)
+    order = torch.tensor([3, 1])
+    turned = core.step(inputs[order], tuple(part[:, order] for part in state), nobody[order])
     if not _close([output[order], *(part[:, order] for part in after)], _flat(turned)):
         raise ValueError(f"{name}.step must treat each environment by itself, whatever stands beside it in the batch")
 
@@ -152,6 +173,10 @@ def _check_gradient(core: Core, name: str, inputs: Tensor, state: CoreState) -> 
     ]
     if missing:
         raise ValueError(f"{name} must use all of its parameters: {', '.join(missing)} has no gradient")
+
+
+def _shapes(parts: tuple[Tensor, ...]) -> list[tuple[int, ...]]:
+    return [tuple(part.shape) for part in parts]
 
 
 def _flat(stepped: tuple[Tensor, CoreState]) -> list[Tensor]:

@@ -28,8 +28,8 @@ class LearningOptions:
     normalise_returns: bool = True
     """Divide rewards, inside the loss only, by the running deviation of the discounted return."""
     normalise_observations: bool = True
-    """Scale each observed number to mean 0 and deviation 1, by running statistics of all workers. Numbers whose bounds
-    lie within -1 and 1, such as one-hots, images, and what is observed beside an image or a mask keep their scale."""
+    """Scale each observed floating-point number to mean 0 and deviation 1, by running statistics of all workers.
+    Images, and numbers whose bounds lie within -1 and 1, such as one-hots, keep their scale."""
     normalise_advantages: bool = True
     """Give the policy term advantages of mean 0 and standard deviation 1, over all workers in sync mode."""
     loss_reduction: Literal["mean", "sum"] = "mean"

@@ -19,11 +19,12 @@ class ProcessOptions:
     envs_per_worker: int = 16
     """Environments that each worker steps together."""
     segment_length: int = 64
-    """N: steps of every environment between two updates; 0: until the episode ends (Monte Carlo)."""
+    """N: steps of every environment between two updates; 0: until the episode ends (Monte Carlo). ppo has 256 by
+    default where actions are numbers."""
     stop_at_episode_end: bool = False
     """End a segment where its episode ends, if that comes before N steps; needs --envs-per-worker 1."""
     total_env_steps: int = 1_500_000
-    """Environment transitions to train on, over all workers."""
+    """Environment transitions to train on, over all workers. The last segment is finished, so a few more are made."""
     max_seconds: float = 0.0
     """Most seconds of training, if they pass before --total-env-steps; 0: no limit. The learning rate is annealed over
     env steps."""

@@ -13,11 +13,12 @@ class TaskOptions:
     """Keyword argument of the environment as name=value (Python literals; anything else is a string); repeatable."""
     observe: str = ""
     """Entries of a Dict or Tuple observation to observe, separated by commas; a dot leads into one: robot.joints. All
-    that the network can read, if empty."""
+    that the network can read, if empty. An action mask always goes along."""
     frame_stack: int = 1
     """Observations joined into one, oldest first; the first one of an episode pads."""
     previous_action: bool = False
-    """Append the previous action (one-hot, zeros where an episode opens) to the observation."""
+    """Append the previous action to the observation: one-hots, bits, or numbers from -1 to 1 between bounds; zeros
+    where an episode opens."""
     previous_reward: bool = False
     """Append the previous reward (zero where an episode opens) to the observation."""
     observation_scale: str = "auto"

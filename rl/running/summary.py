@@ -76,6 +76,7 @@ def say_what_did_not_end(setup: Setup, outcome: Outcome, attempts: list[dict[str
         )
     if ledger.env_steps and not ledger.crossings.any_episode and not attempts and not outcome.stopping:
         outcome.notify(
-            f"no episode ended in {ledger.env_steps} env steps of training, so its returns are unknown; "
-            "--env-arg max_episode_steps=N sets a time limit"
+            f"no episode ended in {ledger.env_steps} env steps of training, which are "
+            f"{ledger.env_steps // config.total_environments} in each environment, so its returns are unknown; more "
+            "--total-env-steps or a time limit (--env-arg max_episode_steps=N) would end some"
         )

@@ -117,6 +117,43 @@ class NoAdvance(CellCore):
         return nn.Linear(input_size + hidden_size, hidden_size)
 
 
+class NoParts(CellCore):
+    def make_cell(self, input_size, hidden_size):
+        return nn.GRUCell(input_size, hidden_size)
+
+    def advance(self, cell, inputs, state):
+        return (cell(inputs, state[0]),)
+
+
+class NoTuple(NoParts):
+    parts = 1
+
+    def advance(self, cell, inputs, state):
+        return cell(inputs, state[0])
+
+
+class TwoParts(NoTuple):
+    def advance(self, cell, inputs, state):
+        return state[0], cell(inputs, state[0])
+
+
+class Mean(NoTuple):
+    """The same whatever the order of the batch, and yet no environment is by itself."""
+
+    def advance(self, cell, inputs, state):
+        return (cell(inputs, state[0].mean(0, keepdim=True).expand_as(state[0])),)
+
+
+class NoCore:
+    pass
+
+
+class Foreign(nn.Module):
+    def __init__(self, input_size, hidden_size, layers):
+        super().__init__()
+        self.hidden_size = hidden_size
+
+
 class Idle(GRUCore):
     def __init__(self, *sizes):
         super().__init__(*sizes)
@@ -143,6 +180,19 @@ class Idle(GRUCore):
         (ResetsAll, ".step must carry the state where is_first is False"),
         (UnrollsWithoutResets, ".unroll must equal UnrollsWithoutResets.step, row after row, resets included"),
         (NoAdvance, "must define advance"),
+        (NoParts, "must define parts"),
+        (
+            NoTuple,
+            ".advance must return a tuple of 1 tensors [batch, hidden], as many as `parts` says, [(5, 4)] here, not T",
+        ),
+        (
+            TwoParts,
+            ".advance must return a tuple of 1 tensors [batch, hidden], as many as `parts` says, [(5, 4)] here, not "
+            "[(5, 4), (5, 4)]",
+        ),
+        (Mean, ".step must treat each environment by itself, whatever stands beside it in the batch"),
+        (NoCore, "raised TypeError: NoCore() takes no arguments"),
+        (Foreign, "must define initial_state"),
         (Idle, "must use all of its parameters: idle has no gradient"),
     ],
 )

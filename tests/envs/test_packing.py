@@ -102,6 +102,7 @@ def test_what_is_left_out_or_loses_digits_is_said_in_one_line_each():
         ("nested", "robot.eyes.1,goal", ["robot.eyes.1", "goal"]),
         ("tuple", "2,0", ["0", "2"]),
         ("masked", "observation", ["observation", "action_mask"]),
+        ("masked", "observation,action_mask", ["observation", "action_mask"]),
     ],
 )
 def test_observe_chooses_entries_by_name_and_the_action_mask_stays(env_id, shows, observe, names):
@@ -122,6 +123,7 @@ def test_observing_one_entry_is_observing_its_array():
         ("nested", "arm", "robot.arm, robot.eyes.0, robot.eyes.1, goal, table"),
         ("nested", "goal,rob", "robot.arm, robot.eyes.0, robot.eyes.1, goal, table"),
         ("vector", "arm", "no entries, but one array"),
+        ("masked", "action_mask", "observation"),
     ],
 )
 def test_an_entry_that_is_not_there_is_one_line_that_names_those_that_are(shows, observe, known):

@@ -46,7 +46,10 @@ ROOT = Path(__file__).parents[2]
         ({"learning_rate": 0.0}, "--learning-rate 0.0: a number above 0 is needed"),
         ({"learning_rate": float("inf")}, "--learning-rate inf: a number above 0 is needed"),
         ({"max_gradient_norm": float("nan")}, "--max-gradient-norm nan: a number above 0 is needed"),
-        ({"core": "tcn"}, "--core 'tcn': one of mlp, rnn, gru, lstm, rtu, mingru, or module:Class, is needed"),
+        (
+            {"core": "tcn"},
+            "--core 'tcn': one of mlp, rnn, gru, lstm, rtu, mingru, module:Class or path/file.py:Class is needed",
+        ),
         ({"mode": "parallel"}, "--mode 'parallel': one of async, sync, serial is needed"),
         ({"carry_state": "no"}, "--carry-state 'no': True or False is needed"),
         ({"run_dir": Path("runs/x")}, "--run-dir PosixPath('runs/x'): text is needed"),
@@ -333,7 +336,10 @@ def fails(monkeypatch, capsys, *arguments):
         (["--learning-rate", "fast"], "--learning-rate 'fast': a number is needed"),
         (["--learning-rate", "nan"], "--learning-rate nan: a number above 0 is needed"),
         (["--reward-threshold", "much"], "--reward-threshold 'much': a number is needed"),
-        (["--core", "tcn"], "--core 'tcn': one of mlp, rnn, gru, lstm, rtu, mingru, or module:Class, is needed"),
+        (
+            ["--core", "tcn"],
+            "--core 'tcn': one of mlp, rnn, gru, lstm, rtu, mingru, module:Class or path/file.py:Class is needed",
+        ),
         (["--max-seconds", "-1"], "--max-seconds -1.0: a number of at least 0 is needed"),
         (
             ["--segment-length", "0", "--envs-per-worker", "2"],

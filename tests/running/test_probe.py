@@ -113,8 +113,8 @@ def test_episodes_that_never_end_are_said_at_the_start_bounded_in_evaluations_an
     assert said[1:] == [
         "4 of 4 evaluated episodes had not ended after 50 steps (--eval-max-steps) and count with what they had earned "
         "until then",
-        "no episode ended in 64 env steps of training, so its returns are unknown; --env-arg max_episode_steps=N sets "
-        "a time limit",
+        "no episode ended in 64 env steps of training, which are 16 in each environment, so its returns are "
+        "unknown; more --total-env-steps or a time limit (--env-arg max_episode_steps=N) would end some",
     ]
     assert summary["eval_greedy"] == summary["eval_sampled"] == 50 and summary["eval_cut"] == 4
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["eval_cut"] == 4
