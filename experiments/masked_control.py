@@ -20,7 +20,6 @@ from experiments.lab.figures import STYLE, pdf_too, thousands, write_figure
 from experiments.lab.learning_curves import RETURN, mean_curve
 from experiments.lab.records import Record, read_record
 from experiments.lab.rows import Row, read_csv
-from experiments.lab.statistics import with_interval
 from experiments.lab.study import Arm, Study, StudyCommand
 from experiments.lab.tables import publish
 from rl.algorithms import ALGORITHMS
@@ -95,21 +94,21 @@ def page(rows: list[Row]) -> str:
     ]
     for arm in dict.fromkeys(row["arm"] for row in rows):
         mine = [row for row in rows if row["arm"] == arm]
-        sampled, greedy = (interval([float(row[key]) for row in mine]) for key in ("sampled", "greedy"))
+        sampled, greedy = (mean_and_range([float(row[key]) for row in mine]) for key in ("sampled", "greedy"))
         minutes = np.median([float(row["cpu_minutes"]) for row in mine])
         lines.append(f"| {' | '.join(arm.split(BETWEEN))} | {len(mine)} | {sampled} | {greedy} | {minutes:.1f} |")
     lines += [
         "",
-        "Returns: 100 fresh episodes with the final parameters; interquartile mean over seeds and its 95 % bootstrap",
-        "interval. CPU minutes: median over seeds of the CPU time of all workers.",
+        f"{', '.join(ENVIRONMENTS.values())}, {ENV_STEPS:,} env steps a run. All agents but `{SEES_ALL}` observe",
+        "positions alone. Returns: 100 fresh episodes with the final parameters; mean over seeds (smallest to",
+        "largest). CPU minutes: median over seeds of the CPU time of all workers.",
     ]
     return "\n".join(lines)
 
 
-def interval(values: list[float]) -> str:
-    """The interquartile mean with its interval."""
-    middle, low, high = with_interval(values)
-    return f"{middle:,.0f} [{low:,.0f}, {high:,.0f}]"
+def mean_and_range(values: list[float]) -> str:
+    """The mean with the smallest and the largest value: an interval says no more of three."""
+    return f"{np.mean(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
 
 
 def figure(rows: list[Row], points: list[Row], file: Path) -> None:

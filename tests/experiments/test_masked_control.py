@@ -25,7 +25,7 @@ def test_page_and_figure_are_made_from_rows_and_points_alone(tmp_path):
         for seed in ("1", "2", "3")
     ]
     text = page(rows)
-    assert "| Pendulum | gru | 3 | -198 [-199, -197] | -100 [-100, -100] | 1.5 |" in text
+    assert "| Pendulum | gru | 3 | -198 (-199 to -197) | -100 (-100 to -100) | 1.5 |" in text
     points = [
         {"arm": arm, "seed": seed, "global_step": str(step), RETURN: str(returned[arm] + step / 100)}
         for arm in names
