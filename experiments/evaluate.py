@@ -8,6 +8,7 @@ Output:   mean, deviation and extremes of the episode returns; with --control, r
 """
 
 import os
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,6 +84,7 @@ def play(command: Command) -> None:
     if command.log_info:
         config = replace(config, log_info=command.log_info)
     console = Console(stderr=command.json == "-", markup=False)
+    frames = write_gif(command.gif, agent, config, command.seed) if command.gif else 0  # first: it may be impossible
     changed = f", {' '.join(command.env_arg)}" if command.env_arg else ""
     columns = ("policy", "mean", "std", "min", "max", "episodes", *config.logged_infos)
     table = Table(*columns, title=f"{command.run}, {env_steps:,} env steps{changed}")
@@ -115,7 +117,7 @@ def play(command: Command) -> None:
     if command.json:
         write_json_of(command, config, env_steps, found)
     if command.gif:
-        print(f"wrote {command.gif}, {write_gif(command.gif, agent, config, command.seed)} frames", file=console.file)
+        print(f"wrote {command.gif}, {frames} frames", file=console.file)
 
 
 def play_control(command: Command, agent: "Agent", config: "Config", console: "Console") -> dict[str, Any]:
@@ -247,16 +249,21 @@ def write_gif(path: Path, agent: "Agent", config: "Config", seed: int) -> int:
         raise ValueError(f"--gif {path}: {error.name} is not installed; pip install -e .[video]") from None
     options = config.environment_options
     options["env_args"] = {**options["env_args"], "render_mode": "rgb_array"}
-    try:
-        environments = envs.make_vector(config.env, 1, **options)
-    except ValueError:
-        raise ValueError(f"--gif {path}: {config.env} draws no pictures (render_mode rgb_array)") from None
+    none = f"--gif {path}: {config.env} draws no pictures (render_mode rgb_array)"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Gymnasium, which says the same in three lines
+        try:
+            environments = envs.make_vector(config.env, 1, **options)
+        except ValueError:
+            raise ValueError(none) from None
     player, frames, is_first = AgentPlayer(agent, seed=seed), [], True
     observation, _ = environments.reset(seed=[seed])
     for _ in range(config.eval_max_steps):
-        picture = environments.render()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = environments.render()
         if not picture or picture[0] is None:
-            raise ValueError(f"--gif {path}: {config.env} draws no pictures (render_mode rgb_array)")
+            raise ValueError(none)
         frames.append(Image.fromarray(picture[0]).resize((300, 200)))
         observation, _, terminated, truncated, _ = environments.step(player.act(observation, is_first))
         is_first = False
