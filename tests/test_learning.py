@@ -318,9 +318,9 @@ def test_rewards_of_1_cut_after_5_steps_are_worth_10_and_not_what_5_steps_are_wo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [(2, 3), (4, 5)])
+@pytest.mark.parametrize("seeds", [(2, 3), (4, 5, 6, 7)])
 def test_where_rewards_are_tosses_of_a_coin_the_entropy_bonus_keeps_the_policy_near_one_half(tmp_path, seeds):
-    """Without it, chance alone makes one of two policies certain of an action."""
+    """Without it, chance alone makes one of a few policies certain of an action (of seeds 2 to 9 those of 2, 7, 8)."""
 
     def certainty(seed: int, bonus: float) -> float:
         _, agent = train(

@@ -30,6 +30,8 @@ class OwnActions:
                 self.space = MultiDiscrete(own.nvec)
             case MultiBinary():
                 self.space = own
+            case Box() if 0 in own.shape:
+                raise ValueError(f"actions {one_line(own)}, which hold no number; at least one is needed")
             case Box() if own.dtype.kind == "f":
                 with np.errstate(over="ignore"):  # a bound beyond float32 becomes infinite
                     low, high = own.low.astype(np.float32), own.high.astype(np.float32)

@@ -31,6 +31,7 @@ from envs.vector.contract import (
 )
 from envs.vector.encoders import Encoder
 from envs.vector.episode_infos import numbers
+from envs.vector.masks import choices
 from envs.vector.messages import BrokenContract, env_name, in_short, one_line
 from envs.vector.observations import array_box
 from envs.vector.packing import MASK
@@ -50,6 +51,11 @@ def own_actions(space: gymnasium.Space, name: str) -> OwnActions:
         return OwnActions(space)
     except ValueError as error:
         raise ValueError(f"{name} has {error}") from None
+
+
+def late_mask(env: str, call: str) -> BrokenContract:
+    """Return the line about an action mask of which nobody knew when the environment was made."""
+    return BrokenContract(f"{env}: {call} gave an {MASK} in its info, and the first reset gave none; it must, too")
 
 
 class SingleAdapter(gymnasium.Wrapper):
@@ -74,6 +80,7 @@ class SingleAdapter(gymnasium.Wrapper):
         self.encoder = Encoder(self.observed, actions, observe, mask_in_infos, self._name)
         self._plain, self.observation_space = self.encoder.plain, self.encoder.space
         self._attributes = attributes_of(env)
+        self._no_mask = bool(choices(actions)) and not self.encoder.masked
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -117,6 +124,8 @@ class SingleAdapter(gymnasium.Wrapper):
     def _check_info(self, info: Any, call: str) -> None:
         if not isinstance(info, dict):
             raise BrokenContract(f"{self._name}: {call} gave the info {in_short(info)}; a dict is needed")
+        if self._no_mask and MASK in info:
+            raise late_mask(self._name, call)
 
     def _array(self, observation: Any, call: str, info: dict[str, Any], over: bool = False) -> np.ndarray:
         try:
@@ -164,6 +173,7 @@ class VectorAdapter(VectorWrapper):
         if encoder is None and array_box(space) is None:
             raise ValueError(f"{env} has observations {one_line(space)}; supported: Box of numbers")
         self.encoder = encoder or Encoder(space, actions, env=self._name)
+        self._no_mask = bool(choices(actions)) and not self.encoder.masked
         box, own = self.encoder.space, [part.leaf.space for part in self.encoder.parts]
         self._kinds = kinds_for(space) if space.dtype else ""
         self._bounds = PackedBounds(self._name, box, own) if self.encoder.packed else Bounds(self._name, box, own[0])
@@ -185,6 +195,8 @@ class VectorAdapter(VectorWrapper):
             raise wrong_answer(self._name, "step", in_short(given))
         observations, rewards, terminated, truncated, infos = given
         self.infos = infos  # for EpisodeInfos
+        if self._no_mask and MASK in infos:
+            raise late_mask(self._name, "step")
         # Copies at receipt: the environment may write its next step into the same arrays.
         observations, shape = self._array(observations, "step", infos), (self.num_envs,)
         rewards = check_batch(self._name, "rewards", rewards, shape, "biuf")

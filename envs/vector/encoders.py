@@ -80,6 +80,8 @@ class Encoder:
                 lines.append(f"{entry}{type(leaf.space).__name__} is left out of what is observed")
             elif lost := lost_precision(leaf.space, self.packed):
                 lines.append(f"{entry}{lost}")
+            if leaf.path[-1:] == (MASK,):
+                lines.append(f"{entry}it is observed and masks no action; an {MASK} is an entry of the outermost Dict")
         return lines
 
     @property

@@ -55,8 +55,14 @@ def observed_leaves(space: Space, observe: Sequence[str], env: str) -> list[Leaf
 
     Raises:
         WrongArgument: there is no entry of a name.
+        ValueError: two entries have one name.
     """
     found = leaves(space)
+    names = [leaf.name for leaf in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(
+            f"{env} has two entries of the name {twice[0]}; a dot leads into an entry, so none may have one"
+        )
     if not observe:
         return found
     named = [leaf for leaf in found if leaf.name and leaf.name != MASK]

@@ -11,6 +11,7 @@ from envs.vector.contract import WHOLE, bounds_of, kinds_for, why_not
 from envs.vector.packing import BYTE, FLOAT
 
 SUPPORTED = "Box of numbers, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of these"
+SIGNED = {"uint16": np.int32, "uint32": np.int64}
 EXACT = 2**24  # float32 holds every whole number up to this
 
 
@@ -26,13 +27,16 @@ def array_encoder(space: Space) -> "Numbers | OneHots | Bits | None":
 def array_box(space: Space) -> Box | None:
     """Return the Box of the arrays that stand for a Box's observations; None if the space is not a Box of numbers.
 
-    A Box of one axis becomes float32. Any other Box keeps its shape and dtype, except that float64 becomes float32.
-    The bounds stay, except that a bound beyond float32 becomes infinite.
+    A Box of one axis becomes float32. Any other Box keeps its shape and dtype, except that float64 and uint64 become
+    float32, uint16 int32, and uint32 int64: torch can do little with unsigned numbers of more than a byte. The bounds
+    stay, except that a bound beyond float32 becomes infinite.
     """
     if not isinstance(space, Box) or space.dtype.kind not in "biuf":
         return None
+    if len(space.shape) != 1 and space.dtype.name in SIGNED:
+        return Box(space.low, space.high, space.shape, dtype=SIGNED[space.dtype.name])
     wider = space.dtype.kind == "f" and space.dtype.itemsize > np.dtype(np.float32).itemsize
-    if len(space.shape) != 1 and not wider:
+    if len(space.shape) != 1 and not wider and space.dtype != np.uint64:
         return space
     with np.errstate(over="ignore"):
         low, high = space.low.astype(np.float32), space.high.astype(np.float32)
@@ -57,7 +61,7 @@ def lost_precision(space: Space, packed: bool = False) -> str:
     """
     box = array_box(space)
     box = packable(box) if packed and box is not None else box
-    if box is None or box.dtype == space.dtype or box.dtype == BYTE:
+    if box is None or box.dtype in (space.dtype, BYTE) or box.dtype.kind in WHOLE:
         return ""
     if space.dtype.kind == "f":
         lost = space.dtype.itemsize > box.dtype.itemsize

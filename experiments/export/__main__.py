@@ -9,7 +9,7 @@ Output:   the file: one step of the policy, with what training did to observatio
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -44,7 +44,7 @@ def export(command: Command) -> None:
         raise ValueError(f"--out {command.out}: a file name that ends in .onnx is needed")
     try:
         import onnx  # noqa: F401
-        import onnxruntime
+        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ValueError(f"--out {command.out}: {error.name} is not installed; pip install -e .[export]") from None
@@ -65,7 +65,7 @@ def export(command: Command) -> None:
     command.out.parent.mkdir(parents=True, exist_ok=True)
     try:
         content = as_onnx(step, player)
-        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        session = session_of(content, config.dtype)
         compared = play_beside(session, step, player, environments)
     except ValueError as error:
         raise ValueError(f"{command.run}: {error}; no file was written") from None
@@ -79,6 +79,22 @@ def export(command: Command) -> None:
         f"wrote {command.out}: over {STEPS:,} steps of {len(environments)} environments and {compared.borders} borders "
         f"of episodes it says what the Player says; the largest difference is {compared.worst:.1g}"
     )
+
+
+def session_of(content: bytes, dtype: str) -> Any:
+    """What plays the file.
+
+    Raises:
+        ValueError: onnxruntime lacks an operation in this precision; one line.
+    """
+    import onnxruntime
+    from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as Missing
+
+    try:
+        return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    except Missing as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"--dtype {dtype}: onnxruntime lacks an operation in this precision ({reason})") from error
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from rl.agent.scales import MOST, Scales
 from rl.agent.torsos.entries import Entries
 from rl.play import Player
 
-WIDE = "batch -> batch 1"
+WIDE, IN_ROWS = "batch -> batch 1", "batch ... -> batch (...)"
 TRANSFORMS = (
     *(ScaleObservations, NormaliseObservations, StackFrames, PreviousAction, PreviousReward),
     *(StackEntries, PreviousActionEntry, PreviousRewardEntry),
@@ -97,7 +97,7 @@ class Observations:
                     said["frames"] = entries[name]
         if not self.packed:
             return next(iter(entries.values())), said
-        return torch.cat([entry.flatten(1).float() for entry in entries.values()], dim=-1), said
+        return torch.cat([rearrange(entry, IN_ROWS).float() for entry in entries.values()], dim=-1), said
 
     def _boxes(self) -> list[tuple[str, Box]]:
         space = self.encoder.space
@@ -199,7 +199,7 @@ def of_numbers(agent: Agent, space: Packed) -> Agent:
         module.entries = module.entries.placed(list(entries.values()))
     if agent.mask is not None:
         agent.mask = ActionMask(entries[MASK])
-    if agent.scales is not None and agent.scales.places:
+    if agent.scales is not None and agent.scales.numbers and agent.scales.places:
         floats = [slice(*entries[entry.name][-2:]) for entry in space.entries if entry.dtype == "float32"]
         agent.scales = NumberScales(agent.scales, floats, at)
     return agent

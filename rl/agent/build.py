@@ -69,12 +69,30 @@ def checked_torso(config: Config, space: gymnasium.spaces.Box) -> tuple[nn.Modul
     """
     try:
         torso = make_torso(config, space)
-        return torso, features_of(torso, space)
+        features = features_of(torso, space)
+        if config.torso not in TORSOS:
+            check_leading_axes(torso, space, features)
+        return torso, features
     except Exception as error:  # a torso of a user may raise anything
         if config.torso in TORSOS:
             raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"--torso {config.torso}: it cannot see observations {space} ({reason})") from error
+
+
+@torch.no_grad()
+def check_leading_axes(torso: nn.Module, space: gymnasium.spaces.Box, features: int) -> None:
+    """Check that a torso keeps the axes of time and batch.
+
+    Raises:
+        ValueError: it does not.
+    """
+    said = torso(torch.zeros(2, 3, *space.shape, dtype=observed_dtype(space))).shape
+    if tuple(said) != (2, 3, features):
+        raise ValueError(
+            f"it must return features [time, batch, feature] of observations [time, batch, *shape], (2, 3, {features}) "
+            f"of 2 steps of 3 environments, not {tuple(said)}"
+        )
 
 
 @torch.no_grad()

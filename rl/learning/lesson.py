@@ -56,5 +56,5 @@ def dealt(generator: np.random.Generator, total: int, owned: range, hands: int) 
         hands: how many minibatches.
     """
     dice = rearrange(generator.random(total)[owned.start : owned.stop], "(group hand) -> group hand", hand=hands)
-    columns = dice.argsort(axis=1) + np.arange(0, len(owned), hands)[:, None]  # [group of environments, hand]
-    return list(torch.from_numpy(columns.T.copy()))
+    columns = dice.argsort(axis=1) + rearrange(np.arange(0, len(owned), hands), "group -> group 1")
+    return list(torch.from_numpy(rearrange(columns, "group hand -> hand group").copy()))

@@ -117,6 +117,8 @@ def test_a_vector_has_the_network_that_it_has_without_auto_bit_for_bit_and_its_t
         ((5, 5, 5), (5, 5, 5, True)),
         ((4, 4, 4, 4), None),
         ((4,), None),
+        ((0, 5, 3), None),
+        ((0, 5), None),
     ],
 )
 def test_channels_are_the_axis_that_is_unlike_the_others(shape, expected):
@@ -206,6 +208,7 @@ def test_an_unpacked_observation_has_the_arrays_that_were_packed():
         ("conv", image(20, 10), "images of at least 11 x 11 are needed, not of 20 x 10"),
         ("conv", VECTOR, "images are needed, height and width with channels before or behind them, not shape (3,)"),
         ("grid", Box(0, 1, (5, 5)), "grids of whole numbers with at most 256 categories are needed, not float32 of"),
+        ("grid", Box(-(2**63), 2**63 - 1, (5, 5), dtype=np.int64), "at most 256 categories are needed, not int64 of"),
         ("grid", Box(0, 256, (5, 5), dtype=np.int64), "at most 256 categories are needed, not int64 of shape (5, 5)"),
         ("nature", Packed({"arm": VECTOR, "camera": image(20, 20, 3)}), "images of at least 36 x 36 are needed"),
     ],
@@ -216,6 +219,23 @@ def test_what_a_torso_cannot_read_is_one_line_that_names_the_option(name, space,
         make_agent(Config(torso=name), space, Discrete(2))
     assert str(error.value).startswith(f"--torso {name}: ") and line in str(error.value)
     assert str(error.value).endswith("; --torso auto chooses by the space") and "\n" not in str(error.value)
+
+
+class Flattening(nn.Linear):
+    """A torso of a user that forgets that time and batch stand before the shape."""
+
+    def __init__(self, space, size):
+        super().__init__(space.shape[0], size)
+
+    def forward(self, observations):
+        return super().forward(observations).flatten(0, -2)
+
+
+def test_a_torso_that_does_not_keep_time_and_batch_is_one_line_before_anything_starts():
+    with pytest.raises(ValueError) as error:
+        make_agent(Config(torso="tests.agent.test_torsos:Flattening", torso_size=5), Box(0, 1, (4,)), Discrete(2))
+    line = "it must return features [time, batch, feature] of observations [time, batch, *shape], (2, 3, 5) of 2 steps"
+    assert line in str(error.value) and str(error.value).endswith("3 environments, not (6, 5))")
 
 
 class Counting(nn.Module):

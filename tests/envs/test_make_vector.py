@@ -276,6 +276,7 @@ SUPPORTED = "; supported: Box of numbers, Discrete, MultiDiscrete, MultiBinary, 
             "Shown-v0 has observations Dict('a': Text(1, 3, charset=ab))" + SUPPORTED,
         ),
         ("Shown-v0", {"actions": TUPLE}, "Shown-v0 has actions Tuple(Discrete(2)); supported: Discrete, Multi"),
+        ("Shown-v0", {"actions": Box(0, 1, (0,))}, "has actions Box([], [], (0,), float32), which hold no number; at "),
         ("Shown-v0", {"actions": Box(0, 9, (2,), np.int64)}, "has actions Box(0, 9, (2,), int64); supported: "),
     ],
 )

@@ -89,6 +89,19 @@ def test_an_observation_keeps_its_shape_its_dtype_and_every_bit(env_id, space):
 
 
 @pytest.mark.parametrize("env_id", ["Canvas-v0", "ForeignCanvas-v0"])
+@pytest.mark.parametrize(("own", "becomes"), [(np.uint16, np.int32), (np.uint32, np.int64), (np.uint64, np.float32)])
+def test_unsigned_numbers_of_more_than_a_byte_are_read_as_signed_ones(env_id, own, becomes):
+    """A depth camera has uint16, for which torch has no index_put: a replay buffer could not be filled."""
+    space = Box(0, np.iinfo(own).max, (2, 3), dtype=own)
+    actions = random_actions(50, 3)
+    expected = run_singles(lambda: Canvas(space, reuses=False), range(3), actions)
+    vector = envs.make_vector(env_id, 3, env_args={"space": space})
+    assert vector.single_observation_space == Box(space.low, space.high, (2, 3), dtype=becomes)
+    observations = run_vector(vector, range(3), actions).observations
+    assert observations.dtype == becomes and (observations == expected.observations.astype(becomes)).all()
+
+
+@pytest.mark.parametrize("env_id", ["Canvas-v0", "ForeignCanvas-v0"])
 @pytest.mark.parametrize(
     ("space", "becomes"),
     [

@@ -8,6 +8,7 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text, Tuple
 
 import envs
+from envs.vector.adapter import SingleAdapter
 from envs.vector.masks import Mask
 from envs.vector.messages import BrokenContract
 from envs.vector.packing import Packed
@@ -133,6 +134,19 @@ def test_an_entry_that_is_not_there_is_one_line_that_names_those_that_are(shows,
     assert str(error.value) == f"observe '{wrong}': one of the entries of Shows-v0 is needed; it has {known}"
 
 
+def test_an_entry_whose_name_has_a_dot_is_refused_where_another_one_has_that_path():
+    space = Dict({"a.b": Box(0, 1, (2,)), "a": Dict(b=Box(0, 1, (2,)))})
+    with pytest.raises(ValueError, match=r"Shows-v0 has two entries of the name a\.b; a dot leads into an entry"):
+        envs.make_vector(IDS[0], 1, env_args={"shows": space})
+
+
+def test_a_mask_within_an_entry_masks_nothing_and_a_line_says_so():
+    space = Dict(robot=Dict(action_mask=Box(0, 1, (2,), dtype=np.int8), arm=Box(-1, 1, (2,))))
+    notes = envs.make_vector(IDS[0], 1, env_args={"shows": space}).metadata["notes"]
+    line = "it is observed and masks no action; an action_mask is an entry of the outermost Dict"
+    assert notes == (f"Shows-v0: entry robot.action_mask: {line}",)
+
+
 @pytest.mark.parametrize("space", [Text(3), Dict(a=Text(3)), Tuple((Text(3), Text(2)))], ids=str)
 def test_an_observation_of_texts_alone_is_one_line_that_names_what_is_supported(space):
     with pytest.raises(ValueError) as error:
@@ -210,6 +224,21 @@ def test_whether_infos_have_a_mask_is_asked_of_an_environment_that_is_used_for_n
         assert [single.unwrapped.resets for single in vector.unwrapped.envs] == [1, 1]
     finally:
         del gymnasium.registry["CountedShows-v0"]
+
+
+class LateMask(Shows):
+    """Its infos have a mask from the first step on."""
+
+    def reset(self, **arguments):
+        return super().reset(**arguments)[0], {}
+
+
+def test_a_mask_that_steps_give_and_the_first_reset_did_not_is_refused():
+    """It was dropped in silence, and actions that it forbade were taken."""
+    environment = SingleAdapter(LateMask("vector", masks=True))
+    environment.reset(seed=0)
+    with pytest.raises(BrokenContract, match="step gave an action_mask in its info, and the first reset gave none"):
+        environment.step(environment.unwrapped.allowed.argmax())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,15 @@ from rl.config import Config
 
 def row(arm, seed, reached=True, sampled=0.0, **numbers):
     given = {"env_steps": 1000 * seed, "seconds": 10.0 * seed, "cpu_minutes": 0.5}
-    return {"arm": arm, "seed": str(seed), "reached": str(reached), "sampled": str(sampled), **given, **numbers}
+    return {
+        "arm": arm,
+        "seed": str(seed),
+        "reached": str(reached),
+        "sampled": str(sampled),
+        "greedy": "0",
+        **given,
+        **numbers,
+    }
 
 
 def test_every_run_has_the_defaults_but_for_its_environment_its_length_and_its_end():
@@ -35,9 +43,11 @@ def test_a_task_is_learnt_where_four_of_five_seeds_reach_its_mark():
     four = [row("RepeatPrevious", seed, reached=seed < 5, sampled=0.25) for seed in range(1, 6)]
     three = [row("CartPole", seed, reached=seed < 4) for seed in range(1, 6)]
     text = page(four + three)
-    assert (
-        "| RepeatPrevious | 0.95 | 4 of 5 | 2,500 (1,000 to 4,000) | 25 (10 to 40) | 0.5 (0.5 to 0.5) | 0.25 |" in text
+    reached, ends = (
+        "2,500 (1,000 to 4,000) | 25 (10 to 40) | 0.5 (0.5 to 0.5)",
+        "0.25 (0.25 to 0.25) | 0.00 (0.00 to 0.00)",
     )
+    assert f"| RepeatPrevious | 0.95 | 4 of 5 | {reached} | {ends} |\n" in text
     assert "mark on 1 of 2 tasks" in text
 
 

@@ -154,6 +154,14 @@ def test_every_core_and_that_of_the_front_page_are_exported(tmp_path, options, m
     assert (tmp_path / "policy.onnx").exists()
 
 
+@pytest.mark.parametrize("shows", ["mixed", "floats"])
+def test_scaled_floats_beside_bytes_and_scalars_are_exported(tmp_path, shows):
+    options = {"env": "tests.support.entry_envs:Shows-v0", "env_arg": (f"shows={shows}",)}
+    train(tmp_path / "run", total_env_steps=640, normalise_observations=True, **options)
+    export(Command(tmp_path / "run", tmp_path / "policy.onnx"))
+    assert (tmp_path / "policy.onnx").exists()
+
+
 def test_bad_options_are_one_line(run_dir, tmp_path, monkeypatch, capsys):
     link = tmp_path / "link"
     link.symlink_to("/no/such/folder")

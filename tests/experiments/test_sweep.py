@@ -135,7 +135,7 @@ def test_a_sweep_leaves_a_run_folder_a_trial_and_seed_a_table_a_figure_and_the_c
     out, _, said = swept
     rows = read_csv(out / "trials.csv")
     assert [row["trial"] for row in rows] == list(map(str, range(10)))
-    assert rows[0]["learning_rate"] == "0.001" and rows[0]["entropy_coefficient"] == "0.01"  # Config's own
+    assert rows[0]["learning_rate"] == "0.001" and rows[0]["entropy_coefficient"] == "0.03"  # the defaults of a2c
     complete = [row for row in rows if row["state"] == "complete"]
     best = max(complete, key=lambda row: float(row["value"]))
     for row in rows:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 import envs
+from rl.config_rules import option
 from rl.loop import NO_OVERRIDES, Overrides
 from rl.running.run import Run, new_run
 from tests.support.configs import cartpole_config
@@ -76,4 +77,11 @@ def without_times(rows: Sequence[Mapping[str, float]]) -> list[dict[str, float]]
 
 def words(options: Mapping[str, Any]) -> list[str]:
     """Options of a `cartpole_config` as the command line has them."""
-    return ["--preset=masked-cartpole", *(f"--{name.replace('_', '-')}={value}" for name, value in options.items())]
+    switches = {True: "--", False: "--no-"}
+    return [
+        "--preset=masked-cartpole",
+        *(
+            option(name).replace("--", switches[value]) if isinstance(value, bool) else f"{option(name)}={value}"
+            for name, value in options.items()
+        ),
+    ]

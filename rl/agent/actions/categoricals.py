@@ -25,14 +25,14 @@ class Categoricals(Actions):
 
     def __init__(self, counts: np.ndarray) -> None:
         """Take how many options each number has, an array of any shape."""
-        self.shape, sizes = counts.shape, np.ravel(counts)
+        self.shape, sizes = counts.shape, in_one_axis(counts, counts.shape)
         self.parts, self.most, self.head_size = len(sizes), int(sizes.max()), int(sizes.sum())
         options = np.arange(self.most)
-        real = options < sizes[:, None]  # [part, option]
+        real = options < rearrange(sizes, ONE_MORE)  # [part, option]
         starts = np.cumsum(sizes) - sizes
         self.equal = bool(real.all())
         # Where each option of a part lies in the head (padding: one behind its end), and each of the head in the parts.
-        self.sources = torch.from_numpy(np.where(real, starts[:, None] + options, self.head_size))
+        self.sources = torch.from_numpy(np.where(real, rearrange(starts, ONE_MORE) + options, self.head_size))
         self.places = torch.from_numpy(np.flatnonzero(real))
 
     def in_parts(self, head: Tensor) -> Tensor:

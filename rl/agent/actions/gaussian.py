@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor
 
 from rl.agent.actions.distribution import ONE_MORE, Actions, Taken
-from rl.agent.axes import in_shape
+from rl.agent.axes import in_one_axis, in_shape
 
 ENDLESS = 1e30  # a bound this large is none
 POINTS = 16  # at which the entropy of a squashed number is computed
@@ -166,7 +166,7 @@ def units(space: gymnasium.spaces.Box) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
     All are [number], and float64 but for the last. Bounds that are none are infinite.
     """
-    low, high = (np.ravel(one).astype(np.float64) for one in (space.low, space.high))
+    low, high = (in_one_axis(one, space.shape).astype(np.float64) for one in (space.low, space.high))
     low, high = np.where(low <= -ENDLESS, -np.inf, low), np.where(high >= ENDLESS, np.inf, high)
     below, above = np.isfinite(low), np.isfinite(high)
     both = below & above

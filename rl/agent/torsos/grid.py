@@ -65,15 +65,16 @@ def categories(space: gymnasium.spaces.Box) -> np.ndarray | None:
     image = as_image(space.shape)
     if image is None or space.dtype.kind not in "biu":
         return None
-    counts = of_channels(space, space.high).max(axis=1) - lowest(space) + 1
-    return counts if counts.max() <= MOST else None
+    low, high = (of_channels(space, bounds.astype(np.float64)) for bounds in (space.low, space.high))
+    counts = high.max(axis=1) - low.min(axis=1) + 1  # int64 would overflow where the bounds are those of the dtype
+    return counts.astype(np.int64) if counts.max() <= MOST else None
 
 
 def lowest(space: gymnasium.spaces.Box) -> np.ndarray:
     """The least value of each channel, int64 [channel]."""
-    return of_channels(space, space.low).min(axis=1)
+    return of_channels(space, space.low).min(axis=1).astype(np.int64)
 
 
 def of_channels(space: gymnasium.spaces.Box, bounds: np.ndarray) -> np.ndarray:
-    """Bounds of a space as int64 [channel, cell]."""
-    return rearrange(bounds.astype(np.int64), in_one_batch(space.shape, "channel (height width)"))[0]
+    """Bounds of a space [channel, cell]."""
+    return rearrange(bounds, in_one_batch(space.shape, "channel (height width)"))[0]

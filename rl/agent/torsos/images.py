@@ -99,16 +99,16 @@ class Image(NamedTuple):
 
 
 def as_image(shape: tuple[int, ...]) -> Image | None:
-    """How an array is read as an image; None if it has neither two axes nor three.
+    """How an array is read as an image; None if it has neither two axes nor three, or holds nothing.
 
     Of three axes the channels are the first or the last one: where the other two are equal, the one that is not; else
     the shorter one; the last one where nothing tells. The environment layer stacks frames by the same rule
     (`envs.vector.channels`).
     """
+    if len(shape) not in (2, 3) or 0 in shape:
+        return None
     if len(shape) == 2:
         return Image(*shape, 1, True)
-    if len(shape) != 3:
-        return None
     first, middle, last = shape
     if middle == last != first:
         return Image(middle, last, first, False)

@@ -185,7 +185,7 @@ class SequenceBuffer:
 
     def _window(self, starts: np.ndarray, columns: np.ndarray, weights: np.ndarray, rows: int) -> Window:
         """The rows behind each start, in its column."""
-        numbers = starts + np.arange(rows)[:, None]
+        numbers = starts + rearrange(np.arange(rows), "row -> row 1")
         return self.gather(numbers, np.broadcast_to(columns, numbers.shape), weights)
 
     def gather(self, numbers: np.ndarray, columns: np.ndarray, weights: np.ndarray) -> Window:

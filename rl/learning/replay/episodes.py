@@ -1,6 +1,7 @@
 """Reads whole episodes out of a replay buffer."""
 
 import numpy as np
+from einops import rearrange
 
 from rl.learning.replay.buffer import SequenceBuffer, Window
 
@@ -38,4 +39,4 @@ class EpisodeReader:
         if count := np.count_nonzero(where):
             openings = self.buffer.openings()
             drawn = openings[self.buffer.generator.integers(len(openings), size=count)]
-            numbers[where], columns[where] = drawn.T
+            numbers[where], columns[where] = rearrange(drawn, "batch place -> place batch")
