@@ -86,9 +86,8 @@ def make_scales(space: Box, observations: bool, returns: bool) -> Scales | None:
 def scaled_numbers(space: Box) -> np.ndarray:
     """Which numbers of an observation are scaled, [number] bool; none of a space that holds no floating-point ones."""
     boxes = [space] if space.dtype.kind == "f" else [box for box, _ in floats_among_bytes(space)]
-    return np.concatenate(
-        [np.zeros(0, bool), *(in_one_axis(~((box.low >= -1.0) & (box.high <= 1.0)), box.shape) for box in boxes)]
-    )
+    within = [np.asarray((box.low >= -1.0) & (box.high <= 1.0)) for box in boxes]
+    return ~np.concatenate([np.zeros(0, bool), *(in_one_axis(one, one.shape) for one in within)])
 
 
 def float_places(space: Box) -> list[slice]:

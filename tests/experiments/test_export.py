@@ -154,7 +154,7 @@ def test_every_core_and_that_of_the_front_page_are_exported(tmp_path, options, m
     assert (tmp_path / "policy.onnx").exists()
 
 
-@pytest.mark.parametrize("shows", ["mixed", "floats"])
+@pytest.mark.parametrize("shows", ["nested", "floats", "scalar"])
 def test_scaled_floats_beside_bytes_and_scalars_are_exported(tmp_path, shows):
     options = {"env": "tests.support.entry_envs:Shows-v0", "env_arg": (f"shows={shows}",)}
     train(tmp_path / "run", total_env_steps=640, normalise_observations=True, **options)
