@@ -25,6 +25,7 @@ OPTIONS = {"env": "blink:Blink-v0", "core": "mingru:MinGRU", "total_env_steps": 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder with the modules of the front page, a run of which was stopped there, and no way back to it."""
+    forget()  # what a test before this one imported in the same process
     folder = tmp_path / "project"
     folder.mkdir()
     for text in Page(ROOT / "README.md").snippets[:2]:
