@@ -51,19 +51,22 @@ class Categorical(Actions):
         return (log_probs.exp() * (log_probs - other.log_softmax(-1))).sum(-1)
 
     def taken(self, head: Tensor, actions: Tensor) -> Taken:
-        """Written out: with d = ∂L/∂log π(a) and e = ∂L/∂H,   ∂L/∂logits = d (1ₐ − π) − e π (log π + H)."""
-        log_probs, chosen = head.log_softmax(-1), rearrange(actions, ONE_MORE)
+        """Written out: with d = ∂L/∂log π(a) and e = ∂L/∂H,   ∂L/∂logits = d (1ₐ − π) − e π (log π + H).
+
+        unsqueeze stands for "... -> ... 1" here: as a pattern it would take 60 µs more of a segment's 10.6 ms.
+        """
+        log_probs, chosen = head.log_softmax(-1), actions.unsqueeze(-1)
         probs = log_probs.exp()
         entropies = -(probs * log_probs).sum(-1)
 
         def backward(d_log_probs: Tensor, d_entropy: float | None) -> Tensor:
-            wide = rearrange(d_log_probs, ONE_MORE)
+            wide = d_log_probs.unsqueeze(-1)
             d_logits = (probs * -wide).scatter_add_(-1, chosen, wide)
             if d_entropy:
-                d_logits += -d_entropy * probs * (log_probs + rearrange(entropies, ONE_MORE))
+                d_logits += -d_entropy * probs * (log_probs + entropies.unsqueeze(-1))
             return d_logits
 
-        return Taken(rearrange(log_probs.gather(-1, chosen), ONE_LESS), entropies, backward)
+        return Taken(log_probs.gather(-1, chosen).squeeze(-1), entropies, backward)
 
 
 def gumbel_numbers(generators: Sequence[np.random.Generator], steps: int, count: int) -> np.ndarray:
