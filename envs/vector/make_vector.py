@@ -6,7 +6,8 @@ The result is a `gymnasium.vector.VectorEnv`, and
 * `single_observation_space` is a Box with exact bounds. One observation is one array of its shape and dtype:
   float32 [feature] for a 1-D Box of numbers, for Discrete (a one-hot), for MultiDiscrete (one-hots side by side) and
   for MultiBinary (its zeros and ones); the environment's own shape and dtype for a Box of any other number of axes,
-  such as uint8 [height, width, channel] for an image or [] for a single number, except that float64 becomes float32;
+  such as uint8 [height, width, channel] for an image or [] for a single number, except that float64 and uint64 become
+  float32, uint16 int32, and uint32 int64;
 * of a Dict or a Tuple with several entries, nested or not, it is a `Packed` (envs.vector.packing), a Box with
   `entries`: name, shape, dtype, start and stop of each within the one array. Entries that cannot be arrays are left
   out, which `metadata["notes"]` says;
